@@ -1,0 +1,403 @@
+//! What flows: an event, what its envelope says, and the keys that are made of it.
+//!
+//! An event's raw bytes are the truth. The envelope is read without ever building a value of
+//! them, so depth, big numbers and member order survive.
+//!
+//! # Invariants
+//! - Of a member that appears twice the last one counts.
+//! - A key is made of signed material only, each part preceded by its length.
+//! - Reading an envelope never panics and never recurses, whatever the bytes are.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+/// The source that is always there.
+pub const ORBIT: &str = "orbit";
+
+/// The type of what the test button of Orbit's webhook page sends.
+pub const TEST: &str = "TEST";
+
+/// What a source sent, with what its envelope says.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Who sent it.
+    pub source: String,
+    /// The envelope's `type`.
+    pub event_type: String,
+    /// What it is known by.
+    pub identity: Identity,
+    /// How it came here.
+    pub origin: Origin,
+    /// When it came here.
+    pub received_at: Timestamp,
+    /// The bytes as they were received.
+    pub body: Vec<u8>,
+}
+
+/// How an event came to the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The source called the webhook.
+    Webhook,
+    /// The relay found it at the source.
+    Backfill,
+    /// A person asked for it again.
+    Replay,
+}
+
+impl Origin {
+    /// The word in bodies, logs and the journal.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Backfill => "backfill",
+            Self::Replay => "replay",
+        }
+    }
+}
+
+/// What an event is known by: the first of these that it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// `data.uuid`: the run event. Backfill knows it too.
+    RunEvent(String),
+    /// The envelope's `uuid`.
+    Envelope(String),
+    /// Neither is there: the SHA-256 of the body, in hex.
+    Body(String),
+}
+
+impl Identity {
+    /// The text that lists, logs and keys show. Only a run event's is bare.
+    pub fn text(&self) -> String {
+        match self {
+            Self::RunEvent(uuid) => uuid.clone(),
+            Self::Envelope(uuid) => format!("envelope:{uuid}"),
+            Self::Body(hash) => format!("sha256:{hash}"),
+        }
+    }
+
+    fn tag(&self) -> &'static str {
+        match self {
+            Self::RunEvent(_) => "run-event",
+            Self::Envelope(_) => "envelope",
+            Self::Body(_) => "body",
+        }
+    }
+}
+
+/// Two events with the same dedupe key are one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DedupeKey(pub [u8; 16]);
+
+impl Event {
+    /// The key that the journal admits once.
+    pub fn dedupe_key(&self) -> DedupeKey {
+        let id = self.identity.text();
+        let digest = digest_of(&[self.identity.tag(), &self.source, &self.event_type, &id]);
+        let mut key = [0; 16];
+        key.copy_from_slice(digest.get(..16).unwrap_or(&[0; 16]));
+        DedupeKey(key)
+    }
+
+    /// The key that every attempt to bring this event to `destination_id` carries: 64 hex digits.
+    pub fn idempotency_key(&self, destination_id: &str) -> String {
+        idempotency_key(
+            &self.source,
+            &self.event_type,
+            &self.identity.text(),
+            destination_id,
+        )
+    }
+}
+
+/// SHA-256, in hex, over source, event type, identity and destination id.
+pub fn idempotency_key(
+    source: &str,
+    event_type: &str,
+    identity: &str,
+    destination: &str,
+) -> String {
+    hex::encode(digest_of(&[source, event_type, identity, destination]))
+}
+
+/// Each part is preceded by its length as eight bytes, big-endian, so no two lists collide.
+fn digest_of(parts: &[&str]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
+        hash.update(length.to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().into()
+}
+
+/// The members of one JSON object, in order, each as the text that was sent.
+#[derive(Debug)]
+pub struct Members<'a>(Vec<(Text, &'a RawValue)>);
+
+impl<'a> Members<'a> {
+    /// Reads the top level of a JSON object.
+    pub fn parse(json: &'a str) -> Result<Self, serde_json::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    members.push(entry);
+                }
+                Ok(Members(members))
+            }
+        }
+        let mut json = serde_json::Deserializer::from_str(json);
+        let members = json.deserialize_map(Object)?;
+        json.end()?;
+        Ok(members)
+    }
+
+    /// The raw text of a member; of several, the last.
+    pub fn raw(&self, name: &str) -> Option<&'a str> {
+        self.0
+            .iter()
+            .rev()
+            .find(|(key, _)| key.0 == name)
+            .map(|(_, value)| value.get())
+    }
+
+    /// A member that is a string, not empty.
+    pub fn text(&self, name: &str) -> Option<String> {
+        let text: Text = serde_json::from_str(self.raw(name)?).ok()?;
+        Some(text.0).filter(|text| !text.is_empty())
+    }
+
+    /// Each name once, with the raw text of its last value, in order of first appearance.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
+        let mut seen = std::collections::HashSet::new();
+        self.0.iter().filter_map(move |(name, _)| {
+            let name = name.0.as_str();
+            seen.insert(name)
+                .then(|| self.raw(name))
+                .flatten()
+                .map(|raw| (name, raw))
+        })
+    }
+}
+
+/// A JSON string in which a lone surrogate, which JavaScript may send, reads as U+FFFD.
+#[derive(Debug)]
+struct Text(String);
+
+impl<'de> serde::Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON string")
+            }
+
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Text, E> {
+                Ok(Text(String::from_utf8_lossy(bytes).into_owned()))
+            }
+        }
+        json.deserialize_bytes(Bytes)
+    }
+}
+
+/// Why bytes are no event.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvelopeError {
+    /// The bytes are not UTF-8, or not JSON, or not an object.
+    #[error("the body is not a JSON object")]
+    NotAnObject(#[source] serde_json::Error),
+    /// There is no `type`, or it is not a string.
+    #[error("the JSON object has no `type` that is a string")]
+    NoType,
+}
+
+/// What the relay reads of an Orbit event: the envelope, and the top level of `data`.
+#[derive(Debug)]
+pub struct Envelope<'a> {
+    event_type: String,
+    members: Members<'a>,
+    data: Option<Members<'a>>,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads a body. Any JSON object with a `type` will do.
+    pub fn parse(body: &'a [u8]) -> Result<Self, EnvelopeError> {
+        let json = std::str::from_utf8(body)
+            .map_err(|e| EnvelopeError::NotAnObject(serde_json::Error::custom(e)))?;
+        let members = Members::parse(json).map_err(EnvelopeError::NotAnObject)?;
+        let event_type = members
+            .raw("type")
+            .and_then(|raw| serde_json::from_str::<Text>(raw).ok())
+            .ok_or(EnvelopeError::NoType)?
+            .0;
+        let data = members.raw("data").and_then(|raw| Members::parse(raw).ok());
+        Ok(Self {
+            event_type,
+            members,
+            data,
+        })
+    }
+
+    /// The envelope's `type`.
+    pub fn event_type(&self) -> &str {
+        &self.event_type
+    }
+
+    /// All top-level members.
+    pub fn members(&self) -> &Members<'a> {
+        &self.members
+    }
+
+    /// What the event is known by. A test payload goes by its envelope.
+    pub fn identity(&self, body: &[u8]) -> Identity {
+        if self.event_type != TEST
+            && let Some(uuid) = self.data("uuid")
+        {
+            return Identity::RunEvent(uuid);
+        }
+        match self.members.text("uuid") {
+            Some(uuid) => Identity::Envelope(uuid),
+            None => Identity::Body(hex::encode(Sha256::digest(body))),
+        }
+    }
+
+    /// A member of `data` that is a string, not empty.
+    pub fn data(&self, name: &str) -> Option<String> {
+        self.data.as_ref()?.text(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(body: &str) -> Envelope<'_> {
+        Envelope::parse(body.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn any_object_with_a_type_is_an_event() {
+        let deep = "[".repeat(1_000) + &"]".repeat(1_000);
+        let bodies = [
+            r#"{"type":"X"}"#.to_owned(),
+            r#"{"type":"X","data":null}"#.to_owned(),
+            r#"{"type":"X","data":"text"}"#.to_owned(),
+            format!(r#"{{"type":"X","data":{{"deep":{deep}}}}}"#),
+            r#"{"type":"X","data":{"n":[0.00005,1e21,9007199254740993,1e400,-0]}}"#.to_owned(),
+            "{\"type\":\"X\",\"data\":{\"text\":\"Kühlung \u{2028} 점검\"}}".to_owned(),
+            r#"{"type":"X","data":{"actionName":"\ud800"}}"#.to_owned(),
+        ];
+        for body in bodies {
+            assert_eq!(parse(&body).event_type(), "X");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_not_an_event() {
+        for body in [
+            "",
+            "[1]",
+            "1",
+            "{",
+            r#"{"type":1}"#,
+            r#"{"uuid":"x"}"#,
+            r#"{"type":"X"} x"#,
+        ] {
+            assert!(Envelope::parse(body.as_bytes()).is_err(), "{body}");
+        }
+        assert!(Envelope::parse(b"{\"type\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn the_last_duplicate_wins() {
+        let envelope = parse(r#"{"type":"A","x":1,"type":"B","x":2}"#);
+        assert_eq!(envelope.event_type(), "B");
+        let members: Vec<_> = envelope.members().iter().collect();
+        assert_eq!(members, [("type", r#""B""#), ("x", "2")]);
+    }
+
+    #[test]
+    fn an_event_is_known_by_its_run_event_then_its_envelope_then_its_bytes() {
+        let body = r#"{"type":"X","uuid":"e","data":{"uuid":"r"}}"#;
+        assert_eq!(parse(body).identity(b""), Identity::RunEvent("r".into()));
+        for data in ["{}", "null", r#"{"uuid":7}"#, r#"{"uuid":""}"#] {
+            let body = format!(r#"{{"type":"X","uuid":"e","data":{data}}}"#);
+            assert_eq!(parse(&body).identity(b""), Identity::Envelope("e".into()));
+        }
+        let hash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(
+            parse(r#"{"type":"X"}"#).identity(b""),
+            Identity::Body(hash.into())
+        );
+    }
+
+    #[test]
+    fn a_test_payload_goes_by_its_envelope() {
+        let body = r#"{"type":"TEST","uuid":"e","data":{"uuid":"r"}}"#;
+        assert_eq!(parse(body).identity(b""), Identity::Envelope("e".into()));
+    }
+
+    fn event(event_type: &str, identity: Identity) -> Event {
+        Event {
+            source: ORBIT.into(),
+            event_type: event_type.into(),
+            identity,
+            origin: Origin::Webhook,
+            received_at: Timestamp::UNIX_EPOCH,
+            body: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_completed_event_and_its_alert_have_different_keys() {
+        let run_event = Identity::RunEvent("r".into());
+        let completed = event("ACTION_COMPLETED", run_event.clone());
+        let alert = event("ACTION_COMPLETED_WITH_ALERT", run_event);
+        assert_ne!(completed.dedupe_key(), alert.dedupe_key());
+        assert_ne!(completed.idempotency_key("d"), alert.idempotency_key("d"));
+    }
+
+    #[test]
+    fn keys_are_length_prefixed_and_tagged() {
+        assert_ne!(digest_of(&["ab", "c"]), digest_of(&["a", "bc"]));
+        assert_ne!(
+            event("X", Identity::RunEvent("envelope:u".into())).dedupe_key(),
+            event("X", Identity::Envelope("u".into())).dedupe_key()
+        );
+    }
+
+    #[test]
+    fn the_idempotency_key_never_changes_between_versions() {
+        assert_eq!(
+            event("ACTION_COMPLETED", Identity::RunEvent("r".into()))
+                .idempotency_key("integration"),
+            "3118d57c46d09c89305069f2d999a51eceb99b96b7e7111779fa99b0e2f81434"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>) {
+            if let Ok(envelope) = Envelope::parse(&bytes) {
+                envelope.identity(&bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What must never be printed: tokens, passwords and the webhook's signing secret.
+//!
+//! # Invariants
+//! - `Debug` and `Display` of every type here give `***`.
+//! - An error of this module never holds the text that it refuses.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretBox, SecretString};
+use sha2::Sha256;
+
+/// A token or password.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// Keeps `text` from being printed.
+    pub fn new(text: String) -> Self {
+        Self(SecretString::from(text))
+    }
+
+    /// The text itself, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// The key with which Orbit signs: 32 bytes, written as 64 hex characters.
+#[derive(Clone)]
+pub struct WebhookSecret(std::sync::Arc<SecretBox<[u8; 32]>>);
+
+/// Why a text is no webhook secret. The text itself is not kept.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum WebhookSecretError {
+    /// It has another length than 64.
+    #[error("a webhook secret has 64 hex characters, this one has {0}")]
+    Length(usize),
+    /// A character is not a hex digit.
+    #[error("a webhook secret has only hex characters (0-9, a-f), this one has another")]
+    NotHex,
+}
+
+impl WebhookSecret {
+    /// Reads 64 hex characters of either case; white space around them is ignored.
+    pub fn parse(text: &str) -> Result<Self, WebhookSecretError> {
+        let text = text.trim();
+        let length = text.chars().count();
+        if length != 64 {
+            return Err(WebhookSecretError::Length(length));
+        }
+        let mut key = [0; 32];
+        hex::decode_to_slice(text, &mut key).map_err(|_| WebhookSecretError::NotHex)?;
+        Ok(Self::from_bytes(key))
+    }
+
+    /// A secret made of these bytes, which the caller took from the system's random source.
+    pub fn from_bytes(key: [u8; 32]) -> Self {
+        Self(std::sync::Arc::new(SecretBox::new(Box::new(key))))
+    }
+
+    /// The 64 hex characters, for Orbit and for the file in the data directory.
+    pub fn expose_hex(&self) -> String {
+        hex::encode(self.0.expose_secret())
+    }
+
+    /// A new HMAC-SHA256 under this key.
+    #[expect(clippy::missing_panics_doc, reason = "HMAC takes a key of any length")]
+    pub fn mac(&self) -> Hmac<Sha256> {
+        Hmac::new_from_slice(self.0.expose_secret()).expect("HMAC takes a key of any length")
+    }
+
+    /// Tells two secrets apart without saying either: what the journal may keep.
+    pub fn fingerprint(&self) -> String {
+        let mut mac = self.mac();
+        mac.update(b"orbit-relay: which webhook secret is this");
+        hex::encode(mac.finalize().into_bytes().get(..8).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for WebhookSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_prints_as_stars() {
+        let secret = Secret::new("canary".into());
+        assert_eq!(format!("{secret} {secret:?}"), "*** ***");
+        let key = WebhookSecret::parse(&"ab".repeat(32)).unwrap();
+        assert_eq!(format!("{key:?}"), "***");
+    }
+
+    #[test]
+    fn a_webhook_secret_is_64_hex_characters_of_either_case() {
+        let lower = WebhookSecret::parse(&"ab".repeat(32)).unwrap();
+        let upper = WebhookSecret::parse(&format!(" {}\n", "AB".repeat(32))).unwrap();
+        assert_eq!(lower.expose_hex(), upper.expose_hex());
+        assert_eq!(
+            WebhookSecret::parse("abc").unwrap_err(),
+            WebhookSecretError::Length(3)
+        );
+        assert_eq!(
+            WebhookSecret::parse(&"zz".repeat(32)).unwrap_err(),
+            WebhookSecretError::NotHex
+        );
+    }
+
+    #[test]
+    fn a_refused_secret_is_not_in_the_error() {
+        let canary = "canary-".repeat(9) + "x";
+        let error = WebhookSecret::parse(&canary).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("canary"));
+    }
+}
