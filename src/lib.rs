@@ -4,5 +4,7 @@
 pub mod clock;
 pub mod event;
 pub mod http;
+pub mod metrics;
+pub mod relay;
 pub mod retry;
 pub mod secret;

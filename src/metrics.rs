@@ -1,0 +1,170 @@
+//! The values that the relay counts. How they are rendered is the affair of `ops::prometheus`.
+//!
+//! # Invariants
+//! - A label's value comes from a fixed list or from the configuration, never from a sender.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus::{
+    Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
+};
+
+/// All values, shared by all parts.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    attempts: IntCounterVec,
+    deliveries: IntGaugeVec,
+    kept: IntGaugeVec,
+    part_well: IntGaugeVec,
+    body_bytes: IntGauge,
+    delivery_seconds: Histogram,
+    rejected: Arc<Mutex<BTreeMap<String, u64>>>,
+}
+
+impl Metrics {
+    /// All values at zero.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            register(
+                &registry,
+                IntCounterVec::new(Opts::new(name, help), labels)?,
+            )
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
+        };
+        let build = gauges(
+            "orbit_relay_build_info",
+            "Always 1; the version.",
+            &["version"],
+        )?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(Self {
+            requests: counters(
+                "orbit_relay_requests_total",
+                "Requests that brought an event or tried to, since start.",
+                &["outcome", "reason"],
+            )?,
+            attempts: counters(
+                "orbit_relay_delivery_attempts_total",
+                "Tries to deliver, since start, by how they ended.",
+                &["destination", "outcome"],
+            )?,
+            deliveries: gauges(
+                "orbit_relay_deliveries",
+                "Deliveries in the journal by state.",
+                &["destination", "state"],
+            )?,
+            kept: gauges(
+                "orbit_relay_events_kept",
+                "Events that came while the destination was not configured.",
+                &["destination"],
+            )?,
+            part_well: gauges(
+                "orbit_relay_part_well",
+                "1 when the part works, as /readyz says it in words.",
+                &["part"],
+            )?,
+            body_bytes: register(
+                &registry,
+                IntGauge::new(
+                    "orbit_relay_body_bytes",
+                    "Bytes of request bodies in flight.",
+                )?,
+            )?,
+            delivery_seconds: register(
+                &registry,
+                Histogram::with_opts(
+                    HistogramOpts::new(
+                        "orbit_relay_delivery_seconds",
+                        "Time from receipt to delivery.",
+                    )
+                    .buckets(vec![0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0, 86400.0]),
+                )?,
+            )?,
+            rejected: Arc::default(),
+            registry,
+        })
+    }
+
+    /// What to render.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Counts an event that was kept, or that was there already.
+    pub fn count_taken(&self, outcome: &'static str) {
+        self.requests.with_label_values(&[outcome, ""]).inc();
+    }
+
+    /// Counts a request that was refused.
+    pub fn count_rejected(&self, reason: &'static str) {
+        self.requests.with_label_values(&["rejected", reason]).inc();
+        let mut rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
+        *rejected.entry(reason.to_owned()).or_insert(0) += 1;
+    }
+
+    /// Takes the refused requests that the journal has not counted yet.
+    pub fn take_rejected(&self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut *self.rejected.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Gives back what the journal could not count.
+    pub fn give_back_rejected(&self, by_reason: BTreeMap<String, u64>) {
+        let mut rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
+        for (reason, n) in by_reason {
+            *rejected.entry(reason).or_insert(0) += n;
+        }
+    }
+
+    /// Counts one try.
+    pub fn count_attempt(&self, destination: &str, outcome: &'static str) {
+        self.attempts
+            .with_label_values(&[destination, outcome])
+            .inc();
+    }
+
+    /// Notes how long an event took from receipt to delivery.
+    pub fn observe_delivery(&self, took: std::time::Duration) {
+        self.delivery_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Notes how many deliveries are in a state.
+    pub fn set_deliveries(&self, destination: &str, state: &'static str, n: u64) {
+        let n = i64::try_from(n).unwrap_or(i64::MAX);
+        self.deliveries
+            .with_label_values(&[destination, state])
+            .set(n);
+    }
+
+    /// Notes how many events wait for a person to ask for them.
+    pub fn set_kept(&self, destination: &str, n: u64) {
+        self.kept
+            .with_label_values(&[destination])
+            .set(i64::try_from(n).unwrap_or(i64::MAX));
+    }
+
+    /// Notes whether a part works.
+    pub fn set_part(&self, part: &'static str, well: bool) {
+        self.part_well
+            .with_label_values(&[part])
+            .set(i64::from(well));
+    }
+
+    /// Notes that bytes of a body are held (or, negative, no longer held).
+    pub fn add_body_bytes(&self, bytes: i64) {
+        self.body_bytes.add(bytes);
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    value: C,
+) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(value.clone()))?;
+    Ok(value)
+}

@@ -1,0 +1,163 @@
+//! Opens the journal: the data directory, the lock that keeps a second relay out, the schema.
+//!
+//! # Invariants
+//! - Nothing is written before the lock is held.
+//! - A journal of a newer version is never touched.
+//! - After opening, no delivery is under a lease: those of an earlier process are freed.
+
+use std::fs::{File, TryLockError};
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use super::Config;
+use super::store::{Store, StoreError};
+
+/// The journal's file in the data directory.
+pub const DATABASE: &str = "journal.db";
+const LOCK: &str = "relay.lock";
+
+/// Marks the file as ours for the `file` command and for a curious person.
+const APPLICATION_ID: i32 = 0x6f72_6c79;
+const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/0001.sql")];
+/// The schema that this version writes.
+pub(super) const VERSION: i64 = 1;
+
+/// Why the journal cannot be opened now.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory cannot be made or written.
+    #[error(
+        "the data directory {} cannot be written by uid {uid}; make it writable for that uid, \
+         or choose another with --data-dir", path.display()
+    )]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Who we are.
+        uid: u32,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another relay works there.
+    #[error("another orbit-relay uses the data directory {}; this one waits for it to end", .0.display())]
+    Locked(PathBuf),
+    /// The journal was written by a later version.
+    #[error(
+        "the journal has version {found}, this orbit-relay knows {VERSION}: use the newer \
+         orbit-relay again, or another data directory"
+    )]
+    Newer {
+        /// The journal's version.
+        found: i64,
+    },
+    /// SQLite cannot use the file.
+    #[error("the journal {} cannot be used", path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: StoreError,
+    },
+}
+
+/// An open journal and the lock that goes with it.
+pub(super) struct Opened {
+    pub(super) store: Store,
+    _lock: File,
+}
+
+impl Opened {
+    pub(super) fn open(config: &Config, now: Timestamp) -> Result<Self, OpenError> {
+        let dir = &config.data_dir;
+        let lock = lock(dir)?;
+        let path = dir.join(DATABASE);
+        let database = |source: StoreError| OpenError::Database {
+            path: path.clone(),
+            source,
+        };
+        let connection = connect(&path).map_err(|e| database(e.into()))?;
+        migrate(&connection, &path)?;
+        let store = Store::load(connection, now).map_err(database)?;
+        Ok(Self { store, _lock: lock })
+    }
+
+    pub(super) fn close(self) {
+        if let Err(error) = self.store.close() {
+            tracing::warn!(%error, "journal: closing failed; it is repaired when it is opened");
+        }
+    }
+}
+
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let fail = |source| OpenError::Directory {
+        path: dir.to_owned(),
+        uid: uid(),
+        source,
+    };
+    if !dir.exists() {
+        std::fs::create_dir_all(dir).map_err(fail)?;
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).map_err(fail)?;
+    }
+    let mut file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(dir.join(LOCK))
+        .map_err(fail)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(OpenError::Locked(dir.to_owned())),
+        Err(TryLockError::Error(source)) => return Err(fail(source)),
+    }
+    file.set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(fail)?;
+    Ok(file)
+}
+
+/// The user that this process runs as, as the system shows it.
+fn uid() -> u32 {
+    std::fs::metadata("/proc/self").map_or(u32::MAX, |process| process.uid())
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "foreign_keys", false)?;
+    connection.pragma_update(None, "cache_size", -8192)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    // What an earlier process or a failed fsync left in the log is made durable before anything
+    // is promised on top of it.
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    Ok(connection)
+}
+
+fn migrate(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let database = |e: rusqlite::Error| OpenError::Database {
+        path: path.to_owned(),
+        source: e.into(),
+    };
+    let found: i64 = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(database)?;
+    if found > VERSION {
+        return Err(OpenError::Newer { found });
+    }
+    let done = usize::try_from(found).unwrap_or(0);
+    for (step, migration) in (1_i64..).zip(MIGRATIONS).skip(done) {
+        let batch = format!(
+            "BEGIN IMMEDIATE; {migration} \
+             PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {step}; COMMIT;"
+        );
+        connection.execute_batch(&batch).map_err(database)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,360 @@
+//! Orbit's scheme: `Orbit-Signature: t=<unix ms>,v1=<hex>`, HMAC-SHA256 over `<t>.<body>`.
+//!
+//! The MAC is checked over the bytes that were received. Where it does not match, white space
+//! outside strings is left out and it is checked once more, because proxies reformat JSON. The
+//! vendor's own verifier parses and writes the JSON anew, which refuses genuine bodies
+//! (docs/decisions/0004).
+//!
+//! # Invariants
+//! - Pure; the comparison takes the same time whatever differs.
+//! - `t` is signed as it was received, and judged only after the MAC matched.
+//! - No header makes this panic, overflow or allocate more than the header is long.
+
+use std::time::Duration;
+
+use hmac::Mac as _;
+use jiff::Timestamp;
+
+use crate::secret::WebhookSecret;
+
+/// The name of the header.
+pub const HEADER: &str = "orbit-signature";
+
+/// A longer header is not Orbit's: its own has about 90 characters.
+const LONGEST_HEADER: usize = 4096;
+
+/// Why a request is refused. The sender is not told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no signature header.
+    NoSignature,
+    /// There are several.
+    SeveralSignatures,
+    /// It does not have the form `t=<unix ms>,v1=<hex>`.
+    Malformed,
+    /// The MAC does not match.
+    WrongSignature,
+    /// The MAC matches, but the message is older than the window by this much.
+    TooOld(Duration),
+    /// The MAC matches, but the message is from later than the window by this much.
+    FromTheFuture(Duration),
+}
+
+impl Refusal {
+    /// The word in metrics and sums.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoSignature => "no_signature",
+            Self::SeveralSignatures => "several_signatures",
+            Self::Malformed => "malformed_signature",
+            Self::WrongSignature => "wrong_signature",
+            Self::TooOld(_) => "too_old",
+            Self::FromTheFuture(_) => "from_the_future",
+        }
+    }
+}
+
+/// Checks a body against the signature headers that came with it.
+pub fn verify<'a>(
+    headers: impl IntoIterator<Item = &'a [u8]>,
+    body: &[u8],
+    secret: &WebhookSecret,
+    now: Timestamp,
+    max_age: Duration,
+) -> Result<(), Refusal> {
+    let mut headers = headers.into_iter();
+    let header = headers.next().ok_or(Refusal::NoSignature)?;
+    if headers.next().is_some() {
+        return Err(Refusal::SeveralSignatures);
+    }
+    if header.is_empty() {
+        return Err(Refusal::NoSignature);
+    }
+    let signature = Signature::parse(header).ok_or(Refusal::Malformed)?;
+    let matches = signature.matches(secret, [body])
+        || signature.matches(secret, WithoutWhitespace { rest: body });
+    if !matches {
+        return Err(Refusal::WrongSignature);
+    }
+    let age_ms = i128::from(now.as_millisecond()) - i128::from(signature.sent_at_ms);
+    let window_ms = i128::try_from(max_age.as_millis()).unwrap_or(i128::MAX);
+    let beyond = age_ms.abs() - window_ms;
+    if beyond <= 0 {
+        return Ok(());
+    }
+    let off = Duration::from_millis(u64::try_from(age_ms.unsigned_abs()).unwrap_or(u64::MAX));
+    Err(if age_ms > 0 {
+        Refusal::TooOld(off)
+    } else {
+        Refusal::FromTheFuture(off)
+    })
+}
+
+struct Signature<'a> {
+    /// As received: this text is what is signed.
+    sent_at: &'a str,
+    sent_at_ms: i64,
+    macs: Vec<[u8; 32]>,
+}
+
+impl<'a> Signature<'a> {
+    fn parse(header: &'a [u8]) -> Option<Self> {
+        let header = std::str::from_utf8(header)
+            .ok()
+            .filter(|h| h.len() <= LONGEST_HEADER)?;
+        let mut sent_at = None;
+        let mut macs = Vec::new();
+        for element in header.split(',') {
+            let (name, value) = element.split_once('=')?;
+            match name.trim() {
+                "t" if sent_at.is_some() => return None,
+                "t" => sent_at = Some(value.trim()),
+                "v1" => {
+                    let mut mac = [0; 32];
+                    // A `v1` that is no MAC cannot match; another one may.
+                    if hex::decode_to_slice(value.trim(), &mut mac).is_ok() {
+                        macs.push(mac);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let sent_at = sent_at?;
+        let digits = sent_at.strip_prefix('-').unwrap_or(sent_at);
+        if macs.is_empty() || digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        Some(Self {
+            sent_at,
+            sent_at_ms: sent_at.parse().ok()?,
+            macs,
+        })
+    }
+
+    fn matches<'b>(
+        &self,
+        secret: &WebhookSecret,
+        pieces: impl IntoIterator<Item = &'b [u8]>,
+    ) -> bool {
+        let mut mac = secret.mac();
+        mac.update(self.sent_at.as_bytes());
+        mac.update(b".");
+        for piece in pieces {
+            mac.update(piece);
+        }
+        self.macs.iter().fold(false, |found, received| {
+            mac.clone().verify_slice(received).is_ok() | found
+        })
+    }
+}
+
+/// The pieces of a JSON text between white space that stands outside strings. One scan.
+struct WithoutWhitespace<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for WithoutWhitespace<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let start = self.rest.iter().position(|b| !is_whitespace(*b))?;
+        let (_, text) = self.rest.split_at(start);
+        let mut in_string = false;
+        let mut escaped = false;
+        let end = text.iter().position(|byte| {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if in_string => escaped = true,
+                b'"' => in_string = !in_string,
+                _ => {}
+            }
+            !in_string && is_whitespace(*byte)
+        });
+        let (piece, rest) = text.split_at(end.unwrap_or(text.len()));
+        self.rest = rest;
+        Some(piece)
+    }
+}
+
+fn is_whitespace(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW_MS: i64 = 1_770_000_000_000;
+    const WINDOW: Duration = Duration::from_secs(300);
+    const BODY: &[u8] = r#"{"type":"X","text":"a  \" b","n":[1, 2]}"#.as_bytes();
+
+    fn secret() -> WebhookSecret {
+        WebhookSecret::parse(&"0f".repeat(32)).unwrap()
+    }
+
+    fn mac(secret: &WebhookSecret, t: &str, body: &[u8]) -> String {
+        let mut mac = secret.mac();
+        mac.update(t.as_bytes());
+        mac.update(b".");
+        mac.update(body);
+        hex::encode(mac.finalize().into_bytes())
+    }
+
+    fn signed_at(t: &str) -> String {
+        format!("t={t},v1={}", mac(&secret(), t, BODY))
+    }
+
+    fn check(headers: &[&str], body: &[u8]) -> Result<(), Refusal> {
+        let now = Timestamp::from_millisecond(NOW_MS).unwrap();
+        verify(
+            headers.iter().map(|h| h.as_bytes()),
+            body,
+            &secret(),
+            now,
+            WINDOW,
+        )
+    }
+
+    #[test]
+    fn a_genuine_signature_is_accepted() {
+        let good = signed_at(&NOW_MS.to_string());
+        assert_eq!(check(&[&good], BODY), Ok(()));
+        let upper = good
+            .to_uppercase()
+            .replace("T=", "t=")
+            .replace("V1=", "v1=");
+        assert_eq!(check(&[&upper], BODY), Ok(()));
+        assert_eq!(check(&[&good.replace(',', " , ")], BODY), Ok(()));
+    }
+
+    #[test]
+    fn the_mac_is_the_one_that_other_implementations_compute() {
+        // openssl dgst -sha256 -mac HMAC -macopt hexkey:0f…0f over `1770000000000.{"type":"X"}`
+        let expected = "72f2de578782739bff5247085a4fb9a7067fa3ea7269fed3c0b79c086164e31c";
+        assert_eq!(
+            mac(&secret(), "1770000000000", br#"{"type":"X"}"#),
+            expected
+        );
+    }
+
+    #[test]
+    fn any_of_several_v1_may_match_and_unknown_elements_are_ignored() {
+        let good = mac(&secret(), &NOW_MS.to_string(), BODY);
+        let other = "0".repeat(64);
+        for macs in [
+            format!("{other},v1={good}"),
+            format!("{good},v1={other}"),
+            format!("zz,v1={good}"),
+        ] {
+            assert_eq!(
+                check(&[&format!("v0=x,t={NOW_MS},v1={macs},v2=y")], BODY),
+                Ok(())
+            );
+        }
+    }
+
+    #[test]
+    fn a_header_that_is_missing_or_doubled_is_refused() {
+        let good = signed_at(&NOW_MS.to_string());
+        assert_eq!(check(&[], BODY), Err(Refusal::NoSignature));
+        assert_eq!(check(&[""], BODY), Err(Refusal::NoSignature));
+        assert_eq!(
+            check(&[&good, &good], BODY),
+            Err(Refusal::SeveralSignatures)
+        );
+    }
+
+    #[test]
+    fn a_malformed_header_is_refused() {
+        let good = mac(&secret(), &NOW_MS.to_string(), BODY);
+        let long = "x".repeat(100_000);
+        let headers = [
+            "t=1".to_owned(),
+            "v1=a=b".to_owned(),
+            "t=1,v1=a=b".to_owned(),
+            format!("v1={good}"),
+            format!("t={NOW_MS}"),
+            format!("t={NOW_MS},v1=not-hex"),
+            format!("t={NOW_MS},v1={}", "0".repeat(63)),
+            format!("t={NOW_MS},t={NOW_MS},v1={good}"),
+            format!("t=+{NOW_MS},v1={good}"),
+            format!("t={NOW_MS}.0,v1={good}"),
+            format!("t=,v1={good}"),
+            format!("t=-,v1={good}"),
+            format!("t=9223372036854775808,v1={good}"),
+            format!("t={NOW_MS},v1={good},{long}"),
+            long,
+        ];
+        for header in headers {
+            assert_eq!(check(&[&header], BODY), Err(Refusal::Malformed), "{header}");
+        }
+    }
+
+    #[test]
+    fn another_secret_or_one_flipped_bit_is_refused() {
+        let other = WebhookSecret::parse(&"0e".repeat(32)).unwrap();
+        let header = format!("t={NOW_MS},v1={}", mac(&other, &NOW_MS.to_string(), BODY));
+        assert_eq!(check(&[&header], BODY), Err(Refusal::WrongSignature));
+        let good = signed_at(&NOW_MS.to_string());
+        for bit in 0..BODY.len() * 8 {
+            let mut body = BODY.to_vec();
+            body[bit / 8] ^= 1 << (bit % 8);
+            // A space that becomes another white space is the one change that is forgiven.
+            assert!(check(&[&good], &body).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn the_window_holds_in_both_directions() {
+        let edge = |ms: i64| check(&[&signed_at(&(NOW_MS + ms).to_string())], BODY);
+        assert_eq!(edge(-300_000), Ok(()));
+        assert_eq!(edge(300_000), Ok(()));
+        let off = Duration::from_millis(300_001);
+        assert_eq!(edge(-300_001), Err(Refusal::TooOld(off)));
+        assert_eq!(edge(300_001), Err(Refusal::FromTheFuture(off)));
+        let day = Duration::from_secs(86_400);
+        assert_eq!(edge(86_400_000), Err(Refusal::FromTheFuture(day)));
+    }
+
+    #[test]
+    fn the_extremes_of_time_do_not_overflow() {
+        for t in [i64::MAX, i64::MIN, -1, 0] {
+            let refusal = check(&[&signed_at(&t.to_string())], BODY).unwrap_err();
+            assert!(matches!(
+                refusal,
+                Refusal::TooOld(_) | Refusal::FromTheFuture(_)
+            ));
+        }
+    }
+
+    #[test]
+    fn json_that_a_proxy_reformatted_is_accepted() {
+        let compact = br#"{"type":"X","text":"a  \" b\\","n":[1,2]}"#;
+        let pretty =
+            b" {\r\n\t\"type\" : \"X\",\n \"text\": \"a  \\\" b\\\\\",\n\"n\": [ 1, 2 ]\n}\n";
+        let header = format!(
+            "t={NOW_MS},v1={}",
+            mac(&secret(), &NOW_MS.to_string(), compact)
+        );
+        assert_eq!(check(&[&header], pretty), Ok(()));
+        let inside = br#"{"type":"X","text":"a " b\\","n":[1,2]}"#;
+        assert_eq!(check(&[&header], inside), Err(Refusal::WrongSignature));
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_and_no_body_panic(header: Vec<u8>, body: Vec<u8>) {
+            let now = Timestamp::from_millisecond(NOW_MS).unwrap();
+            prop_assert!(verify([&header[..]], &body, &secret(), now, WINDOW).is_err());
+        }
+
+        #[test]
+        fn compact_json_survives_any_white_space_between_its_parts(spaces in "[ \t\r\n]{0,4}") {
+            let pretty = ["{", "\"a b\"", ":", "[", "1", ",", "\"\\\"  x\"", "]", "}"].join(&spaces);
+            let pieces: Vec<u8> = WithoutWhitespace { rest: pretty.as_bytes() }.flatten().copied().collect();
+            prop_assert_eq!(pieces, br#"{"a b":["#.iter().chain(br#"1,"\"  x"]}"#).copied().collect::<Vec<_>>());
+        }
+    }
+}
