@@ -301,7 +301,6 @@ mod tests {
         for bit in 0..BODY.len() * 8 {
             let mut body = BODY.to_vec();
             body[bit / 8] ^= 1 << (bit % 8);
-            // A space that becomes another white space is the one change that is forgiven.
             assert!(check(&[&good], &body).is_err(), "bit {bit}");
         }
     }

@@ -5,7 +5,7 @@
 //! - The cursor moves only over events that got a row, or that are kept.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::OptionalExtension as _;
 
 use super::{Store, StoreError, unsigned};
 use crate::event::Origin;

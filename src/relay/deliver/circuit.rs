@@ -1,0 +1,118 @@
+//! Whether a destination is tried at all: its circuit breaker.
+//!
+//! Failures of three different events in a row open it. While it is open one probe at a time goes
+//! out, at most a minute apart; the first success closes it.
+//!
+//! # Invariants
+//! - Pure: time and chance are arguments.
+//! - An open circuit always lets a probe through within a minute and its jitter.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::clock::later;
+use crate::retry::Schedule;
+
+/// As many different events must fail in a row.
+const OPENS_AFTER: usize = 3;
+
+/// The state of one destination's circuit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Circuit {
+    failed: Vec<i64>,
+    failed_probes: u32,
+    next_probe_at: Option<Timestamp>,
+}
+
+/// What may be sent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gate {
+    /// Anything.
+    Closed,
+    /// One probe, and nothing else until it is back.
+    Probe,
+    /// Nothing before then.
+    Open(Timestamp),
+}
+
+impl Circuit {
+    pub(super) fn gate(&self, now: Timestamp) -> Gate {
+        match self.next_probe_at {
+            None => Gate::Closed,
+            Some(at) if at <= now => Gate::Probe,
+            Some(at) => Gate::Open(at),
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.next_probe_at.is_some()
+    }
+
+    /// The destination answered as it should, be it with a refusal of this one event.
+    /// True if that closed the circuit.
+    pub(super) fn succeeded(&mut self) -> bool {
+        let was_open = self.is_open();
+        *self = Self::default();
+        was_open
+    }
+
+    /// The destination failed with this event. True if that opened the circuit.
+    pub(super) fn failed(&mut self, seq: i64, now: Timestamp, chance: f64) -> bool {
+        if self.is_open() {
+            self.failed_probes = self.failed_probes.saturating_add(1);
+        } else {
+            if !self.failed.contains(&seq) {
+                self.failed.push(seq);
+            }
+            if self.failed.len() < OPENS_AFTER {
+                return false;
+            }
+            self.failed_probes = 1;
+        }
+        let opened = !self.is_open();
+        let wait: Duration = Schedule::SECOND_TO_MINUTE.delay(self.failed_probes, chance);
+        self.next_probe_at = Some(later(now, wait));
+        opened
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    #[test]
+    fn three_different_events_open_it_and_one_event_alone_does_not() {
+        let mut circuit = Circuit::default();
+        for _ in 0..9 {
+            assert!(!circuit.failed(1, NOW, 0.0));
+        }
+        assert!(!circuit.failed(2, NOW, 0.0));
+        assert!(circuit.failed(3, NOW, 0.0));
+        assert_eq!(circuit.gate(NOW), Gate::Open(later(NOW, Duration::from_secs(1))));
+    }
+
+    #[test]
+    fn the_first_success_closes_it() {
+        let mut circuit = Circuit::default();
+        (1..=3).for_each(|seq| drop(circuit.failed(seq, NOW, 0.0)));
+        assert!(circuit.succeeded());
+        assert_eq!(circuit.gate(NOW), Gate::Closed);
+        assert!(!circuit.succeeded());
+    }
+
+    proptest! {
+        #[test]
+        fn an_open_circuit_probes_within_a_minute_and_its_jitter(
+            failures in 3i64..200, chance in 0.0..1.0
+        ) {
+            let mut circuit = Circuit::default();
+            (1..=failures).for_each(|seq| drop(circuit.failed(seq, NOW, chance)));
+            prop_assert_eq!(circuit.gate(later(NOW, Duration::from_secs(72))), Gate::Probe);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Step 1 of the path: the HTTP edge. It answers 200 only after the journal's commit.
+//!
+//! ```text
+//! mod      the routes, and what each outcome is answered and counted as
+//! serve    connections: how many, how long, and how they end
+//! budget   the memory that bodies in flight may take
+//! refusals what the log says of refused requests, and how often
+//! ```
+//!
+//! # Invariants
+//! - Nothing unverified reaches the journal or, at length, the log.
+//! - Every request that brings an event or tries to is counted once.
+//! - An answer never carries an internal cause.
+//!
+//! # Not here
+//! Deliver is never called: receive and deliver meet in the journal.
+
+mod budget;
+mod refusals;
+pub mod serve;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{CONTENT_LENGTH, RETRY_AFTER};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http_body_util::BodyExt as _;
+use tokio::sync::watch;
+
+use self::budget::{Budget, Held, Refused};
+use self::refusals::Refusals;
+use crate::clock::Clock;
+use crate::event::{Envelope, Event, ORBIT, Origin, TEST};
+use crate::metrics::Metrics;
+use crate::relay::journal::{Appended, Journal};
+use crate::relay::verify::orbit;
+use crate::secret::WebhookSecret;
+
+/// The largest body that is taken: a run event with hundreds of captures has far less.
+pub const LARGEST_BODY: usize = 8 * 1024 * 1024;
+/// How long a sender may take for its body.
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the journal may take. A sender that is told 503 comes again, or backfill finds it.
+const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
+/// When a sender that got 503 should come again, in seconds.
+const COME_AGAIN: &str = "5";
+
+/// What the edge needs.
+pub struct Receive {
+    /// Where events go.
+    pub journal: Journal,
+    /// The key they are checked with, or why there is none.
+    pub secret: watch::Receiver<Result<WebhookSecret, String>>,
+    /// How old or early a signature may be.
+    pub max_age: Duration,
+    /// Time.
+    pub clock: Clock,
+    /// Counts.
+    pub metrics: Metrics,
+    /// Told of each test payload that verified, after it was kept.
+    pub on_test: Box<dyn Fn() + Send + Sync>,
+}
+
+struct Edge {
+    receive: Receive,
+    budget: Budget,
+    refusals: Refusals,
+}
+
+/// How a request ended that brought an event or tried to.
+enum Outcome {
+    Accepted,
+    Duplicate,
+    Rejected(Rejection),
+}
+
+/// Why a request was refused.
+enum Rejection {
+    Signature(orbit::Refusal),
+    NotAnEvent(String),
+    TooLarge,
+    TooSlow,
+    Broken,
+    NoMemory,
+    NotReady(String),
+}
+
+/// The routes of the webhook port.
+pub fn router(receive: Receive) -> Router {
+    let refusals = Refusals::new(receive.clock.clone());
+    let edge = Arc::new(Edge { receive, budget: Budget::default(), refusals });
+    Router::new()
+        .route("/", post(take))
+        .route("/hooks/orbit", post(take))
+        .route("/ping", get(async || "PONG"))
+        .fallback(async || refuse(StatusCode::NOT_FOUND, "no such path"))
+        .method_not_allowed_fallback(async || {
+            refuse(StatusCode::METHOD_NOT_ALLOWED, "events come by POST")
+        })
+        .with_state(edge)
+}
+
+async fn take(State(edge): State<Arc<Edge>>, headers: HeaderMap, body: Body) -> Response {
+    let outcome = edge.take(&headers, body).await;
+    let metrics = &edge.receive.metrics;
+    match &outcome {
+        Outcome::Accepted => metrics.count_taken("accepted"),
+        Outcome::Duplicate => metrics.count_taken("duplicate"),
+        Outcome::Rejected(rejection) => {
+            metrics.count_rejected(rejection.as_str());
+            edge.refusals.note(rejection);
+        }
+    }
+    outcome.into_response()
+}
+
+impl Edge {
+    async fn take(&self, headers: &HeaderMap, body: Body) -> Outcome {
+        match self.try_take(headers, body).await {
+            Ok(Appended::Accepted(_)) => Outcome::Accepted,
+            Ok(Appended::Duplicate) => Outcome::Duplicate,
+            Err(rejection) => Outcome::Rejected(rejection),
+        }
+    }
+
+    async fn try_take(&self, headers: &HeaderMap, body: Body) -> Result<Appended, Rejection> {
+        let received_at = self.receive.clock.wall();
+        let secret = self.receive.secret.borrow().clone().map_err(Rejection::NotReady)?;
+        let mut held = self.budget.hold(self.receive.metrics.clone());
+        let body = read(headers, body, &mut held).await?;
+        let signatures = headers.get_all(orbit::HEADER);
+        orbit::verify(
+            signatures.iter().map(axum::http::HeaderValue::as_bytes),
+            &body,
+            &secret,
+            received_at,
+            self.receive.max_age,
+        )
+        .map_err(Rejection::Signature)?;
+        let envelope = Envelope::parse(&body).map_err(|e| Rejection::NotAnEvent(e.to_string()))?;
+        let event_type = envelope.event_type().to_owned();
+        let identity = envelope.identity(&body);
+        let is_test = event_type == TEST;
+        let source = ORBIT.to_owned();
+        let origin = Origin::Webhook;
+        let event = Event { source, event_type, identity, origin, received_at, body };
+        let appended = tokio::time::timeout(COMMIT_DEADLINE, self.receive.journal.append(event))
+            .await
+            .map_err(|_| Rejection::NotReady("the journal is slow".into()))?
+            .map_err(|e| Rejection::NotReady(e.to_string()))?;
+        if is_test {
+            (self.receive.on_test)();
+        }
+        Ok(appended)
+    }
+}
+
+/// Reads a body within the limit, the deadline and the budget. Nothing is cut short.
+async fn read(headers: &HeaderMap, mut body: Body, held: &mut Held) -> Result<Vec<u8>, Rejection> {
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
+        .unwrap_or(0);
+    if announced > LARGEST_BODY {
+        return Err(Rejection::TooLarge);
+    }
+    let mut bytes = Vec::new();
+    let reading = async {
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Rejection::Broken)?;
+            let Ok(data) = frame.into_data() else { continue };
+            if bytes.len() + data.len() > LARGEST_BODY {
+                return Err(Rejection::TooLarge);
+            }
+            held.grow(data.len()).map_err(|Refused| Rejection::NoMemory)?;
+            bytes.extend_from_slice(&data);
+        }
+        Ok(())
+    };
+    tokio::time::timeout(BODY_DEADLINE, reading).await.map_err(|_| Rejection::TooSlow)??;
+    Ok(bytes)
+}
+
+impl Rejection {
+    /// The word in metrics and sums.
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Signature(refusal) => refusal.as_str(),
+            Self::NotAnEvent(_) => "not_an_event",
+            Self::TooLarge => "too_large",
+            Self::TooSlow => "too_slow",
+            Self::Broken => "broken_off",
+            Self::NoMemory => "no_memory",
+            Self::NotReady(_) => "not_ready",
+        }
+    }
+}
+
+impl IntoResponse for Outcome {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Accepted => answer(StatusCode::OK, "status", "accepted"),
+            Self::Duplicate => answer(StatusCode::OK, "status", "duplicate"),
+            Self::Rejected(rejection) => match rejection {
+                Rejection::Signature(_) => refuse(StatusCode::UNAUTHORIZED, "not verified"),
+                Rejection::NotAnEvent(_) => refuse(
+                    StatusCode::BAD_REQUEST,
+                    "an event is a JSON object with a `type` that is a string",
+                ),
+                Rejection::TooLarge => {
+                    refuse(StatusCode::PAYLOAD_TOO_LARGE, "a body has at most 8 MiB")
+                }
+                Rejection::TooSlow => {
+                    refuse(StatusCode::REQUEST_TIMEOUT, "the body took longer than 10 s")
+                }
+                Rejection::Broken => refuse(StatusCode::BAD_REQUEST, "the body broke off"),
+                Rejection::NoMemory => come_again("too many large bodies at once"),
+                Rejection::NotReady(_) => come_again("events cannot be kept now"),
+            },
+        }
+    }
+}
+
+fn come_again(why: &'static str) -> Response {
+    let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, why);
+    response.headers_mut().insert(RETRY_AFTER, axum::http::HeaderValue::from_static(COME_AGAIN));
+    response
+}
+
+fn refuse(status: StatusCode, why: &'static str) -> Response {
+    answer(status, "error", why)
+}
+
+fn answer(status: StatusCode, name: &'static str, text: &'static str) -> Response {
+    let json = [(axum::http::header::CONTENT_TYPE, "application/json")];
+    (status, json, format!("{{\"{name}\":\"{text}\"}}\n")).into_response()
+}

@@ -1,0 +1,108 @@
+//! What the log says of refused requests: the first of its kind at once and with what to do,
+//! then at most one line a minute for each kind.
+//!
+//! # Invariants
+//! - Nothing that a sender sent stands in a line.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Rejection;
+use crate::clock::{Clock, later};
+use crate::relay::verify::orbit::Refusal;
+
+const AT_MOST_EVERY: Duration = Duration::from_secs(60);
+
+pub(super) struct Refusals {
+    clock: Clock,
+    kinds: Mutex<HashMap<&'static str, Kind>>,
+}
+
+struct Kind {
+    next_line_at: Timestamp,
+    unsaid: u64,
+}
+
+impl Refusals {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { clock, kinds: Mutex::default() }
+    }
+
+    pub(super) fn note(&self, rejection: &Rejection) {
+        let reason = rejection.as_str();
+        let Some(unsaid) = self.line_is_due(reason) else { return };
+        let advice = advice(rejection);
+        tracing::warn!(reason, unsaid, "receive: refused: {advice}");
+    }
+
+    /// How many went unsaid before, if a line may be written now.
+    fn line_is_due(&self, reason: &'static str) -> Option<u64> {
+        let now = self.clock.steady();
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let kind = kinds.entry(reason).or_insert(Kind { next_line_at: now, unsaid: 0 });
+        if now < kind.next_line_at {
+            kind.unsaid += 1;
+            return None;
+        }
+        kind.next_line_at = later(now, AT_MOST_EVERY);
+        Some(std::mem::take(&mut kind.unsaid))
+    }
+}
+
+fn advice(rejection: &Rejection) -> String {
+    match rejection {
+        Rejection::Signature(refusal) => match refusal {
+            Refusal::NoSignature => "no Orbit-Signature header: this is not from Orbit".into(),
+            Refusal::SeveralSignatures => {
+                "several Orbit-Signature headers: this is not from Orbit, or a proxy doubles it"
+                    .into()
+            }
+            Refusal::Malformed => {
+                "the Orbit-Signature header has not the form t=…,v1=…: this is not from Orbit, or \
+                 a proxy changed it"
+                    .into()
+            }
+            Refusal::WrongSignature => {
+                "signed with another secret, or changed on the way: compare the webhook's secret \
+                 in Orbit (Settings → Developer Features → Webhooks) with WEBHOOK_SECRET or the \
+                 file webhook-secret in the data directory"
+                    .into()
+            }
+            Refusal::TooOld(off) => format!(
+                "signed with the right secret, but {} s ago by this machine's clock: compare the \
+                 clocks of Orbit and this machine, or widen --max-age",
+                off.as_secs()
+            ),
+            Refusal::FromTheFuture(off) => format!(
+                "signed with the right secret, but {} s ahead of this machine's clock: compare \
+                 the clocks of Orbit and this machine, or widen --max-age",
+                off.as_secs()
+            ),
+        },
+        Rejection::NotAnEvent(why) => format!("verified, but {why}"),
+        Rejection::TooLarge => "the body has more than 8 MiB".into(),
+        Rejection::TooSlow => "the body took longer than 10 s".into(),
+        Rejection::Broken => "the body broke off".into(),
+        Rejection::NoMemory => "more large bodies at once than 32 MiB of memory hold".into(),
+        Rejection::NotReady(why) => format!("answered 503, the sender should come again: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_a_kind_is_said_at_once_and_then_once_a_minute() {
+        let (clock, hand) = Clock::manual(Timestamp::UNIX_EPOCH);
+        let refusals = Refusals::new(clock);
+        assert_eq!(refusals.line_is_due("too_large"), Some(0));
+        assert_eq!(refusals.line_is_due("too_large"), None);
+        assert_eq!(refusals.line_is_due("too_slow"), Some(0));
+        hand.advance(AT_MOST_EVERY);
+        assert_eq!(refusals.line_is_due("too_large"), Some(1));
+    }
+}
