@@ -4,5 +4,6 @@
 pub mod clock;
 pub mod event;
 pub mod http;
+pub mod relay;
 pub mod retry;
 pub mod secret;
