@@ -5,6 +5,8 @@ pub mod clock;
 pub mod event;
 pub mod http;
 pub mod metrics;
+pub mod orbit;
+pub mod reconcile;
 pub mod relay;
 pub mod retry;
 pub mod secret;

@@ -1,6 +1,18 @@
 //! The data path, in the order in which an inspection takes it.
+//!
+//! # Invariants
+//! - Only a map: this file declares modules and holds nothing else.
+
+pub mod receive;
+
+pub mod verify;
 
 pub mod journal;
-pub mod receive;
+
+pub mod assets;
+
 pub mod transform;
-pub mod verify;
+
+pub mod deliver;
+
+pub mod destination;
