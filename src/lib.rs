@@ -2,6 +2,7 @@
 //! delivers them to the plant's own system.
 
 pub mod clock;
+pub mod config;
 pub mod event;
 pub mod http;
 pub mod metrics;

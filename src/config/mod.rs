@@ -1,0 +1,3 @@
+//! What the user asked for: flags, environment and files, brought together.
+
+pub mod dotenv;
