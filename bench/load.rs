@@ -1,0 +1,520 @@
+//! Posts signed Orbit events to a webhook port as fast as it answers them, for `bench/ingest.sh`.
+//!
+//! Each connection sends a request, waits for its answer, then sends the next. The load shares
+//! the machine with what it measures, so it is cheap: a request is a template of which only the
+//! fresh bytes are rewritten, and of an answer only status and length are read.
+//!
+//! # Invariants
+//! - Nothing but a loopback address is contacted.
+//! - No two requests carry the same event, within one run or across runs.
+//! - `requests`, `rate_per_s` and the latencies cover the measured seconds only; `statuses` and
+//!   `errors` cover every request, warm-up and last ones included, so that their sum is what the
+//!   other side has seen.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::path::Path;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use clap::{Arg, ArgAction, Command, value_parser};
+use hmac::{Hmac, Mac as _};
+use jiff::Timestamp;
+use orbit_relay::clock::{Clock, later, until};
+use orbit_relay::secret::WebhookSecret;
+use sha2::Sha256;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use url::{Host, Url};
+
+/// How long an answer may stay out after the last second: the other side then counts as stuck.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// An answer that is longer than this is not one to an event.
+const ANSWER_LIMIT: usize = 64 * 1024;
+
+/// Stands in the template wherever a uuid is fresh in each event.
+const UUID: &str = "00000000-0000-4000-8000-000000000000";
+
+/// Stands in the template wherever a time is fresh in each event.
+const TIME: &str = "0000-00-00T00:00:00.000Z";
+
+/// One thermal inspection with two captures.
+const EVENT: &str = concat!(
+    r#"{"uuid":"00000000-0000-4000-8000-000000000000","type":"ACTION_COMPLETED","#,
+    r#""time":"0000-00-00T00:00:00.000Z","data":{"uuid":"00000000-0000-4000-8000-000000000000","#,
+    r#""runUuid":"7d0c41f2-5be6-4f0e-9c35-1f6a20b8e417","time":"0000-00-00T00:00:00.000Z","#,
+    r#""createdAt":"0000-00-00T00:00:00.000Z","actionName":"P-204 bearing NDE","#,
+    r#""actionUuid":"3a9be017-88d4-46a1-b7f3-02c5d94e6a58","missionName":"Compressor hall, early","#,
+    r#""eventType":"daq","error":0,"#,
+    r#""metadataFileUrl":"/daq/download/spot-12/2026-05-11T061940Z/P-204 bearing NDE/metadata.json","#,
+    r#""actionRunArchiveFileUrl":"/daq/download/spot-12/2026-05-11T061940Z/P-204 bearing NDE/archive.zip","#,
+    r#""dataCaptures":[{"time":"2026-05-11T06:19:40.274095+00:00","#,
+    r#""uuid":"00000000-0000-4000-8000-000000000000","#,
+    r#""dataUrl":"/daq/download/spot-12/2026-05-11T061940Z/P-204 bearing NDE/P-204 bearing NDE spot-cam-ir.jpg","#,
+    r#""createdAt":"2026-05-11T06:19:51.6+00:00","keyResults":[{"name":"Region 1 Max","units":"C","value":58.9},"#,
+    r#"{"name":"Region 2 Max","units":"C","value":31}],"channelName":"spot-cam-ir"},"#,
+    r#"{"time":"2026-05-11T06:19:40+00:00","uuid":"00000000-0000-4000-8000-000000000000","#,
+    r#""dataUrl":"/daq/download/spot-12/2026-05-11T061940Z/P-204 bearing NDE/P-204 bearing NDE spot-cam-ptz.jpg","#,
+    r#""createdAt":"2026-05-11T06:19:51.6+00:00","keyResults":null,"channelName":"spot-cam-ptz"}]}}"#,
+);
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = command().get_matches();
+    if let Some(directory) = arguments.get_one::<String>("fsync-probe") {
+        say(&fsync_probe(Path::new(directory))?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let number = |name| arguments.get_one::<u32>(name).copied().unwrap_or_default();
+    let text = |name| arguments.get_one::<String>(name).map_or("", String::as_str);
+    let load = Load {
+        target: Target::parse(text("url"))?,
+        secret: WebhookSecret::parse(text("secret"))?,
+        connections: number("connections"),
+        threads: number("threads"),
+        warmup: Duration::from_secs(number("warmup").into()),
+        measured: Duration::from_secs(number("seconds").into()),
+    };
+    let tally = load.run()?;
+    say(&tally.report(load.measured))?;
+    if let Some(error) = &tally.last_error {
+        writeln!(std::io::stderr(), "load: the last error: {error}")?;
+    }
+    let bad = tally.errors > 0 || tally.statuses.keys().any(|status| *status != 200);
+    if arguments.get_flag("expect-200") && (bad || tally.statuses.is_empty()) {
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn command() -> Command {
+    let number = |name, default| {
+        Arg::new(name)
+            .long(name)
+            .value_parser(value_parser!(u32))
+            .default_value(default)
+    };
+    Command::new("load")
+        .about("Posts distinct signed Orbit events to a loopback address; prints one JSON line")
+        .arg(
+            Arg::new("url")
+                .long("url")
+                .required_unless_present("fsync-probe")
+                .help("Where to post: http://127.0.0.1:PORT/"),
+        )
+        .arg(
+            Arg::new("secret")
+                .long("secret")
+                .required_unless_present("fsync-probe")
+                .help("The key to sign with, 64 hex characters"),
+        )
+        .arg(number("connections", "64").help("Connections that each keep one request going"))
+        .arg(
+            number("threads", "2")
+                .value_parser(value_parser!(u32).range(1..=2))
+                .help("Threads that the connections share, 1 or 2"),
+        )
+        .arg(number("warmup", "2").help("Seconds of load before the measured ones"))
+        .arg(number("seconds", "10").help("Measured seconds"))
+        .arg(
+            Arg::new("expect-200")
+                .long("expect-200")
+                .action(ArgAction::SetTrue)
+                .help("Exit with 1 unless every request was answered with 200"),
+        )
+        .arg(
+            Arg::new("fsync-probe")
+                .long("fsync-probe")
+                .value_name("DIR")
+                .help("Instead of the load: time 200 writes of 64 KiB, each with fdatasync"),
+        )
+}
+
+/// One line on standard output.
+fn say(line: &serde_json::Value) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{line}")
+}
+
+/// Where the events go.
+#[derive(Clone, Debug)]
+struct Target {
+    address: SocketAddr,
+    path: String,
+}
+
+impl Target {
+    /// Takes `http` to a loopback address, and nothing else.
+    fn parse(url: &str) -> anyhow::Result<Self> {
+        let url = Url::parse(url).with_context(|| format!("--url {url}"))?;
+        ensure!(url.scheme() == "http", "--url: only http is spoken here");
+        let ip = match url.host() {
+            Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
+            Some(Host::Ipv6(ip)) => IpAddr::V6(ip),
+            Some(Host::Domain("localhost")) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            _ => bail!("--url: only a loopback address is loaded"),
+        };
+        ensure!(
+            ip.is_loopback(),
+            "--url: only a loopback address is loaded, {ip} is none"
+        );
+        let port = url.port_or_known_default().context("--url has no port")?;
+        Ok(Self {
+            address: SocketAddr::new(ip, port),
+            path: url.path().to_owned(),
+        })
+    }
+}
+
+/// What is to be done.
+struct Load {
+    target: Target,
+    secret: WebhookSecret,
+    connections: u32,
+    threads: u32,
+    warmup: Duration,
+    measured: Duration,
+}
+
+impl Load {
+    /// Runs the connections to their end, on threads that share nothing.
+    fn run(&self) -> anyhow::Result<Tally> {
+        let clock = Clock::system();
+        let begin = later(clock.steady(), self.warmup);
+        let window = begin..later(begin, self.measured);
+        let mut threads = Vec::new();
+        for thread in 0..self.threads {
+            let share = (thread..self.connections)
+                .step_by(usize::try_from(self.threads)?)
+                .map(|_| Post::new(&self.target, &self.secret))
+                .collect::<anyhow::Result<Vec<_>>>()?;
+            let (clock, window, address) = (clock.clone(), window.clone(), self.target.address);
+            threads.push(thread::spawn(move || {
+                tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()?
+                    .block_on(converse_all(share, address, clock, window))
+            }));
+        }
+        let mut sum = Tally::default();
+        for thread in threads {
+            match thread.join() {
+                Ok(tally) => sum.add(tally?),
+                Err(_) => bail!("a thread of the load panicked"),
+            }
+        }
+        sum.latencies_us.sort_unstable();
+        Ok(sum)
+    }
+}
+
+async fn converse_all(
+    posts: Vec<Post>,
+    address: SocketAddr,
+    clock: Clock,
+    window: Range<Timestamp>,
+) -> anyhow::Result<Tally> {
+    let mut connections = JoinSet::new();
+    for post in posts {
+        let (clock, window) = (clock.clone(), window.clone());
+        connections.spawn(async move {
+            let mut tally = Tally::default();
+            let limit = until(clock.steady(), later(window.end, GRACE));
+            let talk = converse(post, address, &clock, &window, &mut tally);
+            if tokio::time::timeout(limit, talk).await.is_err() {
+                tally.error(format!("no answer {GRACE:?} after the end"));
+            }
+            tally
+        });
+    }
+    let mut sum = Tally::default();
+    while let Some(tally) = connections.join_next().await {
+        sum.add(tally?);
+    }
+    Ok(sum)
+}
+
+/// Posts one event after another until the window ends.
+async fn converse(
+    mut post: Post,
+    address: SocketAddr,
+    clock: &Clock,
+    window: &Range<Timestamp>,
+    tally: &mut Tally,
+) {
+    let mut connection = None;
+    let mut answer = Vec::with_capacity(4096);
+    loop {
+        let sent = clock.steady();
+        if sent >= window.end {
+            return;
+        }
+        let request = post.renew(clock.wall());
+        match exchange(&mut connection, address, request, &mut answer).await {
+            Ok(status) => {
+                *tally.statuses.entry(status).or_default() += 1;
+                let done = clock.steady();
+                if window.contains(&done) {
+                    let us = until(sent, done).as_micros();
+                    tally
+                        .latencies_us
+                        .push(u32::try_from(us).unwrap_or(u32::MAX));
+                }
+            }
+            Err(error) => {
+                tally.error(format!("{error:#}"));
+                connection = None;
+                // A port that refuses would otherwise take a whole core.
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    }
+}
+
+/// Sends one request and reads its answer; opens the connection where there is none.
+async fn exchange(
+    connection: &mut Option<TcpStream>,
+    address: SocketAddr,
+    request: &[u8],
+    answer: &mut Vec<u8>,
+) -> anyhow::Result<u16> {
+    let stream = if let Some(stream) = connection {
+        stream
+    } else {
+        let stream = TcpStream::connect(address).await.context("connect")?;
+        stream.set_nodelay(true)?;
+        connection.insert(stream)
+    };
+    stream.write_all(request).await.context("send")?;
+    answer.clear();
+    loop {
+        let read = stream.read_buf(answer).await.context("receive")?;
+        ensure!(read > 0, "the connection ended before the answer did");
+        if let Some(head) = Head::parse(answer)?
+            && answer.len() >= head.answer_bytes
+        {
+            if head.closes {
+                *connection = None;
+            }
+            return Ok(head.status);
+        }
+        ensure!(answer.len() < ANSWER_LIMIT, "the answer is too long");
+    }
+}
+
+/// What is read of an answer.
+struct Head {
+    status: u16,
+    /// Head and body together.
+    answer_bytes: usize,
+    closes: bool,
+}
+
+impl Head {
+    /// `None` while the head is not complete.
+    fn parse(answer: &[u8]) -> anyhow::Result<Option<Self>> {
+        let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
+            return Ok(None);
+        };
+        let head = std::str::from_utf8(answer.get(..end).unwrap_or_default())?;
+        let mut lines = head.split("\r\n");
+        let status = lines
+            .next()
+            .and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok())
+            .context("the answer has no HTTP/1.1 status line")?;
+        let (mut body_bytes, mut closes) = (None, false);
+        for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+            if name.eq_ignore_ascii_case("content-length") {
+                body_bytes = Some(value.trim().parse::<usize>()?);
+            } else if name.eq_ignore_ascii_case("connection") {
+                closes = value.trim().eq_ignore_ascii_case("close");
+            }
+        }
+        let body_bytes = body_bytes.context("the answer has no content-length")?;
+        Ok(Some(Self {
+            status,
+            answer_bytes: end.saturating_add(4).saturating_add(body_bytes),
+            closes,
+        }))
+    }
+}
+
+/// A request in one buffer, of which only the fresh bytes are written anew.
+struct Post {
+    request: Vec<u8>,
+    body: Range<usize>,
+    t: Range<usize>,
+    v1: Range<usize>,
+    uuids: Vec<Range<usize>>,
+    times: Vec<Range<usize>>,
+    keyed: Hmac<Sha256>,
+    random: Random,
+}
+
+impl Post {
+    fn new(target: &Target, secret: &WebhookSecret) -> anyhow::Result<Self> {
+        // Thirteen digits hold milliseconds until the year 2286.
+        let (t, v1) = ("0".repeat(13), "f".repeat(64));
+        let head = format!(
+            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nOrbit-Signature: t={t},v1={v1}\r\n\r\n",
+            target.path,
+            target.address,
+            EVENT.len(),
+        );
+        let request = format!("{head}{EVENT}");
+        let every = |mark: &str| {
+            request
+                .match_indices(mark)
+                .map(|(at, found)| at..at + found.len())
+                .collect::<Vec<_>>()
+        };
+        let after = |name: &str, length: usize| {
+            let start = request.find(name).context("the template has a signature")? + name.len();
+            anyhow::Ok(start..start + length)
+        };
+        Ok(Self {
+            t: after("Orbit-Signature: t=", t.len())?,
+            v1: after(",v1=", v1.len())?,
+            uuids: every(UUID),
+            times: every(TIME),
+            body: head.len()..request.len(),
+            request: request.into_bytes(),
+            keyed: secret.mac(),
+            random: Random(getrandom::u64()?),
+        })
+    }
+
+    /// Makes it the request of a new event that is sent now.
+    fn renew(&mut self, now: Timestamp) -> &[u8] {
+        for at in &self.uuids {
+            let bits = (u128::from(self.random.next()) << 64) | u128::from(self.random.next());
+            let uuid = uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid();
+            let mut text = [0; 36];
+            put(
+                &mut self.request,
+                at,
+                uuid.hyphenated().encode_lower(&mut text),
+            );
+        }
+        let time = format!("{now:.3}");
+        for at in &self.times {
+            put(&mut self.request, at, &time);
+        }
+        let t = now.as_millisecond().to_string();
+        put(&mut self.request, &self.t, &t);
+
+        let mut mac = self.keyed.clone();
+        mac.update(t.as_bytes());
+        mac.update(b".");
+        mac.update(self.request.get(self.body.clone()).unwrap_or_default());
+        let mut v1 = [0; 64];
+        if hex::encode_to_slice(mac.finalize().into_bytes(), &mut v1).is_ok() {
+            put(
+                &mut self.request,
+                &self.v1,
+                std::str::from_utf8(&v1).unwrap_or_default(),
+            );
+        }
+        &self.request
+    }
+}
+
+/// Overwrites a place of the template with a text of the same length.
+fn put(request: &mut [u8], at: &Range<usize>, text: &str) {
+    if let Some(place) = request.get_mut(at.clone()) {
+        place.copy_from_slice(text.as_bytes());
+    }
+}
+
+/// Numbers that differ from one another, for uuids: `SplitMix64`, seeded by the system.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+/// What came of it.
+#[derive(Default)]
+struct Tally {
+    statuses: BTreeMap<u16, u64>,
+    errors: u64,
+    last_error: Option<String>,
+    /// Of the answers within the window.
+    latencies_us: Vec<u32>,
+}
+
+impl Tally {
+    fn error(&mut self, error: String) {
+        self.errors += 1;
+        self.last_error = Some(error);
+    }
+
+    fn add(&mut self, other: Self) {
+        for (status, count) in other.statuses {
+            *self.statuses.entry(status).or_default() += count;
+        }
+        self.errors += other.errors;
+        self.last_error = other.last_error.or(self.last_error.take());
+        self.latencies_us.extend(other.latencies_us);
+    }
+
+    fn report(&self, measured: Duration) -> serde_json::Value {
+        let requests = self.latencies_us.len();
+        let rate = f64::from(u32::try_from(requests).unwrap_or(u32::MAX)) / measured.as_secs_f64();
+        let at = |percent| f64::from(percentile(&self.latencies_us, percent)) / 1e3;
+        serde_json::json!({
+            "requests": requests,
+            "seconds": measured.as_secs_f64(),
+            "rate_per_s": rate.round(),
+            "p50_ms": at(50),
+            "p99_ms": at(99),
+            "max_ms": at(100),
+            "statuses": self.statuses,
+            "errors": self.errors,
+        })
+    }
+}
+
+/// The value below which `percent` of the sorted values lie: 0 when there are none.
+fn percentile(sorted: &[u32], percent: usize) -> u32 {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0)
+}
+
+/// What the disk under `directory` takes to make 64 KiB durable: the floor of a commit.
+fn fsync_probe(directory: &Path) -> anyhow::Result<serde_json::Value> {
+    const WRITES: usize = 200;
+    fs::create_dir_all(directory)?;
+    let mut file = tempfile::tempfile_in(directory)
+        .with_context(|| format!("a file in {}", directory.display()))?;
+    let clock = Clock::system();
+    let block = vec![0x5a; 64 * 1024];
+    let mut times_us = Vec::with_capacity(WRITES);
+    for _ in 0..WRITES {
+        let before = clock.steady();
+        file.write_all(&block)?;
+        file.sync_data()?;
+        let us = until(before, clock.steady()).as_micros();
+        times_us.push(u32::try_from(us).unwrap_or(u32::MAX));
+    }
+    times_us.sort_unstable();
+    let at = |percent| f64::from(percentile(&times_us, percent)) / 1e3;
+    Ok(serde_json::json!({
+        "writes": WRITES,
+        "bytes": block.len(),
+        "p50_ms": at(50),
+        "p99_ms": at(99),
+    }))
+}

@@ -1,0 +1,42 @@
+# Show what there is.
+default:
+    @just --list
+
+# A simulated Orbit, a real relay and a simulated plant, until Ctrl-C.
+demo *args:
+    cargo run --release --locked -- demo {{ args }}
+
+# All tests that need nothing but Rust and a C compiler.
+test *args:
+    cargo test --locked {{ args }}
+
+# Formatting and lints, also without the simulator.
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets --locked -- -D warnings
+    cargo clippy --no-default-features --locked -- -D warnings
+
+# Licences, banned crates and where crates come from (needs cargo-deny).
+deny:
+    cargo deny --locked check bans licenses sources
+
+# The simulated Orbit against the official client from PyPI (needs python3-venv and network).
+oracle:
+    cargo build --release --locked
+    tests/oracle/run.sh target/release/orbit-relay
+
+# Intake against nginx, in one run (needs nginx and curl).
+bench seconds="20":
+    bench/ingest.sh {{ seconds }}
+
+# kill -9 at random moments under load, 50 rounds.
+crash:
+    CRASH_ROUNDS=50 cargo test --locked --test crash
+
+# A disk that fills up and is freed again: a real tmpfs, so as root.
+disk:
+    cargo test --locked --test disk
+
+# All that must pass before a merge.
+ci:
+    .ci/run
