@@ -140,11 +140,11 @@ mod tests {
     #[tokio::test]
     async fn steady_time_ignores_a_wall_clock_that_jumps() {
         let (clock, hand) = Clock::manual(Timestamp::UNIX_EPOCH);
-        hand.set_wall(later(Timestamp::UNIX_EPOCH, Duration::from_secs(86_400)));
+        hand.set_wall(later(Timestamp::UNIX_EPOCH, Duration::from_hours(24)));
         assert_eq!(clock.steady(), Timestamp::UNIX_EPOCH);
         assert_eq!(
             until(clock.steady(), clock.wall()),
-            Duration::from_secs(86_400)
+            Duration::from_hours(24)
         );
         hand.advance(Duration::from_secs(5));
         assert_eq!(

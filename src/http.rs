@@ -96,7 +96,7 @@ pub enum BuildError {
 
 /// An exchange that gave no usable answer. The text names no URL.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-pub enum Error {
+pub enum ExchangeError {
     /// The whole exchange took longer than its deadline.
     #[error("no answer within {} s", .0.as_secs_f32())]
     Timeout(Duration),
@@ -165,10 +165,10 @@ impl Client {
     }
 
     /// What went wrong, without the URL.
-    pub fn explain(&self, error: reqwest::Error, timeout: Duration) -> Error {
+    pub fn explain(&self, error: reqwest::Error, timeout: Duration) -> ExchangeError {
         let error = error.without_url();
         if error.is_timeout() {
-            return Error::Timeout(timeout);
+            return ExchangeError::Timeout(timeout);
         }
         let certificate = self
             .refused
@@ -178,7 +178,7 @@ impl Client {
         if let Some(certificate) = certificate
             && error.is_connect()
         {
-            return Error::Certificate(certificate);
+            return ExchangeError::Certificate(certificate);
         }
         let mut text = String::new();
         let mut cause = error.source();
@@ -197,9 +197,9 @@ impl Client {
             text = error.to_string();
         }
         if error.is_connect() {
-            Error::Connect(text)
+            ExchangeError::Connect(text)
         } else {
-            Error::Exchange(text)
+            ExchangeError::Exchange(text)
         }
     }
 }

@@ -22,7 +22,7 @@ impl Schedule {
     /// From a second to a minute, up to a fifth added so that a herd spreads out.
     pub const SECOND_TO_MINUTE: Self = Self {
         first: Duration::from_secs(1),
-        longest: Duration::from_secs(60),
+        longest: Duration::from_mins(1),
         jitter: 0.2,
     };
 

@@ -93,7 +93,10 @@ mod tests {
         }
         assert!(!circuit.failed(2, NOW, 0.0));
         assert!(circuit.failed(3, NOW, 0.0));
-        assert_eq!(circuit.gate(NOW), Gate::Open(later(NOW, Duration::from_secs(1))));
+        assert_eq!(
+            circuit.gate(NOW),
+            Gate::Open(later(NOW, Duration::from_secs(1)))
+        );
     }
 
     #[test]

@@ -82,7 +82,10 @@ impl Auth {
 
     fn new(header: HeaderName, value: String) -> Result<Self, AuthError> {
         HeaderValue::try_from(&value).map_err(|_| AuthError::Character)?;
-        Ok(Self { header, value: Secret::new(value) })
+        Ok(Self {
+            header,
+            value: Secret::new(value),
+        })
     }
 }
 
@@ -127,16 +130,17 @@ impl Destination {
 
     /// Whether it takes events of this type.
     pub fn takes(&self, event_type: &str) -> bool {
-        self.config.event_types.iter().any(|taken| taken == event_type)
+        self.config
+            .event_types
+            .iter()
+            .any(|taken| taken == event_type)
     }
 
     /// Sends once.
     pub async fn send(&self, request: Request) -> Outcome {
         match self.exchange(request).await {
             Ok(outcome) => outcome,
-            Err(error) => {
-                outcome::of_error(&self.client.explain(error, self.config.timeout))
-            }
+            Err(error) => outcome::of_error(&self.client.explain(error, self.config.timeout)),
         }
     }
 
@@ -158,7 +162,10 @@ impl Destination {
         }
         let mut answer = builder.send().await?;
         let status = answer.status().as_u16();
-        let location = answer.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+        let location = answer
+            .headers()
+            .get(LOCATION)
+            .and_then(|location| location.to_str().ok());
         let outcome = outcome::of_status(status, location.map(without_secrets).as_deref());
         // Read to the end so that the connection can be used again, and so that an answer that
         // never ends is a time-out; what stands in it is the affair of a success rule.
@@ -171,7 +178,11 @@ impl Destination {
 fn without_secrets(location: &str) -> String {
     match Url::parse(location) {
         Ok(url) => format!("{}{}", url.origin().ascii_serialization(), url.path()),
-        Err(_) => location.split(['?', '#']).next().unwrap_or_default().to_owned(),
+        Err(_) => location
+            .split(['?', '#'])
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
     }
 }
 
@@ -183,7 +194,11 @@ mod tests {
     fn the_three_forms_of_authentication_are_read() {
         for (text, header, value) in [
             ("Bearer abc", "authorization", "Bearer abc"),
-            ("Basic me:pass:word", "authorization", "Basic bWU6cGFzczp3b3Jk"),
+            (
+                "Basic me:pass:word",
+                "authorization",
+                "Basic bWU6cGFzczp3b3Jk",
+            ),
             ("X-Api-Key: k y", "x-api-key", "k y"),
         ] {
             let auth = Auth::parse(text).unwrap();
@@ -193,7 +208,12 @@ mod tests {
 
     #[test]
     fn other_forms_are_refused_without_saying_the_secret() {
-        for text in ["canary", "Basic canary", "Bad Name: canary", "X-Key: can\u{7f}ary\n"] {
+        for text in [
+            "canary",
+            "Basic canary",
+            "Bad Name: canary",
+            "X-Key: can\u{7f}ary\n",
+        ] {
             let error = Auth::parse(text).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("canary"), "{text}");
         }

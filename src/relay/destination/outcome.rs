@@ -34,7 +34,7 @@ pub fn of_status(status: u16, location: Option<&str>) -> Outcome {
 }
 
 /// The outcome of an exchange that gave no answer.
-pub fn of_error(error: &http::Error) -> Outcome {
+pub fn of_error(error: &http::ExchangeError) -> Outcome {
     Outcome::Postponed(error.to_string())
 }
 
@@ -58,12 +58,15 @@ mod tests {
 
     #[test]
     fn every_error_is_postponed() {
-        let certificate = http::RefusedCertificate { sha256: "00".into(), reason: "x".into() };
+        let certificate = http::RefusedCertificate {
+            sha256: "00".into(),
+            reason: "x".into(),
+        };
         for error in [
-            http::Error::Timeout(std::time::Duration::from_secs(30)),
-            http::Error::Certificate(certificate),
-            http::Error::Connect("refused".into()),
-            http::Error::Exchange("reset".into()),
+            http::ExchangeError::Timeout(std::time::Duration::from_secs(30)),
+            http::ExchangeError::Certificate(certificate),
+            http::ExchangeError::Connect("refused".into()),
+            http::ExchangeError::Exchange("reset".into()),
         ] {
             assert!(matches!(of_error(&error), Outcome::Postponed(_)));
         }

@@ -70,7 +70,7 @@ pub enum Availability {
 
 /// Why a call to the journal had no effect.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-pub enum Error {
+pub enum WriteError {
     /// Nothing can be stored now. The sender should come again.
     #[error("the journal cannot store anything now: {0}")]
     Unavailable(String),
@@ -268,13 +268,13 @@ impl Journal {
     }
 
     /// Keeps an event, and with it one pending delivery for each destination.
-    pub async fn append(&self, event: Event) -> Result<Appended, Error> {
+    pub async fn append(&self, event: Event) -> Result<Appended, WriteError> {
         self.write(move |store| store.append(&event)).await
     }
 
     /// Makes the configured destinations known. A new one starts with now; what was accepted
     /// before is kept for it. One that is not named any more gets nothing new.
-    pub async fn register(&self, destinations: Vec<String>) -> Result<(), Error> {
+    pub async fn register(&self, destinations: Vec<String>) -> Result<(), WriteError> {
         self.write(move |store| store.register(&destinations)).await
     }
 
@@ -284,7 +284,7 @@ impl Journal {
         destination: &str,
         limit: usize,
         now: Timestamp,
-    ) -> Result<Claims, Error> {
+    ) -> Result<Claims, WriteError> {
         let destination = destination.to_owned();
         let until = crate::clock::later(now, self.lease);
         self.write(move |store| store.claim(&destination, limit, now, until))
@@ -297,7 +297,7 @@ impl Journal {
         lease: Lease,
         relay: String,
         asset: Option<String>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), WriteError> {
         self.write(move |store| store.freeze(lease, &relay, asset.as_deref()))
             .await
     }
@@ -308,52 +308,52 @@ impl Journal {
         lease: Lease,
         disposition: Disposition,
         at: Timestamp,
-    ) -> Result<(), Error> {
+    ) -> Result<(), WriteError> {
         self.write(move |store| store.record(lease, &disposition, at))
             .await
     }
 
     /// Makes up to `limit` kept events pending for a destination; returns how many it made, 0
     /// when none is left. Each call is one small commit.
-    pub async fn replay_kept(&self, destination: &str, limit: u64) -> Result<u64, Error> {
+    pub async fn replay_kept(&self, destination: &str, limit: u64) -> Result<u64, WriteError> {
         let destination = destination.to_owned();
         self.write(move |store| store.replay_kept(&destination, limit))
             .await
     }
 
     /// Adds to the counts of refused requests.
-    pub async fn count_rejected(&self, by_reason: BTreeMap<String, u64>) -> Result<(), Error> {
+    pub async fn count_rejected(&self, by_reason: BTreeMap<String, u64>) -> Result<(), WriteError> {
         self.write(move |store| store.count_rejected(&by_reason))
             .await
     }
 
     /// Reads a small note, such as the record of our webhook.
-    pub async fn note(&self, name: &'static str) -> Result<Option<String>, Error> {
+    pub async fn note(&self, name: &'static str) -> Result<Option<String>, WriteError> {
         self.write(move |store| store.note(name)).await
     }
 
     /// Writes a small note.
-    pub async fn set_note(&self, name: &'static str, value: String) -> Result<(), Error> {
+    pub async fn set_note(&self, name: &'static str, value: String) -> Result<(), WriteError> {
         self.write(move |store| store.set_note(name, &value)).await
     }
 
     async fn write<T: Send + 'static>(
         &self,
         act: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, Error> {
+    ) -> Result<T, WriteError> {
         let (reply, answer) = oneshot::channel();
         self.work
             .try_send(Work::new(act, reply))
             .map_err(|e| match e {
-                std::sync::mpsc::TrySendError::Full(_) => Error::Behind,
+                std::sync::mpsc::TrySendError::Full(_) => WriteError::Behind,
                 std::sync::mpsc::TrySendError::Disconnected(_) => stopped(),
             })?;
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 }
 
-fn stopped() -> Error {
-    Error::Unavailable("it is closed".into())
+fn stopped() -> WriteError {
+    WriteError::Unavailable("it is closed".into())
 }
 
 /// The writer's end. It closes when the last [`Journal`] is dropped.

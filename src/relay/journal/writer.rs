@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::open::{OpenError, Opened};
 use super::store::{Store, StoreError};
-use super::{Availability, Config, Error, Sums};
+use super::{Availability, Config, Sums, WriteError};
 use crate::clock::Clock;
 
 /// As much work as may wait. More are in flight only if the connection limits are wrong.
@@ -21,8 +21,8 @@ const GROUP: usize = 512;
 /// How often a journal that is not available is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-type Reply = Box<dyn FnOnce(Result<(), Error>) + Send>;
-type Act = Box<dyn FnOnce(Result<&mut Store, Error>) -> (Option<StoreError>, Reply) + Send>;
+type Reply = Box<dyn FnOnce(Result<(), WriteError>) + Send>;
+type Act = Box<dyn FnOnce(Result<&mut Store, WriteError>) -> (Option<StoreError>, Reply) + Send>;
 
 /// One call, to be answered after the commit.
 pub(super) struct Work(Act);
@@ -30,24 +30,24 @@ pub(super) struct Work(Act);
 impl Work {
     pub(super) fn new<T: Send + 'static>(
         act: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
-        reply: oneshot::Sender<Result<T, Error>>,
+        reply: oneshot::Sender<Result<T, WriteError>>,
     ) -> Self {
         // A caller that no longer listens is no error: its effect stands all the same.
-        let send = |reply: oneshot::Sender<Result<T, Error>>, value| drop(reply.send(value));
+        let send = |reply: oneshot::Sender<Result<T, WriteError>>, value| drop(reply.send(value));
         Self(Box::new(move |store| match store.map(act) {
             Ok(Ok(value)) => {
                 let finish =
-                    move |committed: Result<(), Error>| send(reply, committed.map(|()| value));
+                    move |committed: Result<(), WriteError>| send(reply, committed.map(|()| value));
                 (None, Box::new(finish))
             }
             Ok(Err(StoreError::Refused(error))) => {
-                let finish = move |committed: Result<(), Error>| {
+                let finish = move |committed: Result<(), WriteError>| {
                     send(reply, committed.and(Err(error)));
                 };
                 (None, Box::new(finish))
             }
             Ok(Err(error)) => {
-                let finish = move |committed: Result<(), Error>| {
+                let finish = move |committed: Result<(), WriteError>| {
                     let error = committed.err().unwrap_or_else(super::stopped);
                     send(reply, Err(error));
                 };
@@ -133,7 +133,7 @@ impl Writer {
         let Some(journal) = &mut self.journal else {
             let why = self.why_unavailable();
             for Work(act) in group.drain(..) {
-                let (_, reply) = act(Err(Error::Unavailable(why.clone())));
+                let (_, reply) = act(Err(WriteError::Unavailable(why.clone())));
                 reply(Ok(()));
             }
             return;
@@ -143,7 +143,7 @@ impl Writer {
         for Work(act) in group.drain(..) {
             let store = match &result {
                 Ok(()) => Ok(&mut journal.store),
-                Err(error) => Err(Error::Unavailable(error.to_string())),
+                Err(error) => Err(WriteError::Unavailable(error.to_string())),
             };
             let (error, reply) = act(store);
             replies.push(reply);
@@ -160,7 +160,7 @@ impl Writer {
             }
             Err(error) => {
                 let why = self.fail(&error);
-                Err(Error::Unavailable(why))
+                Err(WriteError::Unavailable(why))
             }
         };
         for reply in replies {

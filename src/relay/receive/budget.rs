@@ -40,7 +40,11 @@ pub(super) struct Refused;
 
 impl Budget {
     pub(super) fn hold(&self, metrics: Metrics) -> Held {
-        Held { left: Arc::clone(&self.0), bytes: 0, metrics }
+        Held {
+            left: Arc::clone(&self.0),
+            bytes: 0,
+            metrics,
+        }
     }
 }
 
@@ -48,9 +52,11 @@ impl Held {
     /// Takes `more` bytes, or nothing.
     pub(super) fn grow(&mut self, more: usize) -> Result<(), Refused> {
         let wanted = shared_part(self.bytes + more) - shared_part(self.bytes);
-        let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-            left.checked_sub(wanted)
-        });
+        let taken = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(wanted)
+            });
         taken.map_err(|_| Refused)?;
         self.bytes += more;
         self.metrics.add_body_bytes(signed(more));
@@ -60,7 +66,8 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.left.fetch_add(shared_part(self.bytes), Ordering::Relaxed);
+        self.left
+            .fetch_add(shared_part(self.bytes), Ordering::Relaxed);
         self.metrics.add_body_bytes(-signed(self.bytes));
     }
 }

@@ -64,6 +64,8 @@ pub struct Receive {
     pub metrics: Metrics,
     /// Told of each test payload that verified, after it was kept.
     pub on_test: Box<dyn Fn() + Send + Sync>,
+    /// Whether the log names each accepted event: nobody else does while there is no destination.
+    pub say_accepted: bool,
 }
 
 struct Edge {
@@ -93,7 +95,11 @@ enum Rejection {
 /// The routes of the webhook port.
 pub fn router(receive: Receive) -> Router {
     let refusals = Refusals::new(receive.clock.clone());
-    let edge = Arc::new(Edge { receive, budget: Budget::default(), refusals });
+    let edge = Arc::new(Edge {
+        receive,
+        budget: Budget::default(),
+        refusals,
+    });
     Router::new()
         .route("/", post(take))
         .route("/hooks/orbit", post(take))
@@ -130,7 +136,12 @@ impl Edge {
 
     async fn try_take(&self, headers: &HeaderMap, body: Body) -> Result<Appended, Rejection> {
         let received_at = self.receive.clock.wall();
-        let secret = self.receive.secret.borrow().clone().map_err(Rejection::NotReady)?;
+        let secret = self
+            .receive
+            .secret
+            .borrow()
+            .clone()
+            .map_err(Rejection::NotReady)?;
         let mut held = self.budget.hold(self.receive.metrics.clone());
         let body = read(headers, body, &mut held).await?;
         let signatures = headers.get_all(orbit::HEADER);
@@ -148,11 +159,30 @@ impl Edge {
         let is_test = event_type == TEST;
         let source = ORBIT.to_owned();
         let origin = Origin::Webhook;
-        let event = Event { source, event_type, identity, origin, received_at, body };
+        let action = self
+            .receive
+            .say_accepted
+            .then(|| envelope.data("actionName"))
+            .flatten();
+        let said = self
+            .receive
+            .say_accepted
+            .then(|| (event_type.clone(), identity.text()));
+        let event = Event {
+            source,
+            event_type,
+            identity,
+            origin,
+            received_at,
+            body,
+        };
         let appended = tokio::time::timeout(COMMIT_DEADLINE, self.receive.journal.append(event))
             .await
             .map_err(|_| Rejection::NotReady("the journal is slow".into()))?
             .map_err(|e| Rejection::NotReady(e.to_string()))?;
+        if let (Some((event_type, identity)), Appended::Accepted(seq)) = (said, appended) {
+            tracing::info!(seq, event = ?identity, ?event_type, ?action, "kept, not forwarded");
+        }
         if is_test {
             (self.receive.on_test)();
         }
@@ -173,16 +203,21 @@ async fn read(headers: &HeaderMap, mut body: Body, held: &mut Held) -> Result<Ve
     let reading = async {
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Rejection::Broken)?;
-            let Ok(data) = frame.into_data() else { continue };
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
             if bytes.len() + data.len() > LARGEST_BODY {
                 return Err(Rejection::TooLarge);
             }
-            held.grow(data.len()).map_err(|Refused| Rejection::NoMemory)?;
+            held.grow(data.len())
+                .map_err(|Refused| Rejection::NoMemory)?;
             bytes.extend_from_slice(&data);
         }
         Ok(())
     };
-    tokio::time::timeout(BODY_DEADLINE, reading).await.map_err(|_| Rejection::TooSlow)??;
+    tokio::time::timeout(BODY_DEADLINE, reading)
+        .await
+        .map_err(|_| Rejection::TooSlow)??;
     Ok(bytes)
 }
 
@@ -215,9 +250,10 @@ impl IntoResponse for Outcome {
                 Rejection::TooLarge => {
                     refuse(StatusCode::PAYLOAD_TOO_LARGE, "a body has at most 8 MiB")
                 }
-                Rejection::TooSlow => {
-                    refuse(StatusCode::REQUEST_TIMEOUT, "the body took longer than 10 s")
-                }
+                Rejection::TooSlow => refuse(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "the body took longer than 10 s",
+                ),
                 Rejection::Broken => refuse(StatusCode::BAD_REQUEST, "the body broke off"),
                 Rejection::NoMemory => come_again("too many large bodies at once"),
                 Rejection::NotReady(_) => come_again("events cannot be kept now"),
@@ -228,7 +264,10 @@ impl IntoResponse for Outcome {
 
 fn come_again(why: &'static str) -> Response {
     let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, why);
-    response.headers_mut().insert(RETRY_AFTER, axum::http::HeaderValue::from_static(COME_AGAIN));
+    response.headers_mut().insert(
+        RETRY_AFTER,
+        axum::http::HeaderValue::from_static(COME_AGAIN),
+    );
     response
 }
 

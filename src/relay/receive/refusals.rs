@@ -28,12 +28,17 @@ struct Kind {
 
 impl Refusals {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, kinds: Mutex::default() }
+        Self {
+            clock,
+            kinds: Mutex::default(),
+        }
     }
 
     pub(super) fn note(&self, rejection: &Rejection) {
         let reason = rejection.as_str();
-        let Some(unsaid) = self.line_is_due(reason) else { return };
+        let Some(unsaid) = self.line_is_due(reason) else {
+            return;
+        };
         let advice = advice(rejection);
         tracing::warn!(reason, unsaid, "receive: refused: {advice}");
     }
@@ -42,7 +47,10 @@ impl Refusals {
     fn line_is_due(&self, reason: &'static str) -> Option<u64> {
         let now = self.clock.steady();
         let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        let kind = kinds.entry(reason).or_insert(Kind { next_line_at: now, unsaid: 0 });
+        let kind = kinds.entry(reason).or_insert(Kind {
+            next_line_at: now,
+            unsaid: 0,
+        });
         if now < kind.next_line_at {
             kind.unsaid += 1;
             return None;

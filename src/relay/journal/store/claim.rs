@@ -9,7 +9,7 @@ use rusqlite::OptionalExtension as _;
 
 use super::{Store, StoreError, unsigned};
 use crate::event::Origin;
-use crate::relay::journal::{Claim, Claims, Error, Lease, State};
+use crate::relay::journal::{Claim, Claims, Lease, State, WriteError};
 
 impl Store {
     pub(in crate::relay::journal) fn claim(
@@ -20,7 +20,9 @@ impl Store {
         until: Timestamp,
     ) -> Result<Claims, StoreError> {
         let Some(index) = self.memory.destinations.iter().position(|d| d.id == id) else {
-            return Err(StoreError::Refused(Error::NoDestination(id.to_owned())));
+            return Err(StoreError::Refused(WriteError::NoDestination(
+                id.to_owned(),
+            )));
         };
         let no = self.memory.destinations.get(index).map_or(0, |d| d.no);
         self.expire(no, now)?;
@@ -179,7 +181,9 @@ impl Store {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX).max(1);
         let last_seq = self.memory.last_seq;
         let Some(destination) = self.memory.destinations.iter_mut().find(|d| d.id == id) else {
-            return Err(StoreError::Refused(Error::NoDestination(id.to_owned())));
+            return Err(StoreError::Refused(WriteError::NoDestination(
+                id.to_owned(),
+            )));
         };
         let Some((first, last)) = destination.kept.first().copied() else {
             return Ok(0);

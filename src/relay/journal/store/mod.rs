@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Appended, DestinationSums, Disposition, Error, Lease, State, Sums};
+use super::{Appended, DestinationSums, Disposition, Lease, State, Sums, WriteError};
 use crate::event::Event;
 
 /// What ended a transaction, or one call in it.
@@ -22,7 +22,7 @@ pub enum StoreError {
     Sqlite(#[from] rusqlite::Error),
     /// The call itself is refused; others in its group are not concerned.
     #[error("{0}")]
-    Refused(Error),
+    Refused(WriteError),
 }
 
 impl StoreError {
@@ -365,7 +365,7 @@ fn held(changed: usize, lease: Lease) -> Result<(), StoreError> {
     if changed == 1 {
         Ok(())
     } else {
-        Err(StoreError::Refused(Error::LeaseLost(lease.seq)))
+        Err(StoreError::Refused(WriteError::LeaseLost(lease.seq)))
     }
 }
 

@@ -1,0 +1,66 @@
+//! Once an hour one line with the sums; every few seconds the refused requests go to the journal.
+//!
+//! # Invariants
+//! - Refused requests cost no row: they are counted in memory and added up in one write.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock, later};
+use crate::metrics::Metrics;
+use crate::relay::journal::{Journal, State, Sums};
+
+const FLUSH: Duration = Duration::from_secs(5);
+const SAY: Duration = Duration::from_hours(1);
+
+pub(super) async fn run(journal: Journal, metrics: Metrics, clock: Clock, stop: CancellationToken) {
+    let mut say_at = later(clock.steady(), SAY);
+    loop {
+        let stopping = tokio::select! {
+            () = stop.cancelled() => true,
+            () = clock.sleep(FLUSH) => false,
+        };
+        flush(&journal, &metrics).await;
+        if stopping {
+            return;
+        }
+        if clock.steady() >= say_at {
+            say_at = later(clock.steady(), SAY);
+            say(&journal.sums().borrow());
+        }
+    }
+}
+
+async fn flush(journal: &Journal, metrics: &Metrics) {
+    let rejected = metrics.take_rejected();
+    if !rejected.is_empty() && journal.count_rejected(rejected.clone()).await.is_err() {
+        metrics.give_back_rejected(rejected);
+    }
+}
+
+/// The line with the sums.
+pub(super) fn say(sums: &Sums) {
+    let time = |at: Option<jiff::Timestamp>| at.map_or("never".to_owned(), |at| at.to_string());
+    let rejected: u64 = sums.rejected.values().sum();
+    let (received, accepted, duplicate) = (sums.received(), sums.accepted, sums.duplicate);
+    let last_event = time(sums.last_event_at);
+    tracing::info!(received, accepted, duplicate, rejected, last_event, "sums");
+    for destination in &sums.destinations {
+        let of = |state| destination.of(state);
+        tracing::info!(
+            destination = destination.id,
+            kept = destination.kept,
+            delivered = of(State::Delivered),
+            pending = of(State::Pending),
+            postponed = of(State::Postponed),
+            sending = of(State::Sending),
+            parked = of(State::Parked),
+            dead = of(State::Dead),
+            skipped = of(State::Skipped),
+            discarded = of(State::Discarded),
+            oldest_undelivered = time(destination.oldest_undelivered_at),
+            "sums"
+        );
+    }
+}

@@ -1,0 +1,235 @@
+//! Every setting there is: its flag, its variables, its default. Flags, `.env.example`, help and
+//! the log of where a value came from are all made of this table.
+//!
+//! # Invariants
+//! - A secret has no flag: command lines are seen by other users of the machine.
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// What the rest of the program calls it, and the flag without its dashes.
+    pub name: &'static str,
+    /// The variables that set it; the first that is set counts.
+    pub variables: &'static [&'static str],
+    /// What holds where nothing is set.
+    pub default: Option<&'static str>,
+    /// How its value is given.
+    pub kind: Kind,
+    /// What people read in `--help` and `.env.example`.
+    pub help: &'static str,
+    /// What stands for the value in `--help`.
+    pub value: &'static str,
+}
+
+/// How a value is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One value, by flag or variable.
+    One,
+    /// Several values, by spaces after the flag or commas anywhere.
+    Several,
+    /// true or false; the flag alone means true.
+    Switch,
+    /// By variable or `…_FILE` only.
+    Secret,
+}
+
+/// All settings, in the order in which they are shown.
+pub const SETTINGS: &[Setting] = &[
+    one(
+        "hostname",
+        &["ORBIT_HOSTNAME"],
+        None,
+        "HOST[:PORT]",
+        "Orbit's address",
+    ),
+    one(
+        "verify",
+        &["ORBIT_VERIFY"],
+        Some("true"),
+        "true|false|FILE",
+        "Check Orbit's certificate: true, false, or a CA bundle's path",
+    ),
+    Setting {
+        kind: Kind::Several,
+        ..one(
+            "cert",
+            &["ORBIT_CERT"],
+            None,
+            "FILE",
+            "Certificate shown to Orbit: one PEM file, or certificate and key",
+        )
+    },
+    one(
+        "webhook-host",
+        &["WEBHOOK_HOST"],
+        Some("0.0.0.0"),
+        "HOST",
+        "This machine's address as Orbit reaches it",
+    ),
+    one(
+        "webhook-port",
+        &["WEBHOOK_PORT"],
+        Some("21600"),
+        "PORT",
+        "Port that takes events",
+    ),
+    one(
+        "bind",
+        &["BIND"],
+        Some("0.0.0.0"),
+        "IP",
+        "Address that the webhook port listens on",
+    ),
+    one(
+        "ops-bind",
+        &["OPS_BIND"],
+        Some("127.0.0.1:22101"),
+        "IP:PORT",
+        "Address of health and metrics",
+    ),
+    Setting {
+        kind: Kind::Several,
+        ..one(
+            "payload-types",
+            &["PAYLOAD_TYPES"],
+            Some("ACTION_COMPLETED,ACTION_COMPLETED_WITH_ALERT"),
+            "TYPES",
+            "Event types that the webhook subscribes to and that are forwarded, by commas",
+        )
+    },
+    switch(
+        "forward-test",
+        &["FORWARD_TEST"],
+        "false",
+        "Forward test payloads too",
+    ),
+    switch(
+        "enabled",
+        &["WEBHOOK_ENABLED"],
+        "true",
+        "Whether the webhook is enabled in Orbit",
+    ),
+    switch(
+        "validate-tls-cert",
+        &["WEBHOOK_VALIDATE_TLS_CERT"],
+        "true",
+        "Whether Orbit checks the certificate of the webhook's address",
+    ),
+    one(
+        "max-age",
+        &["MAX_AGE"],
+        Some("5m"),
+        "DURATION",
+        "How old, or how early, a signature may be",
+    ),
+    one(
+        "data-dir",
+        &["DATA_DIR"],
+        Some("./data"),
+        "DIR",
+        "Where the journal and the secret are kept",
+    ),
+    one(
+        "asset-map",
+        &["ASSET_MAP"],
+        None,
+        "FILE.csv",
+        "Which asset an action is about",
+    ),
+    one(
+        "integration-url",
+        &["INTEGRATION_URL", "BACKEND_URL"],
+        None,
+        "URL",
+        "Where inspections are posted",
+    ),
+    secret(
+        "integration-auth",
+        &["INTEGRATION_AUTH"],
+        "Authentication there: `Bearer …`, `Basic user:password`, or `Header-Name: value`",
+    ),
+    one(
+        "integration-ca",
+        &["INTEGRATION_CA"],
+        None,
+        "FILE.pem",
+        "Certificate authority that is believed there besides the public ones",
+    ),
+    one(
+        "log-format",
+        &["LOG_FORMAT"],
+        Some("text"),
+        "text|json",
+        "Form of the log",
+    ),
+    one(
+        "log-level",
+        &["LOG_LEVEL"],
+        Some("info"),
+        "LEVEL",
+        "error, warn, info, debug or trace",
+    ),
+    secret(
+        "api-token",
+        &[
+            "ORBIT_API_TOKEN",
+            "API_TOKEN",
+            "BOSDYN_ORBIT_CLIENT_API_TOKEN",
+        ],
+        "Orbit's API token",
+    ),
+    secret(
+        "webhook-secret",
+        &["WEBHOOK_SECRET", "SECRET"],
+        "Webhook secret, 64 hex characters; made at first start if there is a token",
+    ),
+];
+
+const fn one(
+    name: &'static str,
+    variables: &'static [&'static str],
+    default: Option<&'static str>,
+    value: &'static str,
+    help: &'static str,
+) -> Setting {
+    Setting {
+        name,
+        variables,
+        default,
+        kind: Kind::One,
+        help,
+        value,
+    }
+}
+
+const fn switch(
+    name: &'static str,
+    variables: &'static [&'static str],
+    default: &'static str,
+    help: &'static str,
+) -> Setting {
+    Setting {
+        name,
+        variables,
+        default: Some(default),
+        kind: Kind::Switch,
+        help,
+        value: "BOOL",
+    }
+}
+
+const fn secret(
+    name: &'static str,
+    variables: &'static [&'static str],
+    help: &'static str,
+) -> Setting {
+    Setting {
+        name,
+        variables,
+        default: None,
+        kind: Kind::Secret,
+        help,
+        value: "",
+    }
+}

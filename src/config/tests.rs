@@ -1,0 +1,255 @@
+//! What the configuration promises: precedence, kindness, and errors without secrets.
+
+use super::*;
+
+const KEY: &str = "abababababababababababababababababababababababababababababababab";
+
+fn input(flags: &[(&str, &str)], environment: &[(&str, &str)], dotenv: Option<&str>) -> Input {
+    let owned = |pairs: &[(&str, &str)]| {
+        pairs
+            .iter()
+            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+            .collect()
+    };
+    Input {
+        flags: owned(flags),
+        environment: owned(environment),
+        dotenv: dotenv.map(|text| text.as_bytes().to_vec()),
+    }
+}
+
+fn load(flags: &[(&str, &str)], environment: &[(&str, &str)], dotenv: &str) -> Config {
+    Config::load(&input(flags, environment, Some(dotenv))).unwrap()
+}
+
+fn error(environment: &[(&str, &str)]) -> String {
+    Config::load(&input(&[], environment, None))
+        .unwrap_err()
+        .to_string()
+}
+
+#[test]
+fn flags_win_over_the_environment_which_wins_over_dotenv_which_wins_over_the_default() {
+    let dir = |flags: &[_], environment: &[_], dotenv| {
+        let config = load(flags, environment, dotenv);
+        let shown = config.shown.iter().find(|s| s.name == "data-dir").unwrap();
+        (config.data_dir.display().to_string(), shown.origin.clone())
+    };
+    let flag = [("data-dir", "/flag")];
+    let environment = [("DATA_DIR", "/environment")];
+    let dotenv = "\n DATA_DIR = /dotenv\n";
+    assert_eq!(
+        dir(&flag, &environment, dotenv),
+        ("/flag".into(), "--data-dir".into())
+    );
+    assert_eq!(
+        dir(&[], &environment, dotenv),
+        ("/environment".into(), "DATA_DIR".into())
+    );
+    assert_eq!(
+        dir(&[], &[("DATA_DIR", "")], dotenv).1,
+        "DATA_DIR in .env, line 2"
+    );
+    assert_eq!(
+        dir(&[], &[], "DATA_DIR="),
+        ("./data".into(), "default".into())
+    );
+}
+
+#[test]
+fn the_first_variable_that_is_set_counts() {
+    let both = [
+        ("BACKEND_URL", "http://b.example/"),
+        ("INTEGRATION_URL", "http://a.example/"),
+    ];
+    let url = |environment: &[_]| {
+        load(&[], environment, "")
+            .destination
+            .unwrap()
+            .url
+            .to_string()
+    };
+    assert_eq!(url(&both), "http://a.example/");
+    assert_eq!(url(&both[..1]), "http://b.example/");
+}
+
+#[test]
+fn a_secret_may_stand_in_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("secret");
+    std::fs::write(&path, format!("{KEY}\n")).unwrap();
+    let config = load(&[], &[("SECRET_FILE", path.to_str().unwrap())], "");
+    assert_eq!(config.secret.unwrap().expose_hex(), KEY);
+    let missing = error(&[("SECRET_FILE", "/nowhere/secret")]);
+    assert!(
+        missing.starts_with("SECRET_FILE: /nowhere/secret cannot be read"),
+        "{missing}"
+    );
+}
+
+#[test]
+fn no_secret_is_shown_and_none_is_in_an_error() {
+    let config = load(
+        &[],
+        &[
+            ("WEBHOOK_SECRET", KEY),
+            ("ORBIT_API_TOKEN", "canary-token"),
+            (
+                "INTEGRATION_URL",
+                "https://me:canary@plant.example/x?sig=canary",
+            ),
+        ],
+        "",
+    );
+    let shown = format!("{:?} {config:?}", config.shown);
+    assert!(
+        !shown.contains("canary-token") && !shown.contains(KEY),
+        "{shown}"
+    );
+    assert!(!format!("{:?}", config.shown).contains("canary"));
+    for environment in [
+        [("WEBHOOK_SECRET", "canary")],
+        [("ORBIT_API_TOKEN", "canary canary")],
+        [("INTEGRATION_AUTH", "canary")],
+        [("INTEGRATION_URL", "https://me:canary@")],
+    ] {
+        assert!(!error(&environment).contains("canary"), "{environment:?}");
+    }
+}
+
+#[test]
+fn a_bad_value_names_where_it_came_from_and_what_is_accepted() {
+    let errors: Vec<_> = [
+        ("ORBIT_HOSTNAME", "https://orbit.example"),
+        ("ORBIT_VERIFY", "/nowhere.pem"),
+        ("WEBHOOK_PORT", "70000"),
+        ("WEBHOOK_HOST", "http://me"),
+        ("BIND", "0.0.0.0:1"),
+        ("OPS_BIND", "22101"),
+        ("WEBHOOK_ENABLED", "yes"),
+        ("MAX_AGE", "5"),
+        ("WEBHOOK_SECRET", "abc"),
+        ("INTEGRATION_AUTH", "secret"),
+        ("LOG_FORMAT", "xml"),
+        ("LOG_LEVEL", "loud"),
+        ("INTEGRATION_URL", "plant"),
+    ]
+    .into_iter()
+    .map(|pair| error(&[pair]))
+    .collect();
+    insta::assert_snapshot!(errors.join("\n"));
+}
+
+#[test]
+fn verify_takes_true_and_false_in_any_case() {
+    for (text, anything) in [("True", false), ("FALSE", true), ("false", true)] {
+        let environment = [
+            ("ORBIT_HOSTNAME", "orbit"),
+            ("API_TOKEN", "t"),
+            ("ORBIT_VERIFY", text),
+        ];
+        let trust = load(&[], &environment, "").orbit.unwrap().trust;
+        assert_eq!(matches!(trust, Trust::Anything), anything, "{text}");
+    }
+}
+
+#[test]
+fn nothing_configured_is_no_error_but_said() {
+    let why = |environment: &[_]| load(&[], environment, "").not_configured;
+    assert!(
+        why(&[])
+            .unwrap()
+            .contains("ORBIT_HOSTNAME and ORBIT_API_TOKEN")
+    );
+    assert!(
+        why(&[("ORBIT_HOSTNAME", "orbit")])
+            .unwrap()
+            .contains("set ORBIT_API_TOKEN")
+    );
+    assert!(
+        why(&[("API_TOKEN", "t")])
+            .unwrap()
+            .contains("set ORBIT_HOSTNAME,")
+    );
+    assert_eq!(why(&[("SECRET", KEY)]), None);
+    assert_eq!(
+        why(&[("ORBIT_HOSTNAME", "orbit"), ("API_TOKEN", "t")]),
+        None
+    );
+}
+
+#[test]
+fn each_official_placeholder_is_named() {
+    let why = load(
+        &[],
+        &[],
+        "API_TOKEN=YOUR_API_TOKEN\nSECRET='YOUR_SECRET'\nBACKEND_URL=YOUR_BACKEND_URL\n",
+    )
+    .not_configured
+    .unwrap();
+    for name in ["API_TOKEN", "SECRET", "BACKEND_URL"] {
+        assert!(why.contains(&format!("{name} in .env")), "{why}");
+        assert!(why.contains(&format!("YOUR_{name}")), "{why}");
+    }
+}
+
+#[test]
+fn a_port_that_orbit_blocks_and_an_address_it_cannot_call_are_warned_of() {
+    let environment = [("ORBIT_HOSTNAME", "orbit"), ("API_TOKEN", "t")];
+    let warnings = |flags: &[_]| load(flags, &environment, "").warnings.join("\n");
+    assert!(warnings(&[]).contains("0.0.0.0"));
+    let host = ("webhook-host", "10.0.0.5");
+    assert_eq!(warnings(&[host]), "");
+    for port in ["8080", "21443", "21001"] {
+        assert!(warnings(&[host, ("webhook-port", port)]).contains(port));
+    }
+}
+
+#[test]
+fn two_kinds_of_credentials_are_refused() {
+    let both = [
+        ("INTEGRATION_URL", "http://a:b@x/"),
+        ("INTEGRATION_AUTH", "Bearer x"),
+    ];
+    assert!(error(&both).contains("give one"));
+}
+
+#[test]
+fn env_example_lists_every_variable() {
+    let example = include_str!("../../.env.example");
+    for variable in settings::SETTINGS.iter().flat_map(|setting| {
+        let file = setting.kind == settings::Kind::Secret;
+        let files = setting
+            .variables
+            .iter()
+            .map(|v| format!("{v}_FILE"))
+            .filter(move |_| file);
+        setting
+            .variables
+            .iter()
+            .map(|v| (*v).to_owned())
+            .chain(files)
+    }) {
+        let listed = example
+            .lines()
+            .filter_map(|line| line.trim_start_matches(['#', ' ']).split_once('='))
+            .any(|(name, _)| name == variable);
+        assert!(listed, ".env.example does not list {variable}");
+    }
+    for (name, _, line) in dotenv::parse(example.as_bytes()).unwrap() {
+        panic!(".env.example line {line} sets {name}: every line of it is empty or a comment");
+    }
+    for name in example
+        .lines()
+        .filter_map(|line| line.trim_start_matches("# ").split_once('='))
+    {
+        let variable = name.0.strip_suffix("_FILE").unwrap_or(name.0);
+        let known = settings::SETTINGS
+            .iter()
+            .any(|s| s.variables.contains(&variable));
+        assert!(
+            known || variable.contains(' '),
+            ".env.example lists unknown {variable}"
+        );
+    }
+}

@@ -1,0 +1,143 @@
+//! How each part does, in a word and a reason.
+//!
+//! # Invariants
+//! - `ready` is false only while events cannot be accepted.
+//! - No secret and no URL with credentials is in a reason.
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::reconcile::webhook;
+use crate::relay::deliver;
+use crate::relay::journal::{Availability, Sums};
+use crate::secret::WebhookSecret;
+
+/// What is looked at.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Whether events can be kept.
+    pub journal: watch::Receiver<Availability>,
+    /// Whether they can be checked.
+    pub secret: watch::Receiver<Result<WebhookSecret, String>>,
+    /// Our webhook in Orbit.
+    pub webhook: watch::Receiver<webhook::Status>,
+    /// The destination, if there is one.
+    pub destination: Option<watch::Receiver<deliver::Health>>,
+    /// The journal's sums.
+    pub sums: watch::Receiver<Sums>,
+}
+
+/// What `/readyz` answers.
+#[derive(Debug, Serialize, PartialEq, Eq)]
+pub struct Health {
+    /// Whether events can be accepted.
+    pub ready: bool,
+    /// Whether they can be kept.
+    pub journal: Part,
+    /// Whether they can be checked.
+    pub listener: Part,
+    /// Orbit, and our webhook there.
+    pub orbit: Part,
+    /// Where they go.
+    pub destination: Part,
+}
+
+/// One part, in a word and a reason.
+#[derive(Debug, Serialize, PartialEq, Eq)]
+pub struct Part {
+    /// Whether the part does what it should.
+    #[serde(skip)]
+    pub well: bool,
+    /// The word.
+    pub status: &'static str,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Parts {
+    /// How all parts do, now.
+    pub fn health(&self) -> Health {
+        let journal = match &*self.journal.borrow() {
+            Availability::Open => well("open"),
+            Availability::Opening => ill("opening", "it was started just now"),
+            Availability::Unavailable(why) => ill("unavailable", why),
+        };
+        let listener = match &*self.secret.borrow() {
+            Ok(_) => well("listening"),
+            Err(why) => ill("not_ready", why),
+        };
+        let orbit = match &*self.webhook.borrow() {
+            webhook::Status::ByHand => because(
+                "by_hand",
+                "no API token: a person takes care of the webhook",
+            ),
+            webhook::Status::Unknown => ill("unknown", "Orbit has not answered yet"),
+            webhook::Status::Registered { enabled: true, .. } => well("registered"),
+            webhook::Status::Registered { enabled: false, .. } => ill(
+                "disabled",
+                "the webhook is disabled in Orbit: no events come",
+            ),
+            webhook::Status::Failing(why) => ill("failing", why),
+        };
+        let destination = match self
+            .destination
+            .as_ref()
+            .map(|health| health.borrow().clone())
+        {
+            None => because(
+                "none",
+                "no integration URL: events are kept and not forwarded",
+            ),
+            Some(deliver::Health::Untried) => because("untried", "nothing was sent yet"),
+            Some(deliver::Health::Working) => well("working"),
+            Some(deliver::Health::Failing(why)) => ill("failing", &why),
+            Some(deliver::Health::Down(why)) => ill("down", &why),
+        };
+        Health {
+            ready: journal.well && listener.well,
+            journal,
+            listener,
+            orbit,
+            destination,
+        }
+    }
+
+    /// One line for the person who pressed the test button.
+    pub fn line(&self) -> String {
+        let health = self.health();
+        let word = |part: &Part| match &part.reason {
+            Some(reason) => format!("{} ({reason})", part.status),
+            None => part.status.to_owned(),
+        };
+        format!(
+            "webhook: {}; destination: {}",
+            word(&health.orbit),
+            word(&health.destination)
+        )
+    }
+}
+
+fn well(status: &'static str) -> Part {
+    Part {
+        well: true,
+        status,
+        reason: None,
+    }
+}
+
+fn because(status: &'static str, why: &str) -> Part {
+    Part {
+        well: true,
+        status,
+        reason: Some(why.to_owned()),
+    }
+}
+
+fn ill(status: &'static str, why: &str) -> Part {
+    Part {
+        well: false,
+        status,
+        reason: Some(why.to_owned()),
+    }
+}

@@ -1,0 +1,278 @@
+//! Requests to Orbit, with its token, to the configured host and no other.
+//!
+//! # Invariants
+//! - The token goes to the configured host only: no redirect is followed.
+//! - Every exchange has a deadline, every answer a limit.
+//! - No error holds the token, a URL or a body.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, COOKIE, HeaderValue, LOCATION, SET_COOKIE};
+use reqwest::{Method, Response};
+use serde_json::Value;
+use url::Url;
+
+use super::model::{WantedWebhook, Webhook};
+use crate::http;
+use crate::secret::Secret;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
+const CSRF: &str = "x-csrf-token";
+
+/// Which Orbit, and as whom.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `HOST[:PORT]`.
+    pub host: String,
+    /// The API token.
+    pub token: Secret,
+    /// Whose certificates are believed.
+    pub trust: http::Trust,
+    /// The certificate that is shown, if any.
+    pub certificate: Option<http::ClientCertificate>,
+}
+
+/// Why Orbit's host cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// It is no host.
+    #[error("`{0}` is not HOST or HOST:PORT")]
+    Host(String),
+    /// The client cannot be built.
+    #[error(transparent)]
+    Client(#[from] http::BuildError),
+}
+
+/// What went wrong with a request.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum CallError {
+    /// The token is refused.
+    #[error("Orbit answered {0}: the API token is not valid or has not the right to do this")]
+    Unauthorized(u16),
+    /// Another status.
+    #[error("Orbit answered {0}")]
+    Status(u16),
+    /// A redirect. The token is not sent there.
+    #[error("Orbit answered {status}, a redirect to {to}; is the host right?")]
+    Redirect {
+        /// The status.
+        status: u16,
+        /// Where to, without path and query.
+        to: String,
+    },
+    /// The answer is not what Orbit's API gives.
+    #[error("the answer is not one of Orbit's API; is the host right?")]
+    Nonsense,
+    /// There was no answer.
+    #[error(transparent)]
+    Http(#[from] http::ExchangeError),
+}
+
+/// The client.
+#[derive(Debug)]
+pub struct Client {
+    base: Url,
+    token: Secret,
+    http: http::Client,
+    csrf: Mutex<Option<String>>,
+}
+
+/// The base URL of `HOST[:PORT]`, if it is one.
+pub fn base_url(host: &str) -> Option<Url> {
+    if host.is_empty() || host.contains(['/', '?', '#', '@', '\\', ' ']) {
+        return None;
+    }
+    Url::parse(&format!("https://{host}/"))
+        .ok()
+        .filter(|url| url.has_host())
+}
+
+impl Client {
+    /// Builds the client. Nothing is sent.
+    pub fn build(config: Config) -> Result<Self, BuildError> {
+        let base = base_url(&config.host).ok_or_else(|| BuildError::Host(config.host.clone()))?;
+        let http = http::Client::build(&http::Config {
+            trust: config.trust,
+            certificate: config.certificate,
+            timeout: TIMEOUT,
+        })?;
+        Ok(Self {
+            base,
+            token: config.token,
+            http,
+            csrf: Mutex::default(),
+        })
+    }
+
+    /// Asks whether the token is valid.
+    pub async fn authenticate(&self) -> Result<(), CallError> {
+        self.call(Method::GET, "api/v0/api_token/authenticate", None)
+            .await
+            .map(drop)
+    }
+
+    /// All webhooks, archived ones too.
+    pub async fn webhooks(&self) -> Result<Vec<Webhook>, CallError> {
+        let answer = self.call(Method::GET, "api/v0/webhooks/", None).await?;
+        Webhook::read(read(answer).await?).ok_or(CallError::Nonsense)
+    }
+
+    /// Makes a webhook.
+    pub async fn create_webhook(&self, wanted: &WantedWebhook) -> Result<Webhook, CallError> {
+        let answer = self
+            .call(Method::POST, "api/v0/webhooks", Some(wanted))
+            .await?;
+        let made = Webhook::read(read(answer).await?).ok_or(CallError::Nonsense)?;
+        let same_url = made
+            .iter()
+            .position(|webhook| webhook.url == wanted.url)
+            .unwrap_or(0);
+        made.into_iter().nth(same_url).ok_or(CallError::Nonsense)
+    }
+
+    /// Changes a webhook.
+    pub async fn update_webhook(
+        &self,
+        uuid: &str,
+        wanted: &WantedWebhook,
+    ) -> Result<(), CallError> {
+        self.call(Method::POST, &webhook_path(uuid), Some(wanted))
+            .await
+            .map(drop)
+    }
+
+    /// Deletes a webhook.
+    pub async fn delete_webhook(&self, uuid: &str) -> Result<(), CallError> {
+        self.call(Method::DELETE, &webhook_path(uuid), None)
+            .await
+            .map(drop)
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&WantedWebhook>,
+    ) -> Result<Response, CallError> {
+        if method != Method::GET && self.csrf().is_none() {
+            // Orbit gives its cookie with any page; where it gives none it needs none.
+            self.send(Method::GET, "", None).await?;
+        }
+        let answer = self.send(method, path, body).await?;
+        let status = answer.status();
+        match status.as_u16() {
+            200..=299 => Ok(answer),
+            300..=399 => {
+                let location = answer.headers().get(LOCATION).and_then(|l| l.to_str().ok());
+                let to = location.and_then(|location| self.base.join(location).ok());
+                let to = to.map_or("nowhere".into(), |to| to.origin().ascii_serialization());
+                Err(CallError::Redirect {
+                    status: status.as_u16(),
+                    to,
+                })
+            }
+            401 | 403 => Err(CallError::Unauthorized(status.as_u16())),
+            other => Err(CallError::Status(other)),
+        }
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&WantedWebhook>,
+    ) -> Result<Response, CallError> {
+        let url = self.base.join(path).map_err(|_| CallError::Nonsense)?;
+        let mut request = self
+            .http
+            .request(method, url)
+            .header(ACCEPT, "application/json");
+        if !path.is_empty() {
+            let mut token = HeaderValue::try_from(format!("Bearer {}", self.token.expose()))
+                .map_err(|_| CallError::Unauthorized(401))?;
+            token.set_sensitive(true);
+            request = request.header(AUTHORIZATION, token);
+        }
+        if let Some(csrf) = self.csrf() {
+            request = request
+                .header(CSRF, &csrf)
+                .header(COOKIE, format!("{CSRF}={csrf}"));
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request
+            .send()
+            .await
+            .map_err(|e| self.http.explain(e, TIMEOUT))?;
+        self.remember_csrf(&answer);
+        Ok(answer)
+    }
+
+    fn csrf(&self) -> Option<String> {
+        self.csrf
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn remember_csrf(&self, answer: &Response) {
+        let cookies = answer.headers().get_all(SET_COOKIE).iter();
+        let given = cookies.filter_map(|cookie| {
+            let (name, value) = cookie.to_str().ok()?.split(';').next()?.split_once('=')?;
+            (name.trim() == CSRF).then(|| value.trim().to_owned())
+        });
+        if let Some(value) = given.last().filter(|value| !value.is_empty()) {
+            *self.csrf.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+        }
+    }
+}
+
+fn webhook_path(uuid: &str) -> String {
+    // The uuid comes from Orbit: it must not lead anywhere else.
+    let uuid: String = uuid
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
+        .collect();
+    format!("api/v0/webhooks/{uuid}")
+}
+
+async fn read(mut answer: Response) -> Result<Value, CallError> {
+    let (body, more) = http::read_limited(&mut answer, ANSWER_LIMIT)
+        .await
+        .map_err(|_| CallError::Nonsense)?;
+    if more {
+        return Err(CallError::Nonsense);
+    }
+    serde_json::from_slice(&body).map_err(|_| CallError::Nonsense)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_has_no_scheme_path_or_user() {
+        for good in ["orbit.example", "10.0.0.7:8443", "[::1]:443", "localhost"] {
+            assert!(base_url(good).is_some(), "{good}");
+        }
+        for bad in [
+            "",
+            "https://orbit",
+            "orbit/x",
+            "me@orbit",
+            "a b",
+            "orbit:port",
+            "x?y",
+        ] {
+            assert!(base_url(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_uuid_never_leads_to_another_path() {
+        assert_eq!(webhook_path("../../x?y"), "api/v0/webhooks/xy");
+    }
+}

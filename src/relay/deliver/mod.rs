@@ -1,0 +1,247 @@
+//! Step 7 of the path: claim → map → freeze → send → record.
+//!
+//! ```text
+//! mod      the loop of one destination: when to claim, how much, when to stop
+//! attempt  one try of one delivery
+//! circuit  whether the destination is tried at all (pure)
+//! unmapped what is said, once, of an action that finds no asset
+//! ```
+//!
+//! # Invariants
+//! - The key and the body of a delivery are the same at every try; what changes is a header.
+//! - A destination's trouble is its own: each has a loop, a circuit and a limit of its own.
+//! - While the end of a try cannot be recorded, nothing more is claimed.
+//!
+//! # Not here
+//! What an answer means: `destination::outcome`. What a state may become: `journal::state`.
+
+mod attempt;
+mod circuit;
+mod unmapped;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::attempt::{Attempt, Ended};
+use self::circuit::{Circuit, Gate};
+use self::unmapped::Unmapped;
+use crate::clock::{Clock, later};
+use crate::metrics::Metrics;
+use crate::relay::assets::AssetMap;
+use crate::relay::destination::Destination;
+use crate::relay::journal::{Journal, State};
+
+/// How many sends of one destination are under way at once.
+const IN_FLIGHT: usize = 4;
+/// Wake-ups may be missed; this is how late due work goes out then.
+const POLL: Duration = Duration::from_secs(1);
+/// After the journal could not give anything.
+const JOURNAL_PAUSE: Duration = Duration::from_millis(500);
+
+/// What the loop of one destination needs.
+#[derive(Debug)]
+pub struct Deliver {
+    /// Where deliveries come from.
+    pub journal: Journal,
+    /// Where they go.
+    pub destination: Destination,
+    /// Which asset an event is about.
+    pub assets: watch::Receiver<Arc<AssetMap>>,
+    /// Time.
+    pub clock: Clock,
+    /// Counts.
+    pub metrics: Metrics,
+    /// Told how the destination does.
+    pub health: watch::Sender<Health>,
+}
+
+/// How a destination does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Nothing was sent yet.
+    Untried,
+    /// The last try reached it.
+    Working,
+    /// The last try failed, for this reason.
+    Failing(String),
+    /// It is down: only probes are sent.
+    Down(String),
+}
+
+/// The loop of one destination.
+struct Worker {
+    shared: Arc<Shared>,
+    health: watch::Sender<Health>,
+    circuit: Circuit,
+    sends: JoinSet<Ended>,
+}
+
+/// What all tries of one destination share.
+struct Shared {
+    journal: Journal,
+    destination: Destination,
+    assets: watch::Receiver<Arc<AssetMap>>,
+    clock: Clock,
+    metrics: Metrics,
+    unmapped: Unmapped,
+    /// Tries whose end waits for the journal.
+    unrecorded: AtomicUsize,
+}
+
+/// Delivers until `stop`, then lets the sends under way end.
+pub async fn run(deliver: Deliver, stop: CancellationToken) {
+    let Deliver {
+        journal,
+        destination,
+        assets,
+        clock,
+        metrics,
+        health,
+    } = deliver;
+    let unmapped = Unmapped::default();
+    let unrecorded = AtomicUsize::new(0);
+    let shared = Shared {
+        journal,
+        destination,
+        assets,
+        clock,
+        metrics,
+        unmapped,
+        unrecorded,
+    };
+    let worker = Worker {
+        shared: Arc::new(shared),
+        health,
+        circuit: Circuit::default(),
+        sends: JoinSet::new(),
+    };
+    worker.run(stop).await;
+}
+
+impl Worker {
+    async fn run(mut self, stop: CancellationToken) {
+        let clock = self.shared.clock.clone();
+        let mut sums = self.shared.journal.sums();
+        let id = self.shared.destination.id().to_owned();
+        while !stop.is_cancelled() {
+            let now = clock.steady();
+            let free = self.free(now);
+            let (claimed, wake_at) = self.claim(free).await;
+            let hungry = free > 0 && claimed < free;
+            let waiting = self.sends.len();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(ended) = self.sends.join_next(), if waiting > 0 => self.note(ended),
+                () = clock.sleep_until(wake_at) => {}
+                _ = sums.wait_for(|sums| has_pending(sums, &id)), if hungry => {}
+            }
+        }
+        while let Some(ended) = self.sends.join_next().await {
+            self.note(ended);
+        }
+    }
+
+    /// How many deliveries may be claimed now.
+    fn free(&self, now: jiff::Timestamp) -> usize {
+        if self
+            .shared
+            .unrecorded
+            .load(std::sync::atomic::Ordering::Acquire)
+            > 0
+        {
+            return 0;
+        }
+        match self.circuit.gate(now) {
+            Gate::Closed => IN_FLIGHT - self.sends.len(),
+            Gate::Probe => usize::from(self.sends.is_empty()),
+            Gate::Open(_) => 0,
+        }
+    }
+
+    /// Claims and starts up to `free` deliveries; says when to look again.
+    async fn claim(&mut self, free: usize) -> (usize, jiff::Timestamp) {
+        let now = self.shared.clock.steady();
+        let poll = later(now, POLL);
+        if free == 0 {
+            return match self.circuit.gate(now) {
+                Gate::Open(until) => (0, until.min(poll)),
+                Gate::Closed | Gate::Probe => (0, poll),
+            };
+        }
+        let id = self.shared.destination.id();
+        let claims = match self.shared.journal.claim(id, free, now).await {
+            Ok(claims) => claims,
+            Err(error) => {
+                tracing::debug!(%error, destination = id, "deliver: nothing claimed");
+                return (0, later(now, JOURNAL_PAUSE));
+            }
+        };
+        let claimed = claims.now.len();
+        for claim in claims.now {
+            let attempt = Attempt {
+                shared: Arc::clone(&self.shared),
+                claim,
+            };
+            self.sends.spawn(attempt.run());
+        }
+        let due = claims.next_due.filter(|_| claimed < free);
+        (claimed, due.map_or(poll, |due| due.min(poll)))
+    }
+
+    fn note(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
+        let ended = match ended {
+            Ok(ended) => ended,
+            // A try never panics by its own doing; if it does, the task that waits for this one
+            // must not go on as if nothing had happened.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        let destination = self.shared.destination.id();
+        let now = self.shared.clock.steady();
+        match ended {
+            Ended::Reached => {
+                if self.circuit.succeeded() {
+                    tracing::info!(destination, "deliver: the destination works again");
+                }
+                self.say(Health::Working);
+            }
+            Ended::Failed { seq, reason } => {
+                if self.circuit.failed(seq, now, crate::retry::chance()) {
+                    let sums = self.shared.journal.sums().borrow().clone();
+                    let waiting = sums.destinations.iter().find(|d| d.id == destination);
+                    let waiting =
+                        waiting.map_or(0, |d| d.of(State::Pending) + d.of(State::Postponed));
+                    tracing::warn!(
+                        destination, %reason, waiting,
+                        "deliver: the destination is down; events wait, a probe goes out at most \
+                         a minute apart"
+                    );
+                }
+                self.say(if self.circuit.is_open() {
+                    Health::Down(reason)
+                } else {
+                    Health::Failing(reason)
+                });
+            }
+            Ended::Untried => {}
+        }
+    }
+
+    fn say(&self, now: Health) {
+        self.health.send_if_modified(|before| {
+            let changed = *before != now;
+            *before = now;
+            changed
+        });
+    }
+}
+
+fn has_pending(sums: &crate::relay::journal::Sums, id: &str) -> bool {
+    sums.destinations
+        .iter()
+        .any(|d| d.id == id && d.of(State::Pending) > 0)
+}
