@@ -6,3 +6,5 @@ pub mod event;
 pub mod http;
 pub mod retry;
 pub mod secret;
+#[cfg(feature = "sim")]
+pub mod sim;
