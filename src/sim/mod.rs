@@ -15,7 +15,7 @@
 //! | [`model`] | the JSON shapes of Orbit |
 //! | [`javascript`] | JSON as a JavaScript engine writes it, and Orbit's signature over it |
 //! | [`random`] | numbers from a seed |
-//! | `serve` | sockets, TLS, and connections that can be dropped without an answer |
+//! | `serve`, `reply` | sockets, TLS, answers, and connections dropped without one |
 //!
 //! # Invariants
 //! - Nothing here is used outside of the demo, `simulate` and tests; the shipped image is built
@@ -26,7 +26,13 @@
 //! # Not here
 //! - Opinions about the relay: nothing here knows what a relay should do.
 
+pub mod backend;
 pub mod javascript;
 pub mod model;
+pub mod orbit;
 pub mod plant;
 pub mod random;
+mod reply;
+mod serve;
+
+pub use serve::StartError;

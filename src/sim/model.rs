@@ -17,7 +17,7 @@ pub const ACTION_COMPLETED_WITH_ALERT: &str = "ACTION_COMPLETED_WITH_ALERT";
 
 /// What goes out to a webhook.
 #[derive(Clone, Debug, Serialize)]
-pub struct Envelope<'a, T> {
+pub struct Envelope<'a, T: ?Sized> {
     /// This message's own id.
     pub uuid: &'a str,
     /// What has happened.
