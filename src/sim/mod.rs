@@ -11,7 +11,8 @@
 //! |---|---|
 //! | [`orbit`] | Orbit over HTTPS: a world that tests edit, and the API on top of it |
 //! | [`backend`] | the plant's own system: takes any POST, answers as it is told |
-//! | [`plant`] | robots, missions and what they find; the same again for the same seed |
+//! | [`plant`] | robots and what they find; the same again for the same seed |
+//! | [`site`] | what there is to inspect, and its asset map |
 //! | [`model`] | the JSON shapes of Orbit |
 //! | [`javascript`] | JSON as a JavaScript engine writes it, and Orbit's signature over it |
 //! | [`random`] | numbers from a seed |
@@ -34,5 +35,10 @@ pub mod plant;
 pub mod random;
 mod reply;
 mod serve;
+pub mod site;
+
+#[cfg(test)]
+mod tests;
 
 pub use serve::StartError;
+pub use site::asset_map_csv;

@@ -3,7 +3,7 @@
 //! # Invariants
 //! - What a run event looks like is the same in a webhook's `data` and in the API's answers.
 //! - Outer times end in `Z` with milliseconds; times of captures end in `+00:00`, with up to
-//!   six digits and no trailing zeros, as PostgreSQL prints them.
+//!   six digits and no trailing zeros, as `PostgreSQL` prints them.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -123,7 +123,7 @@ pub fn javascript_time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
-/// As PostgreSQL prints a time inside a JSON column: no fraction when it is zero.
+/// As `PostgreSQL` prints a time inside a JSON column: no fraction when it is zero.
 pub fn postgres_time(time: Timestamp) -> String {
     let text = time.strftime("%Y-%m-%dT%H:%M:%S%.6f").to_string();
     let text = text.trim_end_matches('0').trim_end_matches('.');

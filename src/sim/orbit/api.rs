@@ -181,18 +181,19 @@ fn webhooks(world: &World, method: &Method, rest: &[&str], body: &Bytes) -> Resp
         (&Method::POST, [], _) => {
             let change = match parse::<Change>(body) {
                 Ok(change) => change,
-                Err(refused) => return refused,
+                Err(error) => return bad_request(&error),
             };
             match change.create(state.ids.uuid(), created_at) {
                 Ok(webhook) => {
                     let shown = webhook.shown(masked);
                     state.webhooks.push(webhook);
-                    match state.weather.create_answers_array {
-                        true => respond(StatusCode::OK, &[shown]),
-                        false => respond(StatusCode::OK, &shown),
+                    if state.weather.create_answers_array {
+                        respond(StatusCode::OK, &[shown])
+                    } else {
+                        respond(StatusCode::OK, &shown)
                     }
                 }
-                Err(error) => problem(StatusCode::BAD_REQUEST, &error.to_string()),
+                Err(error) => bad_request(&error),
             }
         }
         (&Method::DELETE, [_], Some(place)) => {
@@ -208,10 +209,10 @@ fn webhooks(world: &World, method: &Method, rest: &[&str], body: &Bytes) -> Resp
             if method == Method::POST {
                 let change = match parse::<Change>(body) {
                     Ok(change) => change,
-                    Err(refused) => return refused,
+                    Err(error) => return bad_request(&error),
                 };
                 if let Err(error) = change.apply(webhook) {
-                    return problem(StatusCode::BAD_REQUEST, &error.to_string());
+                    return bad_request(&error);
                 }
             } else if method != Method::GET {
                 return problem(StatusCode::METHOD_NOT_ALLOWED, "GET, POST or DELETE");
@@ -243,7 +244,7 @@ fn read(world: &World, rest: &[&str], query: &Query) -> Response<Body> {
 fn close_anomalies(world: &World, rest: &[&str], body: &Bytes) -> Response<Body> {
     let asked = match parse::<Value>(body) {
         Ok(asked) => asked,
-        Err(refused) => return refused,
+        Err(error) => return bad_request(&error),
     };
     let at = javascript_time(world.now());
     let mut state = world.state();
@@ -285,7 +286,7 @@ async fn remote_control(
                 world.set_weather(weather.clone());
                 respond(StatusCode::OK, &weather)
             }
-            Err(refused) => refused,
+            Err(error) => bad_request(&error),
         },
         (&Method::GET, ["state"]) => {
             let webhooks: Vec<Value> = world.webhooks().iter().map(|w| w.shown(true)).collect();
@@ -306,15 +307,14 @@ async fn remote_control(
     }
 }
 
-fn parse<T: serde::de::DeserializeOwned>(body: &Bytes) -> Result<T, Response<Body>> {
+fn parse<T: serde::de::DeserializeOwned>(body: &Bytes) -> Result<T, serde_json::Error> {
     serde_json::from_slice(body)
-        .map_err(|error| problem(StatusCode::BAD_REQUEST, &error.to_string()))
 }
 
 fn page<T: serde::Serialize>(page: Result<Page<T>, QueryError>) -> Response<Body> {
     match page {
         Ok(page) => respond(StatusCode::OK, &page),
-        Err(error) => problem(StatusCode::BAD_REQUEST, &error.to_string()),
+        Err(error) => bad_request(&error),
     }
 }
 
@@ -328,4 +328,8 @@ fn not_found() -> Response<Body> {
 
 fn problem(status: StatusCode, text: &str) -> Response<Body> {
     respond(status, &json!({"error": text}))
+}
+
+fn bad_request(error: &impl std::error::Error) -> Response<Body> {
+    problem(StatusCode::BAD_REQUEST, &error.to_string())
 }

@@ -40,9 +40,10 @@ impl Webhook {
 
     /// What the API shows of it.
     pub(super) fn shown(&self, masked: bool) -> Value {
-        let secret = match masked {
-            true => "*".repeat(64),
-            false => self.secret.expose_hex(),
+        let secret = if masked {
+            "*".repeat(64)
+        } else {
+            self.secret.expose_hex()
         };
         json!({
             "uuid": self.uuid,

@@ -1,26 +1,22 @@
-//! A plant's own system: takes any POST, remembers it, and answers as it is told.
+//! What came to the backend, and what it is told to answer.
 //!
 //! # Invariants
 //! - A post is on record before its answer goes out.
 //! - Accepted posts are counted by idempotency key for as long as the backend lives; of the posts
 //!   themselves the latest are kept, bounded by number and by bytes.
-//!
-//! # Not here
-//! - Care for secrets: what was received is handed out as it came, except on `GET /received`.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 
-use super::reply::{Drip, respond, with_header, with_type};
-use super::serve::{Dropped, Identity, Server, StartError};
+use super::{Answer, Received, Tally};
 use crate::clock::Clock;
+use crate::sim::reply::{Drip, respond, with_header, with_type};
+use crate::sim::serve::Dropped;
 
 /// The largest body that is taken: an event with its pictures in it.
 pub const BODY_BYTES: usize = 16 << 20;
@@ -30,87 +26,6 @@ pub const KEPT_POSTS: usize = 10_000;
 
 /// So do posts whose bodies come to more than this.
 pub const KEPT_BYTES: usize = 64 << 20;
-
-/// Where and how a backend listens.
-#[derive(Clone, Debug)]
-pub struct BackendConfig {
-    /// The address; port 0 takes any that is free.
-    pub listen: SocketAddr,
-    /// Where time stamps come from.
-    pub clock: Clock,
-    /// Whether it speaks HTTPS, with a certificate of its own making.
-    pub tls: bool,
-}
-
-/// How a POST is answered.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Answer {
-    /// With 200.
-    #[default]
-    Ok,
-    /// With this status.
-    Status(u16),
-    /// With this status and a `Retry-After` of so many seconds.
-    RetryAfter(u16, u32),
-    /// With this status and a `Location`.
-    Redirect(u16, String),
-    /// With 500 and a page of HTML.
-    Html500,
-    /// Never.
-    Hang,
-    /// With 200, and a body that comes one byte a second.
-    Drip,
-    /// By closing the connection.
-    Reset,
-    /// With 200 when the `Authorization` header is this, and with 401 otherwise.
-    RequireAuth(String),
-}
-
-/// One POST that came.
-#[derive(Clone, Debug)]
-pub struct Received {
-    /// Its path and query.
-    pub path: String,
-    /// Its headers, names in lower case; of several of one name the last.
-    pub headers: BTreeMap<String, String>,
-    /// Its body.
-    pub body: Bytes,
-    /// When it came.
-    pub at: Timestamp,
-    /// With which status it was answered, if at all.
-    pub answered: Option<u16>,
-}
-
-impl Received {
-    /// The idempotency key; empty when there is none.
-    pub fn key(&self) -> &str {
-        self.headers
-            .get("idempotency-key")
-            .map_or("", String::as_str)
-    }
-
-    /// Whether the answer was a 2xx.
-    pub fn accepted(&self) -> bool {
-        self.answered.is_some_and(|s| (200..300).contains(&s))
-    }
-}
-
-/// How many posts came.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// All of them.
-    pub attempts: u64,
-    /// Those that were answered with a 2xx.
-    pub accepted: u64,
-}
-
-/// A running backend. Dropping it stops it.
-#[derive(Debug)]
-pub struct Backend {
-    server: Server,
-    identity: Option<Identity>,
-    world: BackendWorld,
-}
 
 /// What the backend knows and how it behaves: a handle that tests read and edit.
 #[derive(Clone, Debug)]
@@ -132,64 +47,16 @@ struct State {
     accepted_by_key: BTreeMap<String, u64>,
 }
 
-impl Backend {
-    /// Listens.
-    pub async fn start(config: BackendConfig) -> Result<Self, StartError> {
-        let identity = match config.tls {
-            true => Some(Identity::self_signed("simulated plant backend")?),
-            false => None,
-        };
-        let world = BackendWorld(Arc::new(Shared {
-            clock: config.clock,
+impl BackendWorld {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self(Arc::new(Shared {
+            clock,
             state: Mutex::default(),
             tally: watch::Sender::default(),
             news: broadcast::Sender::new(1_024),
-        }));
-        let handle = world.clone();
-        let server = Server::start(config.listen, identity.as_ref(), move |request| {
-            let world = handle.clone();
-            async move { world.answer(request).await }
-        })
-        .await?;
-        Ok(Self {
-            server,
-            identity,
-            world,
-        })
+        }))
     }
 
-    /// Where it listens.
-    pub fn addr(&self) -> SocketAddr {
-        self.server.addr()
-    }
-
-    /// Its integration URL.
-    pub fn url(&self) -> String {
-        let scheme = if self.identity.is_some() {
-            "https"
-        } else {
-            "http"
-        };
-        format!("{scheme}://{}/inspections", self.addr())
-    }
-
-    /// Its certificate, when it speaks HTTPS.
-    pub fn certificate_pem(&self) -> Option<&str> {
-        self.identity.as_ref().map(Identity::pem)
-    }
-
-    /// The handle to read and edit it.
-    pub fn world(&self) -> BackendWorld {
-        self.world.clone()
-    }
-
-    /// Closes every connection and frees the port.
-    pub async fn stop(self) {
-        self.server.stop().await;
-    }
-}
-
-impl BackendWorld {
     /// How POSTs are answered from now on.
     pub fn set_answer(&self, answer: Answer) {
         self.state().answer = answer;
@@ -231,7 +98,7 @@ impl BackendWorld {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, Dropped> {
+    pub(super) async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, Dropped> {
         match *request.method() {
             Method::GET if request.uri().path().trim_end_matches('/') == "/received" => {
                 Ok(respond(StatusCode::OK, &self.list()))
