@@ -1,7 +1,7 @@
 //! A plant's own system: takes any POST, remembers it, and answers as it is told.
 //!
 //! # Invariants
-//! - It never refuses a POST for what is in it.
+//! - It never refuses a POST for what is in it, only for a body beyond [`BODY_BYTES`].
 //!
 //! # Not here
 //! - Care for secrets: what was received is handed out as it came, except on `GET /received`.

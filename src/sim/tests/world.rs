@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{SECRET, Site, answer};
 use crate::clock::Clock;
 use crate::secret::WebhookSecret;
-use crate::sim::backend::{Answer, Tally};
+use crate::sim::backend::{Answer, Backend, BackendConfig, Tally};
 use crate::sim::model::{ACTION_COMPLETED, ACTION_COMPLETED_WITH_ALERT};
 use crate::sim::orbit::{Redirect, Weather};
 
@@ -100,6 +100,25 @@ async fn the_weather_decides_what_an_api_call_meets() {
     let behind = Clock::system().wall().as_millisecond() - time["msSinceEpoch"].as_i64().unwrap();
     assert!((3_600_000..3_660_000).contains(&behind));
     assert_eq!(site.world.request_count(), 7);
+}
+
+#[tokio::test]
+async fn a_receivers_certificate_is_checked_unless_the_webhook_says_otherwise() {
+    let site = Site::start().await;
+    let uuid = site.register().await;
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let (clock, tls) = (Clock::system(), true);
+    let secure = Backend::start(BackendConfig { listen, clock, tls });
+    let secure = secure.await.unwrap();
+    assert!(secure.certificate_pem().is_some());
+    site.world
+        .edit_webhook(&uuid, |hook| hook.url = secure.url());
+    let refused = site.world.send_test(&uuid).await.unwrap();
+    assert!(refused.problem.unwrap().contains("certificate"));
+    site.world
+        .edit_webhook(&uuid, |hook| hook.validate_tls_cert = false);
+    let taken = site.world.send_test(&uuid).await.unwrap();
+    assert_eq!(taken.status, Some(200));
 }
 
 #[tokio::test]
