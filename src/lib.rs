@@ -13,3 +13,5 @@ pub mod reconcile;
 pub mod relay;
 pub mod retry;
 pub mod secret;
+#[cfg(feature = "sim")]
+pub mod sim;

@@ -1,0 +1,225 @@
+//! What came to the backend, and what it is told to answer.
+//!
+//! # Invariants
+//! - A post is on record before its answer goes out.
+//! - Accepted posts are counted by idempotency key for as long as the backend lives; of the posts
+//!   themselves the latest are kept, bounded by number and by bytes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use serde_json::{Value, json};
+use tokio::sync::{broadcast, watch};
+
+use super::{Answer, Received, Tally};
+use crate::clock::Clock;
+use crate::sim::reply::{Drip, respond, with_header, with_type};
+use crate::sim::serve::Dropped;
+
+/// The largest body that is taken: an event with its pictures in it.
+pub const BODY_BYTES: usize = 16 << 20;
+
+/// Posts beyond this number push out the oldest.
+pub const KEPT_POSTS: usize = 10_000;
+
+/// So do posts whose bodies come to more than this.
+pub const KEPT_BYTES: usize = 64 << 20;
+
+/// What the backend knows and how it behaves: a handle that tests read and edit.
+#[derive(Clone, Debug)]
+pub struct BackendWorld(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    clock: Clock,
+    state: Mutex<State>,
+    tally: watch::Sender<Tally>,
+    news: broadcast::Sender<Arc<Received>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    answer: Answer,
+    received: VecDeque<Arc<Received>>,
+    received_bytes: usize,
+    accepted_by_key: BTreeMap<String, u64>,
+}
+
+impl BackendWorld {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self(Arc::new(Shared {
+            clock,
+            state: Mutex::default(),
+            tally: watch::Sender::default(),
+            news: broadcast::Sender::new(1_024),
+        }))
+    }
+
+    /// How POSTs are answered from now on.
+    pub fn set_answer(&self, answer: Answer) {
+        self.state().answer = answer;
+    }
+
+    /// The latest posts, oldest first.
+    pub fn received(&self) -> Vec<Arc<Received>> {
+        self.state().received.iter().cloned().collect()
+    }
+
+    /// How often each idempotency key was accepted. Posts without one count under the empty key.
+    pub fn deliveries_by_key(&self) -> BTreeMap<String, u64> {
+        self.state().accepted_by_key.clone()
+    }
+
+    /// How many posts came.
+    pub fn tally(&self) -> Tally {
+        *self.0.tally.borrow()
+    }
+
+    /// Waits until `count` posts were accepted. The caller bounds the wait.
+    pub async fn wait_for(&self, count: u64) {
+        self.wait_until(|tally| tally.accepted >= count).await;
+    }
+
+    /// Waits until the tally is as wanted. The caller bounds the wait.
+    pub async fn wait_until(&self, wanted: impl Fn(Tally) -> bool) {
+        let mut tally = self.0.tally.subscribe();
+        // The sender lives as long as this handle, so there is no error to see.
+        drop(tally.wait_for(|tally| wanted(*tally)).await);
+    }
+
+    /// Every accepted post from now on. A reader that falls behind by 1,024 misses some.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Received>> {
+        self.0.news.subscribe()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, Dropped> {
+        match *request.method() {
+            Method::GET if request.uri().path().trim_end_matches('/') == "/received" => {
+                Ok(respond(StatusCode::OK, &self.list()))
+            }
+            Method::POST => self.take(request).await,
+            _ => Ok(respond(
+                StatusCode::METHOD_NOT_ALLOWED,
+                &json!({"error": "POST anywhere, or GET /received"}),
+            )),
+        }
+    }
+
+    async fn take(&self, request: Request<Body>) -> Result<Response<Body>, Dropped> {
+        let (head, body) = request.into_parts();
+        let Ok(body) = axum::body::to_bytes(body, BODY_BYTES).await else {
+            let problem = json!({"error": "the body is cut off, or larger than 16 MiB"});
+            return Ok(respond(StatusCode::PAYLOAD_TOO_LARGE, &problem));
+        };
+        let answer = self.state().answer.clone();
+        let authorization = head.headers.get(header::AUTHORIZATION);
+        let status = match &answer {
+            Answer::Ok | Answer::Drip => Some(StatusCode::OK),
+            Answer::Status(status)
+            | Answer::RetryAfter(status, _)
+            | Answer::Redirect(status, _) => {
+                Some(StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+            }
+            Answer::Html500 => Some(StatusCode::INTERNAL_SERVER_ERROR),
+            Answer::Hang | Answer::Reset => None,
+            Answer::RequireAuth(expected) => Some(match authorization {
+                Some(value) if value.as_bytes() == expected.as_bytes() => StatusCode::OK,
+                _ => StatusCode::UNAUTHORIZED,
+            }),
+        };
+        self.record(Received {
+            path: head.uri.to_string(),
+            headers: by_name(&head.headers),
+            body,
+            at: self.0.clock.wall(),
+            answered: status.map(|s| s.as_u16()),
+        });
+        let Some(status) = status else {
+            if answer == Answer::Hang {
+                std::future::pending::<()>().await;
+            }
+            return Err(Dropped);
+        };
+        let plain = respond(status, &json!({"accepted": status.is_success()}));
+        Ok(match answer {
+            Answer::Redirect(_, location) => with_header(plain, header::LOCATION, &location),
+            Answer::RetryAfter(_, s) => with_header(plain, header::RETRY_AFTER, &s.to_string()),
+            Answer::Html500 => {
+                let page = "<html><body><h1>Internal Server Error</h1></body></html>";
+                with_type(status, "text/html", page)
+            }
+            Answer::Drip => plain.map(|_| Body::new(Drip::default())),
+            _ => plain,
+        })
+    }
+
+    fn record(&self, received: Received) {
+        let received = Arc::new(received);
+        let accepted = received.accepted();
+        {
+            let mut state = self.state();
+            if accepted {
+                let count = state.accepted_by_key.entry(received.key().to_owned());
+                *count.or_default() += 1;
+            }
+            state.received_bytes += received.body.len();
+            state.received.push_back(Arc::clone(&received));
+            while state.received.len() > KEPT_POSTS || state.received_bytes > KEPT_BYTES {
+                let Some(oldest) = state.received.pop_front() else {
+                    break;
+                };
+                state.received_bytes -= oldest.body.len();
+            }
+        }
+        self.0.tally.send_modify(|tally| {
+            tally.attempts += 1;
+            tally.accepted += u64::from(accepted);
+        });
+        if accepted {
+            // Nobody may be listening.
+            self.0.news.send(received).ok();
+        }
+    }
+
+    fn list(&self) -> Value {
+        let show = |post: &Arc<Received>| {
+            let mut headers = post.headers.clone();
+            if let Some(authorization) = headers.get_mut("authorization") {
+                "***".clone_into(authorization);
+            }
+            let body = serde_json::from_slice(&post.body)
+                .unwrap_or_else(|_| json!(String::from_utf8_lossy(&post.body)));
+            json!({
+                "at": post.at, "path": post.path, "headers": headers,
+                "answered": post.answered, "body": body,
+            })
+        };
+        let latest = self
+            .state()
+            .received
+            .iter()
+            .rev()
+            .take(100)
+            .cloned()
+            .collect::<Vec<_>>();
+        let tally = self.tally();
+        json!({
+            "attempts": tally.attempts, "accepted": tally.accepted,
+            "latest": latest.iter().map(show).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn by_name(headers: &HeaderMap) -> BTreeMap<String, String> {
+    let text = |value: &axum::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), text(value)))
+        .collect()
+}

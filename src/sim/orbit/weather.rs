@@ -1,0 +1,51 @@
+//! What can be wrong with an Orbit, each a switch of its own.
+//!
+//! # Invariants
+//! - The default is fair weather: everything works.
+//! - What lies under `/sim/` has no weather.
+
+use serde::{Deserialize, Serialize};
+
+/// The state of the simulated Orbit, of its network and of its clock.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches, any of which a test turns"
+)]
+pub struct Weather {
+    /// Connections are closed without an answer.
+    pub down: bool,
+    /// Every answer has this status.
+    pub status: Option<u16>,
+    /// Such an answer carries `Retry-After` with so many seconds.
+    pub retry_after_s: Option<u32>,
+    /// Every answer comes this much later, in real time.
+    pub delay_ms: u64,
+    /// Every answer is 200 with a page of HTML, as a captive portal gives it.
+    pub nonsense: bool,
+    /// Every answer is a redirect.
+    pub redirect: Option<Redirect>,
+    /// Creating a webhook answers with an array that holds it.
+    pub create_answers_array: bool,
+    /// Reading webhooks gives stars for secrets.
+    pub mask_secrets: bool,
+    /// `GET /` sets no `x-csrf-token` cookie.
+    pub no_csrf_cookie: bool,
+    /// Webhooks are lost on their way out.
+    pub lose_webhooks: bool,
+    /// An inspection with a finding sends both of its types, not just the alert.
+    pub both_for_alert: bool,
+    /// Orbit's clock is this far ahead of the one that it was given, in milliseconds.
+    pub skew_ms: i64,
+}
+
+/// Where a redirect points.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redirect {
+    /// 301, 302, 307 or 308.
+    pub status: u16,
+    /// The URL without its path: the path asked for is added to it.
+    pub location: String,
+}
