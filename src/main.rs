@@ -1,2 +1,8 @@
 //! Parse, run, exit code.
-fn main() {}
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    orbit_relay::cli::main()
+}

@@ -33,6 +33,11 @@ impl Assets {
         })
     }
 
+    /// Whether the file can be loaded.
+    pub fn check(path: Option<&Path>) -> anyhow::Result<()> {
+        path.map_or(Ok(()), |path| read(path).map(drop))
+    }
+
     /// The map in use.
     pub fn current(&self) -> watch::Receiver<Arc<AssetMap>> {
         self.current.subscribe()

@@ -143,6 +143,7 @@ impl App {
                 },
                 secret_tx,
                 clock.clone(),
+                journal.availability(),
                 stop.clone(),
             )),
         );

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::relay::journal::Availability;
 use crate::secret::WebhookSecret;
 
 const FILE: &str = "webhook-secret";
@@ -30,8 +31,15 @@ pub(super) async fn keep(
     wanted: Wanted,
     publish: watch::Sender<Result<WebhookSecret, String>>,
     clock: Clock,
+    mut journal: watch::Receiver<Availability>,
     stop: CancellationToken,
 ) {
+    // The journal makes the data directory, and says what is wrong with it.
+    let settled = journal.wait_for(|journal| *journal != Availability::Opening);
+    tokio::select! {
+        () = stop.cancelled() => return,
+        settled = settled => drop(settled),
+    }
     loop {
         let found = find(&wanted);
         let done = found.is_ok() || wanted.not_configured.is_some();

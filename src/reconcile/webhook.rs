@@ -116,6 +116,11 @@ enum SyncError {
 /// Keeps the webhook right until `stop`.
 pub async fn run(reconcile: Reconcile, stop: CancellationToken) {
     let mut failures = 0;
+    let mut secret = reconcile.secret.clone();
+    tokio::select! {
+        () = stop.cancelled() => return,
+        ready = secret.wait_for(Result::is_ok) => drop(ready),
+    }
     loop {
         let wait = match reconcile.sync().await {
             Ok(status) => {

@@ -82,7 +82,7 @@ pub(super) fn start(config: Config, clock: Clock) -> std::io::Result<Started> {
         .spawn(move || {
             writer.run(&inbox);
             // Nobody waiting for the end is fine.
-            drop(end.send(()));
+            end.send(()).ok();
         })?;
     Ok(Started {
         work,

@@ -1,0 +1,272 @@
+//! The commands and flags. The flags of settings are made of `config::settings`.
+//!
+//! # Invariants
+//! - No secret has a flag.
+
+use std::collections::BTreeMap;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use crate::config::settings::{Kind, SETTINGS, Setting};
+
+const ABOUT: &str = "Takes robot inspections from Boston Dynamics Orbit, keeps them durably, and \
+    posts them to the plant's own system.";
+const AFTER: &str = "Secrets have no flag: ORBIT_API_TOKEN, WEBHOOK_SECRET and INTEGRATION_AUTH \
+    (each also as …_FILE) are read from the environment or from .env; .env.example lists every \
+    variable.";
+
+/// The whole command line.
+pub(super) fn command() -> Command {
+    let root = Command::new("orbit-relay")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(ABOUT)
+        .after_help(AFTER)
+        .args_conflicts_with_subcommands(true)
+        .disable_help_subcommand(true)
+        .args(settings())
+        .subcommand(
+            Command::new("run")
+                .about("Run the relay (the default)")
+                .args(settings()),
+        )
+        .subcommand(
+            Command::new("status")
+                .about("Show the sums: what was received, and what became of it")
+                .args([data_dir(), json()]),
+        )
+        .subcommand(
+            Command::new("events")
+                .about("Look at the events in the journal")
+                .subcommand_required(true)
+                .subcommand(
+                    Command::new("list")
+                        .about("List events, the newest first")
+                        .args([
+                            data_dir(),
+                            json(),
+                            Arg::new("limit")
+                                .long("limit")
+                                .value_name("N")
+                                .help("At most this many")
+                                .value_parser(value_parser!(u32).range(1..=10_000))
+                                .default_value("20"),
+                            Arg::new("before")
+                                .long("before")
+                                .value_name("NUMBER")
+                                .help("Only events with a smaller number")
+                                .value_parser(value_parser!(i64)),
+                        ]),
+                )
+                .subcommand(
+                    Command::new("show")
+                        .about("Show one event and its deliveries")
+                        .args([
+                            Arg::new("event")
+                                .value_name("EVENT")
+                                .help("Its number, or the uuid that it is known by")
+                                .required(true),
+                            data_dir(),
+                            json(),
+                        ]),
+                ),
+        )
+        .subcommand(
+            Command::new("deliveries")
+                .about("Act on deliveries")
+                .subcommand_required(true)
+                .subcommand(
+                    Command::new("replay")
+                        .about("Send events that were kept before the destination was configured")
+                        .args([
+                            Arg::new("kept")
+                                .long("kept")
+                                .action(ArgAction::SetTrue)
+                                .required(true)
+                                .help("All events that are kept for the destination"),
+                            Arg::new("destination")
+                                .long("destination")
+                                .value_name("ID")
+                                .help("Which destination")
+                                .default_value("integration"),
+                            data_dir(),
+                        ]),
+                ),
+        );
+    #[cfg(feature = "sim")]
+    let root = root.subcommand(demo()).subcommand(simulate());
+    root
+}
+
+#[cfg(feature = "sim")]
+fn demo() -> Command {
+    Command::new("demo")
+        .about("Run a simulated Orbit, a relay and a simulated plant, all on loopback")
+        .args([
+            Arg::new("events")
+                .long("events")
+                .value_name("N")
+                .help("End after N deliveries")
+                .value_parser(value_parser!(u64).range(1..)),
+            seed(),
+        ])
+}
+
+#[cfg(feature = "sim")]
+fn simulate() -> Command {
+    let listen = |port: &'static str| {
+        Arg::new("listen")
+            .long("listen")
+            .value_name("IP:PORT")
+            .help("Where to listen; a loopback address")
+            .value_parser(value_parser!(std::net::SocketAddr))
+            .default_value(port)
+    };
+    let certificate_out = Arg::new("certificate-out")
+        .long("certificate-out")
+        .value_name("FILE")
+        .help("Write the self-signed certificate there, in PEM form")
+        .value_parser(value_parser!(std::path::PathBuf));
+    Command::new("simulate")
+        .about("Play Orbit, or the plant's system, for any relay")
+        .subcommand_required(true)
+        .subcommand(
+            Command::new("orbit")
+                .about("Play Orbit: HTTPS, self-signed, robots that finish inspections")
+                .after_help(
+                    "Point a relay at it: ORBIT_API_TOKEN=demo-token orbit-relay \
+                     --hostname 127.0.0.1:8443 --verify false --webhook-host 127.0.0.1",
+                )
+                .args([
+                    listen("127.0.0.1:8443"),
+                    Arg::new("token")
+                        .long("token")
+                        .value_name("TOKEN")
+                        .help("The API token that it accepts")
+                        .default_value("demo-token"),
+                    seed(),
+                    Arg::new("every")
+                        .long("every")
+                        .value_name("SECONDS")
+                        .help("Seconds between inspections; 0 for none but those asked for")
+                        .value_parser(value_parser!(u64))
+                        .default_value("2"),
+                    certificate_out.clone(),
+                ]),
+        )
+        .subcommand(
+            Command::new("backend")
+                .about("Play the plant's system: takes what is posted and prints it")
+                .after_help(
+                    "Point a relay at it: INTEGRATION_URL=http://127.0.0.1:8080/ orbit-relay …",
+                )
+                .args([
+                    listen("127.0.0.1:8080"),
+                    Arg::new("tls")
+                        .long("tls")
+                        .help("HTTPS, with a self-signed certificate")
+                        .action(ArgAction::SetTrue),
+                    Arg::new("answer")
+                        .long("answer")
+                        .value_name("STATUS")
+                        .help("The status that every post is answered with")
+                        .value_parser(value_parser!(u16).range(200..=599))
+                        .default_value("200"),
+                    certificate_out,
+                ]),
+        )
+}
+
+#[cfg(feature = "sim")]
+fn seed() -> Arg {
+    Arg::new("seed")
+        .long("seed")
+        .value_name("N")
+        .help("The same number gives the same inspections [default: by chance]")
+        .value_parser(value_parser!(u64))
+}
+
+/// The settings that were given as flags, by name.
+pub(super) fn flags(matches: &ArgMatches) -> BTreeMap<String, String> {
+    SETTINGS
+        .iter()
+        .filter_map(|setting| {
+            let values = matches.try_get_many::<String>(setting.name).ok()??;
+            let joined = values.map(String::as_str).collect::<Vec<_>>().join(",");
+            Some((setting.name.to_owned(), joined))
+        })
+        .collect()
+}
+
+fn settings() -> impl Iterator<Item = Arg> {
+    SETTINGS
+        .iter()
+        .filter(|setting| setting.kind != Kind::Secret)
+        .map(flag)
+}
+
+fn data_dir() -> Arg {
+    SETTINGS
+        .iter()
+        .find(|setting| setting.name == "data-dir")
+        .map_or_else(|| Arg::new("data-dir"), flag)
+}
+
+fn flag(setting: &Setting) -> Arg {
+    let default = setting
+        .default
+        .map(|d| format!(" [default: {d}]"))
+        .unwrap_or_default();
+    let variables = setting.variables.join(", ");
+    let arg = Arg::new(setting.name)
+        .long(setting.name)
+        .value_name(setting.value)
+        .help(format!("{} [env: {variables}]{default}", setting.help));
+    let arg = if setting.name == "validate-tls-cert" {
+        arg.alias("validate-TLS-cert")
+    } else {
+        arg
+    };
+    match setting.kind {
+        Kind::Several => arg.num_args(1..),
+        Kind::Switch => arg.num_args(0..=1).default_missing_value("true"),
+        Kind::One | Kind::Secret => arg,
+    }
+}
+
+fn json() -> Arg {
+    Arg::new("json")
+        .long("json")
+        .help("For programs")
+        .action(ArgAction::SetTrue)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_of_the_official_example_work_unchanged() {
+        let line =
+            "orbit-relay --hostname ORBIT --verify False --webhook-host ME --webhook-port 21600";
+        let matches = command().try_get_matches_from(line.split(' ')).unwrap();
+        let flags = flags(&matches);
+        assert_eq!(flags["verify"], "False");
+        assert_eq!(flags["webhook-port"], "21600");
+        let line = "orbit-relay run --validate-TLS-cert False --cert a.pem b.key --enabled";
+        let matches = command().try_get_matches_from(line.split(' ')).unwrap();
+        let flags = super::flags(matches.subcommand_matches("run").unwrap());
+        assert_eq!(flags["validate-tls-cert"], "False");
+        assert_eq!(flags["cert"], "a.pem,b.key");
+        assert_eq!(flags["enabled"], "true");
+    }
+
+    #[test]
+    fn help_says_what_every_flag_does() {
+        insta::assert_snapshot!(command().render_help().to_string());
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+}

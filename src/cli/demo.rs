@@ -1,0 +1,232 @@
+//! `demo`: a simulated Orbit, a real relay and a simulated plant, over real sockets on loopback.
+//!
+//! # Invariants
+//! - Everything listens on loopback; the data directory is its own and is removed at the end.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::ArgMatches;
+use tokio::net::TcpListener;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
+use super::signals::Signals;
+use super::{FAILED, Outcome, print, read, runtime};
+use crate::app::{App, Exit, Listeners};
+use crate::clock::{Clock, until};
+use crate::config::{Config, Input};
+use crate::relay::journal::State;
+use crate::secret::Secret;
+use crate::sim::backend::{Backend, BackendConfig, Received};
+use crate::sim::orbit::{Orbit, OrbitConfig};
+
+const EVERY: Duration = Duration::from_millis(1500);
+const TOKEN: &str = "demo-token";
+const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+pub(super) fn demo(matches: &ArgMatches) -> Outcome {
+    let wanted = matches.get_one::<u64>("events").copied();
+    let seed = super::simulate::seed(matches)?;
+    let dir = std::env::temp_dir().join(format!("orbit-relay-demo-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let outcome = runtime()?.block_on(play(&dir, wanted, seed));
+    std::fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    outcome
+}
+
+async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
+    let signals = Signals::listen()?;
+    let clock = Clock::system();
+    let orbit = Orbit::start(OrbitConfig {
+        listen: ANY_PORT,
+        token: Secret::new(TOKEN.to_owned()),
+        seed,
+        clock: clock.clone(),
+    })
+    .await?;
+    let backend = Backend::start(BackendConfig {
+        listen: ANY_PORT,
+        clock: clock.clone(),
+        tls: false,
+    })
+    .await?;
+    let listeners = Listeners {
+        webhook: TcpListener::bind(ANY_PORT).await?,
+        ops: TcpListener::bind(ANY_PORT).await?,
+    };
+    let (webhook_at, ops_at) = (listeners.webhook.local_addr()?, listeners.ops.local_addr()?);
+    let config = configure(dir, &orbit, &backend, webhook_at, ops_at)?;
+    super::log::start(config.log);
+    introduce(dir, &orbit, &backend, webhook_at, ops_at, seed)?;
+
+    let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
+    let app = App::build(config, listeners, clock.clone(), stop.clone())?;
+    let parts = app.parts.clone();
+    let assets = Arc::clone(&app.assets);
+    let relay = tokio::spawn(app.run(hard.clone()));
+    let registered = parts.webhook.clone();
+    let scene = async {
+        wait_until_registered(registered).await?;
+        let robots = orbit.world();
+        let plant = backend.world();
+        let mut posts = plant.subscribe();
+        let watching = async {
+            let mut seen = 0;
+            while wanted.is_none_or(|wanted| seen < wanted) {
+                match posts.recv().await {
+                    Ok(post) => {
+                        seen += 1;
+                        print(&line(&post, &clock))?;
+                    }
+                    Err(RecvError::Lagged(missed)) => seen += missed,
+                    Err(RecvError::Closed) => anyhow::bail!("the simulated plant ended"),
+                }
+            }
+            Ok(())
+        };
+        tokio::select! {
+            watched = watching => watched,
+            () = robots.keep_inspecting(EVERY, drop) => Ok(()),
+        }
+    };
+    let watch_signals = signals.watch(
+        stop.clone(),
+        hard.clone(),
+        Arc::new(move || assets.reload()),
+    );
+    tokio::pin!(watch_signals);
+    let played = tokio::select! {
+        played = scene => played,
+        () = stop.cancelled() => Ok(()),
+        () = &mut watch_signals => Ok(()),
+    };
+    stop.cancel();
+    let exit = tokio::select! {
+        exit = relay => exit?,
+        () = watch_signals => Exit::Died,
+    };
+    orbit.stop().await;
+    backend.stop().await;
+    played?;
+    print("")?;
+    let sums = parts.sums.borrow().clone();
+    for line in read::status_lines(&sums) {
+        print(&line)?;
+    }
+    let all_there =
+        sums.mistakes().is_empty() && sums.destinations.iter().all(|d| d.of(State::Dead) == 0);
+    Ok(if exit == Exit::Died || !all_there {
+        ExitCode::from(FAILED)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn configure(
+    dir: &Path,
+    orbit: &Orbit,
+    backend: &Backend,
+    webhook_at: SocketAddr,
+    ops_at: SocketAddr,
+) -> anyhow::Result<Config> {
+    let write = |name: &str, text: &str| -> anyhow::Result<PathBuf> {
+        let path = dir.join(name);
+        std::fs::write(&path, text)?;
+        Ok(path)
+    };
+    let assets = write("assets.csv", crate::sim::asset_map_csv())?;
+    let certificate = write("orbit.pem", orbit.certificate_pem())?;
+    let data_dir = dir.join("data");
+    let flags = [
+        ("hostname", orbit.addr().to_string()),
+        ("verify", certificate.display().to_string()),
+        ("webhook-host", webhook_at.ip().to_string()),
+        ("webhook-port", webhook_at.port().to_string()),
+        ("ops-bind", ops_at.to_string()),
+        ("data-dir", data_dir.display().to_string()),
+        ("asset-map", assets.display().to_string()),
+        ("integration-url", backend.url()),
+        ("log-level", "warn".to_owned()),
+    ];
+    let input = Input {
+        flags: flags
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+        environment: [("ORBIT_API_TOKEN".to_owned(), TOKEN.to_owned())].into(),
+        dotenv: None,
+    };
+    let mut config = Config::load(&input)?;
+    // The ports are those that the system gave, not those that an Orbit would allow.
+    config.warnings.clear();
+    Ok(config)
+}
+
+fn introduce(
+    dir: &Path,
+    orbit: &Orbit,
+    backend: &Backend,
+    webhook_at: SocketAddr,
+    ops_at: SocketAddr,
+    seed: u64,
+) -> anyhow::Result<()> {
+    let (orbit_url, data) = (orbit.url(), dir.join("data"));
+    let (orbit_url, backend_url) = (orbit_url.trim_end_matches('/'), backend.url());
+    for line in [
+        format!("Orbit (simulated)    {orbit_url}  self-signed, token {TOKEN}, seed {seed}"),
+        format!("relay, events        http://{webhook_at}/"),
+        format!("relay, health        http://{ops_at}/readyz   metrics at /metrics"),
+        format!("plant (simulated)    {backend_url}"),
+        String::new(),
+        "Try, in another terminal:".to_owned(),
+        format!("  curl -k -X POST {orbit_url}/sim/test-payload      press Orbit's test button"),
+        format!("  curl -k -X POST {orbit_url}/sim/inspect           one more inspection"),
+        format!("  curl http://{ops_at}/readyz                      how the parts do"),
+        format!("  orbit-relay status --data-dir {}", data.display()),
+        format!("  orbit-relay events list --data-dir {}", data.display()),
+        "Ctrl-C ends it.".to_owned(),
+        String::new(),
+    ] {
+        print(&line)?;
+    }
+    Ok(())
+}
+
+async fn wait_until_registered(
+    mut status: tokio::sync::watch::Receiver<crate::reconcile::webhook::Status>,
+) -> anyhow::Result<()> {
+    use crate::reconcile::webhook::Status;
+    let registered = status.wait_for(|status| matches!(status, Status::Registered { .. }));
+    tokio::time::timeout(Duration::from_secs(30), registered)
+        .await
+        .context("the relay did not register its webhook within 30 s")??;
+    print("The relay has registered its webhook. Robots are walking.\n")
+}
+
+/// received → asset → delivered.
+fn line(post: &Received, clock: &Clock) -> String {
+    let body: serde_json::Value = serde_json::from_slice(&post.body).unwrap_or_default();
+    let text = |pointer: &str| body.pointer(pointer).and_then(serde_json::Value::as_str);
+    let action = text("/data/actionName").or(text("/type")).unwrap_or("?");
+    let alert = if text("/type") == Some("ACTION_COMPLETED_WITH_ALERT") {
+        "  ALERT"
+    } else {
+        ""
+    };
+    let asset = text("/relay/asset/id").unwrap_or("no asset");
+    let received: Option<jiff::Timestamp> =
+        text("/relay/received_at").and_then(|at| at.parse().ok());
+    let took = received.map_or(Duration::ZERO, |at| until(at, clock.wall()));
+    let at = received
+        .map(|at| at.strftime("%H:%M:%S").to_string())
+        .unwrap_or_default();
+    format!(
+        "{at} received {action} → {asset} → delivered in {} ms{alert}",
+        took.as_millis()
+    )
+}

@@ -1,0 +1,132 @@
+//! The command line: what it looks like, and what each command does.
+//!
+//! ```text
+//! args      the commands and flags, made of the table of settings
+//! run       the relay
+//! read      status, events
+//! replay    deliveries
+//! demo      a simulated Orbit, a relay and a plant in one process
+//! simulate  the two halves of the demo, each alone
+//! signals   SIGTERM, SIGINT, SIGHUP
+//! ```
+//!
+//! # Invariants
+//! - Exit 0; 1 failed while running; 2 usage or malformed configuration.
+//! - Errors are printed once, with their causes, on standard error.
+
+mod args;
+#[cfg(feature = "sim")]
+mod demo;
+mod log;
+mod read;
+mod replay;
+mod run;
+mod signals;
+#[cfg(feature = "sim")]
+mod simulate;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+
+use crate::config::{ConfigError, Input};
+
+/// What a command ended with, other than an error.
+type Outcome = anyhow::Result<ExitCode>;
+
+/// The process failed while it ran.
+const FAILED: u8 = 1;
+/// The command line or the configuration is wrong.
+const USAGE: u8 = 2;
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let matches = match args::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Where standard error is closed there is nobody to tell.
+            error.print().ok();
+            return if error.use_stderr() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    match dispatch(&matches) {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&format!("error: {error:#}"));
+            let wrong_use = error.is::<ConfigError>() || error.is::<Usage>();
+            ExitCode::from(if wrong_use { USAGE } else { FAILED })
+        }
+    }
+}
+
+/// The user asked for something that cannot be.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+fn dispatch(matches: &ArgMatches) -> Outcome {
+    match matches.subcommand() {
+        None => run::run(&input(matches)?),
+        Some(("run", matches)) => run::run(&input(matches)?),
+        Some(("status", matches)) => read::status(&input(matches)?, matches.get_flag("json")),
+        Some(("events", matches)) => match matches.subcommand() {
+            Some(("list", matches)) => read::list(&input(matches)?, matches),
+            Some(("show", matches)) => read::show(&input(matches)?, matches),
+            _ => Err(Usage("say list or show".into()).into()),
+        },
+        Some(("deliveries", matches)) => match matches.subcommand() {
+            Some(("replay", matches)) => replay::replay(&input(matches)?, matches),
+            _ => Err(Usage("say replay".into()).into()),
+        },
+        #[cfg(feature = "sim")]
+        Some(("demo", matches)) => demo::demo(matches),
+        #[cfg(feature = "sim")]
+        Some(("simulate", matches)) => match matches.subcommand() {
+            Some(("orbit", matches)) => simulate::orbit(matches),
+            Some(("backend", matches)) => simulate::backend(matches),
+            _ => Err(Usage("say orbit or backend".into()).into()),
+        },
+        Some((other, _)) => Err(Usage(format!("no command `{other}`")).into()),
+    }
+}
+
+/// The one place where the environment and `.env` are read.
+fn input(matches: &ArgMatches) -> anyhow::Result<Input> {
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let dotenv = match std::fs::read(".env") {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(Usage(format!(".env cannot be read: {error}")).into()),
+    };
+    Ok(Input {
+        flags: args::flags(matches),
+        environment,
+        dotenv,
+    })
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?)
+}
+
+/// Writes a line to standard output. A closed pipe is the reader's choice.
+fn print(line: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout().lock(), "{line}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn complain(line: &str) {
+    // Where standard error is closed there is nobody to tell.
+    writeln!(std::io::stderr().lock(), "{line}").ok();
+}

@@ -1,0 +1,280 @@
+//! `status` and `events`: what the journal holds, beside a running relay or without one.
+//!
+//! # Invariants
+//! - Nothing is written. Output for programs is one JSON object a line; its members are
+//!   documented in docs/data-model.md.
+
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+use super::{Outcome, Usage, print};
+use crate::config::{Config, Input};
+use crate::event::{Envelope, idempotency_key};
+use crate::relay::journal::{DestinationSums, EventRow, EventsPage, Reader, State, Sums};
+
+#[derive(Serialize)]
+struct StatusJson<'a> {
+    received: u64,
+    accepted: u64,
+    duplicate: u64,
+    rejected: u64,
+    rejected_by_reason: &'a BTreeMap<String, u64>,
+    last_event_at: Option<String>,
+    destinations: Vec<DestinationJson<'a>>,
+    adds_up: bool,
+}
+
+#[derive(Serialize)]
+struct DestinationJson<'a> {
+    destination: &'a str,
+    accepted: u64,
+    kept: u64,
+    #[serde(flatten)]
+    states: BTreeMap<&'static str, u64>,
+    oldest_undelivered_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct EventJson<'a> {
+    seq: i64,
+    source: &'a str,
+    event_type: &'a str,
+    event: &'a str,
+    origin: &'a str,
+    received_at: String,
+    action: Option<String>,
+    body_bytes: usize,
+    deliveries: Vec<DeliveryJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<Box<RawValue>>,
+}
+
+#[derive(Serialize)]
+struct DeliveryJson<'a> {
+    delivery: String,
+    destination: &'a str,
+    state: &'static str,
+    attempts: u32,
+    asset: Option<&'a str>,
+    reason: Option<&'a str>,
+}
+
+pub(super) fn status(input: &Input, json: bool) -> Outcome {
+    let sums = Reader::open(&Config::data_dir(input)?)?.sums()?;
+    if json {
+        print(&serde_json::to_string(&status_json(&sums))?)?;
+    } else {
+        for line in status_lines(&sums) {
+            print(&line)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn list(input: &Input, matches: &ArgMatches) -> Outcome {
+    let page = EventsPage {
+        before: matches.get_one("before").copied(),
+        limit: matches.get_one("limit").copied().unwrap_or(20),
+    };
+    let events = Reader::open(&Config::data_dir(input)?)?.events(page)?;
+    let json = matches.get_flag("json");
+    if events.is_empty() && !json {
+        print("no events")?;
+    }
+    for event in &events {
+        print(&if json {
+            line(event, false)?
+        } else {
+            event_line(event)
+        })?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn show(input: &Input, matches: &ArgMatches) -> Outcome {
+    let wanted = matches
+        .get_one::<String>("event")
+        .map_or("", String::as_str);
+    let events = Reader::open(&Config::data_dir(input)?)?.find(wanted)?;
+    if events.is_empty() {
+        return Err(Usage(format!(
+            "no event `{wanted}`; orbit-relay events list shows them"
+        ))
+        .into());
+    }
+    for event in &events {
+        if matches.get_flag("json") {
+            print(&line(event, true)?)?;
+            continue;
+        }
+        print(&event_line(event))?;
+        for delivery in event_json(event, false)?.deliveries {
+            let (destination, state, attempts) =
+                (delivery.destination, delivery.state, delivery.attempts);
+            let asset = delivery.asset.unwrap_or("none");
+            let reason = delivery
+                .reason
+                .map(|r| format!(", because: {r}"))
+                .unwrap_or_default();
+            print(&format!(
+                "  {destination}: {state}, attempts {attempts}, asset {asset}{reason}"
+            ))?;
+            print(&format!("  idempotency key {}", delivery.delivery))?;
+        }
+        print(&String::from_utf8_lossy(&event.body))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The sums as one JSON object.
+fn status_json(sums: &Sums) -> StatusJson<'_> {
+    StatusJson {
+        received: sums.received(),
+        accepted: sums.accepted,
+        duplicate: sums.duplicate,
+        rejected: sums.rejected.values().sum(),
+        rejected_by_reason: &sums.rejected,
+        last_event_at: sums.last_event_at.map(|at| at.to_string()),
+        destinations: sums
+            .destinations
+            .iter()
+            .map(|d| destination_json(d, sums))
+            .collect(),
+        adds_up: sums.mistakes().is_empty(),
+    }
+}
+
+fn destination_json<'a>(destination: &'a DestinationSums, sums: &Sums) -> DestinationJson<'a> {
+    let states = State::ALL.into_iter();
+    DestinationJson {
+        destination: &destination.id,
+        accepted: sums.accepted.saturating_sub(destination.kept),
+        kept: destination.kept,
+        states: states
+            .map(|state| (state.as_str(), destination.of(state)))
+            .collect(),
+        oldest_undelivered_at: destination.oldest_undelivered_at.map(|at| at.to_string()),
+    }
+}
+
+/// The sums as people read them.
+pub(super) fn status_lines(sums: &Sums) -> Vec<String> {
+    let reasons: Vec<_> = sums
+        .rejected
+        .iter()
+        .map(|(reason, n)| format!("{reason} {n}"))
+        .collect();
+    let reasons = if reasons.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", reasons.join(", "))
+    };
+    let rejected: u64 = sums.rejected.values().sum();
+    let mut lines = vec![format!(
+        "received {} = accepted {} + duplicate {} + rejected {rejected}{reasons}",
+        sums.received(),
+        sums.accepted,
+        sums.duplicate,
+    )];
+    for destination in &sums.destinations {
+        let accepted = sums.accepted.saturating_sub(destination.kept);
+        let states: Vec<_> = State::ALL
+            .into_iter()
+            .map(|state| format!("{} {}", state.as_str(), destination.of(state)))
+            .collect();
+        lines.push(format!(
+            "{}: accepted {accepted} = {}",
+            destination.id,
+            states.join(" + ")
+        ));
+        if destination.kept > 0 {
+            lines.push(format!(
+                "{}: kept {} that came before it was configured",
+                destination.id, destination.kept
+            ));
+        }
+        if let Some(at) = destination.oldest_undelivered_at {
+            lines.push(format!(
+                "{}: the oldest undelivered event came at {at}",
+                destination.id
+            ));
+        }
+    }
+    if sums.destinations.is_empty() {
+        lines.push("no destination: events are kept".to_owned());
+    }
+    lines.extend(
+        sums.mistakes()
+            .into_iter()
+            .map(|mistake| format!("DOES NOT ADD UP: {mistake}")),
+    );
+    lines
+}
+
+fn event_line(event: &EventRow) -> String {
+    let action = action(event)
+        .map(|action| format!(" {action:?}"))
+        .unwrap_or_default();
+    let states: Vec<_> = event
+        .deliveries
+        .iter()
+        .map(|delivery| format!("{} {}", delivery.destination, delivery.state.as_str()))
+        .collect();
+    let states = if states.is_empty() {
+        "kept".to_owned()
+    } else {
+        states.join(", ")
+    };
+    let at = event.received_at;
+    format!(
+        "{} {at} {:?}{action} {:?}: {states}",
+        event.seq, event.event_type, event.identity
+    )
+}
+
+fn line(event: &EventRow, with_body: bool) -> anyhow::Result<String> {
+    Ok(serde_json::to_string(&event_json(event, with_body)?)?)
+}
+
+fn event_json(event: &EventRow, with_body: bool) -> anyhow::Result<EventJson<'_>> {
+    let body = match String::from_utf8(event.body.clone()) {
+        Ok(text) if with_body => Some(RawValue::from_string(text)?),
+        _ => None,
+    };
+    Ok(EventJson {
+        seq: event.seq,
+        source: &event.source,
+        event_type: &event.event_type,
+        event: &event.identity,
+        origin: &event.origin,
+        received_at: event.received_at.to_string(),
+        action: action(event),
+        body_bytes: event.body.len(),
+        deliveries: event
+            .deliveries
+            .iter()
+            .map(|delivery| DeliveryJson {
+                delivery: idempotency_key(
+                    &event.source,
+                    &event.event_type,
+                    &event.identity,
+                    &delivery.destination,
+                ),
+                destination: &delivery.destination,
+                state: delivery.state.as_str(),
+                attempts: delivery.attempts,
+                asset: delivery.asset.as_deref(),
+                reason: delivery.reason.as_deref(),
+            })
+            .collect(),
+        body,
+    })
+}
+
+fn action(event: &EventRow) -> Option<String> {
+    Envelope::parse(&event.body).ok()?.data("actionName")
+}
