@@ -49,6 +49,9 @@ CREATE INDEX delivery_due ON delivery (destination, due_at)
 CREATE INDEX delivery_open ON delivery (destination, seq)
     WHERE state IN ('pending', 'sending', 'postponed', 'parked');
 
+CREATE INDEX delivery_leased ON delivery (destination, lease_until)
+    WHERE state = 'sending';
+
 CREATE TABLE delivery_sum (
     destination INTEGER NOT NULL REFERENCES destination,
     state       TEXT    NOT NULL,

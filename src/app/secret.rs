@@ -119,11 +119,10 @@ mod tests {
     fn a_secret_is_made_once_and_kept_with_mode_0600() {
         let dir = tempfile::tempdir().unwrap();
         let made = find(&wanted(dir.path())).unwrap();
-        let mode = std::fs::metadata(dir.path().join(FILE))
+        let permissions = std::fs::metadata(dir.path().join(FILE))
             .unwrap()
-            .permissions()
-            .mode();
-        assert_eq!(mode & 0o777, 0o600);
+            .permissions();
+        assert_eq!(permissions.mode() & 0o777, 0o600);
         let again = find(&wanted(dir.path())).unwrap();
         assert_eq!(made.expose_hex(), again.expose_hex());
     }

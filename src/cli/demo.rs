@@ -76,14 +76,14 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
         let plant = backend.world();
         let mut posts = plant.subscribe();
         let watching = async {
-            let mut seen = 0;
-            while wanted.is_none_or(|wanted| seen < wanted) {
+            let mut count = 0;
+            while wanted.is_none_or(|wanted| count < wanted) {
                 match posts.recv().await {
                     Ok(post) => {
-                        seen += 1;
+                        count += 1;
                         print(&line(&post, &clock))?;
                     }
-                    Err(RecvError::Lagged(missed)) => seen += missed,
+                    Err(RecvError::Lagged(missed)) => count += missed,
                     Err(RecvError::Closed) => anyhow::bail!("the simulated plant ended"),
                 }
             }

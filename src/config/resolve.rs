@@ -22,6 +22,9 @@ pub struct Input {
     pub dotenv: Option<Vec<u8>>,
 }
 
+/// A place to look a variable up: its value and its origin.
+type Source<'a> = &'a dyn Fn(&str) -> Option<(String, Origin)>;
+
 /// Where a value came from, in words.
 pub(super) type Origin = String;
 
@@ -146,8 +149,7 @@ fn find(
         let (value, line) = dotenv.get(variable)?;
         Some((value.clone(), format!("{variable} in .env, line {line}")))
     };
-    let sources: [&dyn Fn(&str) -> Option<(String, String)>; 2] = [&from_environment, &from_dotenv];
-    for source in sources {
+    for source in [&from_environment as Source<'_>, &from_dotenv] {
         for variable in setting.variables {
             if let Some(found) = source(variable) {
                 return Ok(Some(found));

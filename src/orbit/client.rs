@@ -86,7 +86,7 @@ pub fn base_url(host: &str) -> Option<Url> {
     }
     Url::parse(&format!("https://{host}/"))
         .ok()
-        .filter(|url| url.has_host())
+        .filter(Url::has_host)
 }
 
 impl Client {
@@ -220,11 +220,11 @@ impl Client {
 
     fn remember_csrf(&self, answer: &Response) {
         let cookies = answer.headers().get_all(SET_COOKIE).iter();
-        let given = cookies.filter_map(|cookie| {
+        let mut given = cookies.filter_map(|cookie| {
             let (name, value) = cookie.to_str().ok()?.split(';').next()?.split_once('=')?;
             (name.trim() == CSRF).then(|| value.trim().to_owned())
         });
-        if let Some(value) = given.last().filter(|value| !value.is_empty()) {
+        if let Some(value) = given.next_back().filter(|value| !value.is_empty()) {
             *self.csrf.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
         }
     }

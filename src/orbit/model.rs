@@ -61,9 +61,8 @@ impl Webhook {
             Value::Array(entries) => entries,
             Value::Object(mut object) => match object.remove("resources") {
                 Some(Value::Array(entries)) => entries,
-                Some(_) => return None,
                 None if object.contains_key("uuid") => vec![Value::Object(object)],
-                None => return None,
+                _ => return None,
             },
             _ => return None,
         };

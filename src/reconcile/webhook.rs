@@ -25,9 +25,9 @@ const NAME: &str = "orbit-relay";
 /// The journal's note.
 const NOTE: &str = "webhook";
 /// How often a webhook that is right is looked at again.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_mins(1);
 /// A token does not become valid by asking often.
-const EVERY_REFUSED: Duration = Duration::from_secs(300);
+const EVERY_REFUSED: Duration = Duration::from_mins(5);
 
 /// How the webhook should be.
 #[derive(Clone, Debug)]

@@ -102,7 +102,9 @@ mod tests {
     #[test]
     fn the_first_success_closes_it() {
         let mut circuit = Circuit::default();
-        (1..=3).for_each(|seq| drop(circuit.failed(seq, NOW, 0.0)));
+        for seq in 1..=3 {
+            circuit.failed(seq, NOW, 0.0);
+        }
         assert!(circuit.succeeded());
         assert_eq!(circuit.gate(NOW), Gate::Closed);
         assert!(!circuit.succeeded());
@@ -114,7 +116,9 @@ mod tests {
             failures in 3i64..200, chance in 0.0..1.0
         ) {
             let mut circuit = Circuit::default();
-            (1..=failures).for_each(|seq| drop(circuit.failed(seq, NOW, chance)));
+            for seq in 1..=failures {
+                circuit.failed(seq, NOW, chance);
+            }
             prop_assert_eq!(circuit.gate(later(NOW, Duration::from_secs(72))), Gate::Probe);
         }
     }

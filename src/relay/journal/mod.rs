@@ -323,8 +323,11 @@ impl Journal {
 
     /// Adds to the counts of refused requests.
     pub async fn count_rejected(&self, by_reason: BTreeMap<String, u64>) -> Result<(), WriteError> {
-        self.write(move |store| store.count_rejected(&by_reason))
-            .await
+        self.write(move |store| {
+            store.count_rejected(&by_reason);
+            Ok(())
+        })
+        .await
     }
 
     /// Reads a small note, such as the record of our webhook.

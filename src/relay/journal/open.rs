@@ -54,12 +54,12 @@ pub enum OpenError {
         /// The journal's version.
         found: i64,
     },
-    /// SQLite cannot use the file.
+    /// The file cannot be used.
     #[error("the journal {} cannot be used", path.display())]
     Database {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// What the database said.
         source: StoreError,
     },
 }

@@ -21,7 +21,7 @@ pub enum ReadError {
     /// The journal has another version than this program.
     #[error("the journal has version {0}, this orbit-relay reads {VERSION}")]
     Version(i64),
-    /// SQLite cannot read it.
+    /// It cannot be read.
     #[error("the journal cannot be read")]
     Database(#[from] rusqlite::Error),
 }

@@ -1,1 +1,492 @@
 //! The contract of the journal, on a real file system.
+
+use std::path::Path;
+
+use super::*;
+use crate::clock::{Clock, later};
+use crate::event::Identity;
+
+const LEASE: Duration = Duration::from_mins(1);
+const TO: &str = "integration";
+
+struct World {
+    dir: tempfile::TempDir,
+    clock: Clock,
+    journal: Journal,
+    writer: Writer,
+}
+
+impl World {
+    async fn new() -> Self {
+        Self::in_dir(tempfile::tempdir().unwrap(), Clock::system()).await
+    }
+
+    async fn in_dir(dir: tempfile::TempDir, clock: Clock) -> Self {
+        let (journal, writer) = start(dir.path(), &clock);
+        opened(&journal).await;
+        journal.register(vec![TO.into()]).await.unwrap();
+        Self {
+            dir,
+            clock,
+            journal,
+            writer,
+        }
+    }
+
+    async fn reopened(self) -> Self {
+        let Self {
+            dir,
+            clock,
+            journal,
+            mut writer,
+        } = self;
+        drop(journal);
+        writer.ended().await;
+        Self::in_dir(dir, clock).await
+    }
+
+    async fn claim(&self, limit: usize) -> Vec<Claim> {
+        self.journal
+            .claim(TO, limit, self.clock.steady())
+            .await
+            .unwrap()
+            .now
+    }
+
+    async fn end(&self, claim: &Claim, disposition: Disposition) {
+        self.journal
+            .record(claim.lease, disposition, self.clock.wall())
+            .await
+            .unwrap();
+    }
+
+    fn sums(&self) -> DestinationSums {
+        let sums = self.journal.sums().borrow().clone();
+        assert_eq!(sums.mistakes(), [""; 0]);
+        let mut read = Reader::open(self.dir.path()).unwrap();
+        assert_eq!(read.sums().unwrap(), sums, "memory and tables agree");
+        sums.destinations.into_iter().find(|d| d.id == TO).unwrap()
+    }
+}
+
+fn start(dir: &Path, clock: &Clock) -> (Journal, Writer) {
+    let config = Config {
+        data_dir: dir.to_owned(),
+        lease: LEASE,
+    };
+    Journal::start(config, clock.clone()).unwrap()
+}
+
+async fn opened(journal: &Journal) {
+    let mut availability = journal.availability();
+    let open = availability.wait_for(|now| *now == Availability::Open);
+    tokio::time::timeout(Duration::from_secs(10), open)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+fn event(n: usize) -> Event {
+    Event {
+        source: "orbit".into(),
+        event_type: "ACTION_COMPLETED".into(),
+        identity: Identity::RunEvent(format!("run-event-{n}")),
+        origin: Origin::Webhook,
+        received_at: Timestamp::from_millisecond(1_770_000_000_000).unwrap(),
+        body: format!(r#"{{"type":"ACTION_COMPLETED","n":{n}}}"#).into_bytes(),
+    }
+}
+
+async fn append(journal: &Journal, numbers: std::ops::Range<usize>) {
+    for n in numbers {
+        assert!(matches!(
+            journal.append(event(n)).await,
+            Ok(Appended::Accepted(_))
+        ));
+    }
+}
+
+#[tokio::test]
+async fn an_event_is_kept_with_a_pending_delivery_and_survives_a_restart() {
+    let world = World::new().await;
+    append(&world.journal, 0..3).await;
+    assert_eq!(world.sums().of(State::Pending), 3);
+    let world = world.reopened().await;
+    assert_eq!(world.sums().of(State::Pending), 3);
+    let claims = world.claim(9).await;
+    assert_eq!(
+        claims.iter().map(|c| c.lease.seq).collect::<Vec<_>>(),
+        [1, 2, 3]
+    );
+    assert_eq!(claims[1].body, event(1).body);
+    assert_eq!(claims[1].attempt, 1);
+}
+
+#[tokio::test]
+async fn a_duplicate_is_taken_once_even_in_one_group_and_after_a_restart() {
+    let world = World::new().await;
+    let appends: Vec<_> = (0..100)
+        .map(|_| {
+            let journal = world.journal.clone();
+            tokio::spawn(async move { journal.append(event(7)).await.unwrap() })
+        })
+        .collect();
+    let mut accepted = 0;
+    for append in appends {
+        accepted += usize::from(matches!(append.await.unwrap(), Appended::Accepted(_)));
+    }
+    assert_eq!(accepted, 1);
+    let world = world.reopened().await;
+    assert_eq!(
+        world.journal.append(event(7)).await,
+        Ok(Appended::Duplicate)
+    );
+    assert_eq!(world.journal.sums().borrow().duplicate, 100);
+    assert_eq!(world.sums().total(), 1);
+}
+
+#[tokio::test]
+async fn every_commit_is_synced() {
+    let world = World::new().await;
+    let answer = world
+        .journal
+        .write(|store| Ok(store.pragma("synchronous")))
+        .await
+        .unwrap();
+    assert_eq!(answer, "2", "PRAGMA synchronous is FULL");
+    let mode = world
+        .journal
+        .write(|store| Ok(store.pragma("journal_mode")))
+        .await
+        .unwrap();
+    assert_eq!(mode, "wal");
+}
+
+#[tokio::test]
+async fn each_disposition_gives_its_state_and_the_sums_add_up() {
+    let world = World::new().await;
+    append(&world.journal, 0..5).await;
+    let claims = world.claim(5).await;
+    assert_eq!(world.sums().of(State::Sending), 5);
+    let due_at = later(world.clock.steady(), Duration::from_hours(1));
+    let reason = || "because".to_owned();
+    let dispositions = [
+        Disposition::Delivered,
+        Disposition::Postponed {
+            due_at,
+            reason: reason(),
+        },
+        Disposition::Dead { reason: reason() },
+        Disposition::Skipped { reason: reason() },
+        Disposition::Released,
+    ];
+    for (claim, disposition) in claims.iter().zip(dispositions) {
+        let state = disposition.state();
+        assert!(State::Sending.may_become(state));
+        world.end(claim, disposition).await;
+        assert_eq!(world.sums().of(state), 1, "{state:?}");
+    }
+    let world = world.reopened().await;
+    assert_eq!(world.sums().of(State::Sending), 0);
+    assert_eq!(world.sums().of(State::Postponed), 1);
+}
+
+#[tokio::test]
+async fn an_expired_lease_is_refused_and_its_delivery_is_claimed_again() {
+    let (clock, hand) = Clock::manual(Timestamp::from_second(1_770_000_000).unwrap());
+    let world = World::in_dir(tempfile::tempdir().unwrap(), clock).await;
+    append(&world.journal, 0..1).await;
+    let first = world.claim(1).await.remove(0);
+    hand.advance(LEASE);
+    assert!(
+        world.claim(1).await.is_empty(),
+        "a lease holds to its last moment"
+    );
+    hand.advance(Duration::from_millis(1));
+    let second = world.claim(1).await.remove(0);
+    assert_eq!(second.attempt, 2);
+    let late = world
+        .journal
+        .record(first.lease, Disposition::Delivered, world.clock.wall())
+        .await;
+    assert_eq!(late, Err(WriteError::LeaseLost(1)));
+    let late = world.journal.freeze(first.lease, "{}".into(), None).await;
+    assert_eq!(late, Err(WriteError::LeaseLost(1)));
+    world.end(&second, Disposition::Delivered).await;
+    assert_eq!(world.sums().of(State::Delivered), 1);
+}
+
+#[tokio::test]
+async fn a_lease_of_an_earlier_process_is_freed_at_start() {
+    let world = World::new().await;
+    append(&world.journal, 0..2).await;
+    assert_eq!(world.claim(2).await.len(), 2);
+    let world = world.reopened().await;
+    assert_eq!(world.sums().of(State::Pending), 2);
+    assert_eq!(world.claim(2).await[0].attempt, 2);
+}
+
+#[tokio::test]
+async fn what_is_frozen_comes_back_at_the_next_try() {
+    let world = World::new().await;
+    append(&world.journal, 0..1).await;
+    let claim = world.claim(1).await.remove(0);
+    assert_eq!(claim.frozen, None);
+    world
+        .journal
+        .freeze(claim.lease, "frozen".into(), Some("PUMP".into()))
+        .await
+        .unwrap();
+    world.end(&claim, Disposition::Released).await;
+    assert_eq!(
+        world.claim(1).await.remove(0).frozen.as_deref(),
+        Some("frozen")
+    );
+}
+
+#[tokio::test]
+async fn a_postponed_delivery_comes_back_when_due_and_next_due_says_when() {
+    let (clock, hand) = Clock::manual(Timestamp::from_second(1_770_000_000).unwrap());
+    let world = World::in_dir(tempfile::tempdir().unwrap(), clock).await;
+    append(&world.journal, 0..1).await;
+    let claim = world.claim(1).await.remove(0);
+    let due_at = later(world.clock.steady(), Duration::from_secs(10));
+    world
+        .end(
+            &claim,
+            Disposition::Postponed {
+                due_at,
+                reason: "x".into(),
+            },
+        )
+        .await;
+    let claims = world
+        .journal
+        .claim(TO, 1, world.clock.steady())
+        .await
+        .unwrap();
+    assert!(claims.now.is_empty());
+    assert_eq!(claims.next_due, Some(due_at));
+    hand.advance(Duration::from_secs(10));
+    assert_eq!(world.claim(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn due_retries_and_fresh_events_take_turns() {
+    let world = World::new().await;
+    append(&world.journal, 0..4).await;
+    for claim in world.claim(4).await {
+        world.end(&claim, Disposition::Released).await;
+    }
+    append(&world.journal, 4..8).await;
+    let claimed: Vec<_> = world.claim(4).await.iter().map(|c| c.lease.seq).collect();
+    assert_eq!(
+        claimed.iter().filter(|seq| **seq <= 4).count(),
+        2,
+        "{claimed:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_due_time_of_another_wall_clock_is_not_waited_for() {
+    let start = Timestamp::from_second(1_770_000_000).unwrap();
+    let world = World::in_dir(tempfile::tempdir().unwrap(), Clock::manual(start).0).await;
+    append(&world.journal, 0..1).await;
+    let claim = world.claim(1).await.remove(0);
+    let due_at = later(world.clock.steady(), Duration::from_secs(30));
+    world
+        .end(
+            &claim,
+            Disposition::Postponed {
+                due_at,
+                reason: "x".into(),
+            },
+        )
+        .await;
+    let World {
+        dir,
+        journal,
+        mut writer,
+        ..
+    } = world;
+    drop(journal);
+    writer.ended().await;
+    // The machine's clock was set back by a day while the relay was down.
+    let day_before = Timestamp::from_second(1_770_000_000 - 86_400).unwrap();
+    let world = World::in_dir(dir, Clock::manual(day_before).0).await;
+    assert_eq!(world.claim(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_new_destination_starts_with_now_and_kept_events_wait_to_be_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, mut writer) = start(dir.path(), &Clock::system());
+    opened(&journal).await;
+    append(&journal, 0..5).await;
+    drop(journal);
+    writer.ended().await;
+
+    let world = World::in_dir(dir, Clock::system()).await;
+    append(&world.journal, 5..7).await;
+    assert_eq!((world.sums().kept, world.sums().of(State::Pending)), (5, 2));
+    assert_eq!(world.claim(9).await.len(), 2);
+    assert_eq!(world.journal.replay_kept(TO, 3).await, Ok(3));
+    assert_eq!((world.sums().kept, world.sums().of(State::Pending)), (2, 3));
+    assert_eq!(world.journal.replay_kept(TO, 3).await, Ok(2));
+    assert_eq!(world.journal.replay_kept(TO, 3).await, Ok(0));
+    let claims = world.claim(9).await;
+    assert_eq!(claims.len(), 5);
+    assert!(claims.iter().all(|claim| claim.origin == Origin::Replay));
+    assert_eq!(world.sums().kept, 0);
+}
+
+#[tokio::test]
+async fn what_comes_while_a_destination_is_away_is_kept_and_what_it_had_goes_on() {
+    let world = World::new().await;
+    append(&world.journal, 0..2).await;
+    world.journal.register(vec![]).await.unwrap();
+    append(&world.journal, 2..5).await;
+    assert_eq!((world.sums().kept, world.sums().of(State::Pending)), (3, 2));
+    let world = world.reopened().await;
+    append(&world.journal, 5..6).await;
+    assert_eq!((world.sums().kept, world.sums().of(State::Pending)), (3, 3));
+    let claimed: Vec<_> = world.claim(9).await.iter().map(|c| c.lease.seq).collect();
+    assert_eq!(claimed, [1, 2, 6]);
+    assert_eq!(world.journal.replay_kept(TO, 100).await, Ok(3));
+    assert_eq!(world.claim(9).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_kept_range_above_the_cursor_takes_nothing_from_what_is_pending_below_it() {
+    let world = World::new().await;
+    append(&world.journal, 0..2).await;
+    world.journal.register(vec![]).await.unwrap();
+    append(&world.journal, 2..4).await;
+    world.journal.register(vec![TO.into()]).await.unwrap();
+    append(&world.journal, 4..5).await;
+    assert_eq!(world.journal.replay_kept(TO, 1).await, Ok(1));
+    assert_eq!(world.journal.replay_kept(TO, 9).await, Ok(1));
+    assert_eq!((world.sums().kept, world.sums().of(State::Pending)), (0, 5));
+    assert_eq!(world.claim(9).await.len(), 5);
+    assert_eq!(world.sums().total(), 5);
+}
+
+#[tokio::test]
+async fn a_second_relay_on_the_directory_waits_for_the_first_to_end() {
+    let world = World::new().await;
+    let (second, _writer) = start(world.dir.path(), &Clock::system());
+    let mut availability = second.availability();
+    let refused = availability
+        .wait_for(|now| matches!(now, Availability::Unavailable(_)))
+        .await
+        .unwrap();
+    let Availability::Unavailable(why) = refused.clone() else {
+        panic!()
+    };
+    drop(refused);
+    assert!(why.contains("another orbit-relay"), "{why}");
+    assert!(second.append(event(1)).await.is_err());
+    let World {
+        journal,
+        mut writer,
+        dir: _dir,
+        ..
+    } = world;
+    drop(journal);
+    writer.ended().await;
+    opened(&second).await;
+    append(&second, 0..1).await;
+}
+
+#[tokio::test]
+async fn a_newer_journal_is_never_touched() {
+    let world = World::new().await;
+    let World {
+        dir,
+        journal,
+        mut writer,
+        ..
+    } = world;
+    drop(journal);
+    writer.ended().await;
+    let path = dir.path().join(DATABASE);
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(connection);
+    let before = std::fs::read(&path).unwrap();
+    let (journal, mut writer) = start(dir.path(), &Clock::system());
+    let why = journal.append(event(1)).await.unwrap_err().to_string();
+    assert!(why.contains("version 99"), "{why}");
+    drop(journal);
+    writer.ended().await;
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_damaged_journal_is_named_and_the_relay_recovers_when_it_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(DATABASE);
+    std::fs::write(&path, "this is not a database, it only looks like a file").unwrap();
+    let (journal, _writer) = start(dir.path(), &Clock::system());
+    let why = journal.append(event(1)).await.unwrap_err().to_string();
+    assert!(why.contains("journal.db"), "{why}");
+    std::fs::remove_file(&path).unwrap();
+    opened(&journal).await;
+    append(&journal, 0..1).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_the_whole_group_and_is_recovered_from() {
+    let world = World::new().await;
+    append(&world.journal, 0..1).await;
+    world
+        .journal
+        .write(|store| Ok(store.limit_pages(Some(0))))
+        .await
+        .unwrap();
+    let large = |n| Event {
+        body: vec![b'x'; 1 << 20],
+        ..event(n)
+    };
+    let appends: Vec<_> = (1..5)
+        .map(|n| {
+            let journal = world.journal.clone();
+            tokio::spawn(async move { journal.append(large(n)).await })
+        })
+        .collect();
+    for append in appends {
+        assert!(matches!(
+            append.await.unwrap(),
+            Err(WriteError::Unavailable(_))
+        ));
+    }
+    assert!(matches!(
+        *world.journal.availability().borrow(),
+        Availability::Unavailable(_)
+    ));
+    assert_eq!(
+        world.sums().total(),
+        1,
+        "nothing of a failed commit is left"
+    );
+    world
+        .journal
+        .write(|store| Ok(store.limit_pages(None)))
+        .await
+        .ok();
+    opened(&world.journal).await;
+    append(&world.journal, 1..5).await;
+    assert_eq!(world.sums().of(State::Pending), 5);
+}
+
+#[tokio::test]
+async fn refused_requests_are_added_up() {
+    let world = World::new().await;
+    let counts: BTreeMap<_, _> = [("too_large".to_owned(), 2)].into();
+    world.journal.count_rejected(counts.clone()).await.unwrap();
+    world.journal.count_rejected(counts).await.unwrap();
+    let world = world.reopened().await;
+    let sums = world.journal.sums().borrow().clone();
+    assert_eq!(sums.rejected["too_large"], 4);
+    assert_eq!(sums.received(), 4);
+}

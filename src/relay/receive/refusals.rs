@@ -14,7 +14,7 @@ use super::Rejection;
 use crate::clock::{Clock, later};
 use crate::relay::verify::orbit::Refusal;
 
-const AT_MOST_EVERY: Duration = Duration::from_secs(60);
+const AT_MOST_EVERY: Duration = Duration::from_mins(1);
 
 pub(super) struct Refusals {
     clock: Clock,

@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     const NOW_MS: i64 = 1_770_000_000_000;
-    const WINDOW: Duration = Duration::from_secs(300);
+    const WINDOW: Duration = Duration::from_mins(5);
     const BODY: &[u8] = r#"{"type":"X","text":"a  \" b","n":[1, 2]}"#.as_bytes();
 
     fn secret() -> WebhookSecret {
@@ -313,7 +313,7 @@ mod tests {
         let off = Duration::from_millis(300_001);
         assert_eq!(edge(-300_001), Err(Refusal::TooOld(off)));
         assert_eq!(edge(300_001), Err(Refusal::FromTheFuture(off)));
-        let day = Duration::from_secs(86_400);
+        let day = Duration::from_hours(24);
         assert_eq!(edge(86_400_000), Err(Refusal::FromTheFuture(day)));
     }
 

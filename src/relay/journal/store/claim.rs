@@ -51,7 +51,8 @@ impl Store {
         let expired = self
             .connection
             .prepare_cached(
-                "UPDATE delivery SET state = 'pending', due_at = 0, lease = NULL, lease_until = NULL
+                "UPDATE delivery INDEXED BY delivery_leased
+                 SET state = 'pending', due_at = 0, lease = NULL, lease_until = NULL
                  WHERE destination = ?1 AND state = 'sending' AND lease_until < ?2",
             )?
             .execute([no, now.as_millisecond()])?;
@@ -67,7 +68,8 @@ impl Store {
         let due = self
             .connection
             .prepare_cached(
-                "SELECT seq FROM delivery WHERE destination = ?1 AND due_at <= ?2
+                "SELECT seq FROM delivery INDEXED BY delivery_due
+                 WHERE destination = ?1 AND due_at <= ?2
                  AND state IN ('pending', 'postponed') ORDER BY due_at LIMIT ?3",
             )?
             .query_map([no, now.as_millisecond(), limit], |row| row.get(0))?
@@ -165,7 +167,7 @@ impl Store {
         let next: Option<i64> = self
             .connection
             .prepare_cached(
-                "SELECT due_at FROM delivery WHERE destination = ?1
+                "SELECT due_at FROM delivery INDEXED BY delivery_due WHERE destination = ?1
                  AND state IN ('pending', 'postponed') ORDER BY due_at LIMIT 1",
             )?
             .query_row([destination.no], |row| row.get(0))

@@ -2,6 +2,8 @@
 //!
 //! # Invariants
 //! - Every change of a delivery checks that exactly one row changed.
+//! - A read or change of what is open names its index: without it the statement is refused, so
+//!   none of them ever walks through what is finished.
 //! - `memory` equals what the open transaction would read; a rollback restores it.
 
 mod claim;
@@ -17,7 +19,7 @@ use crate::event::Event;
 /// What ended a transaction, or one call in it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// SQLite failed: the whole group fails with it.
+    /// The database failed: the whole group fails with it.
     #[error("{0}")]
     Sqlite(#[from] rusqlite::Error),
     /// The call itself is refused; others in its group are not concerned.
@@ -72,7 +74,7 @@ impl Store {
     /// Reads what the tables say, and frees the leases of an earlier process.
     pub(super) fn load(connection: Connection, now: Timestamp) -> Result<Self, StoreError> {
         // A due time far ahead was written under another wall clock: nobody waits for that one.
-        let latest = crate::clock::later(now, std::time::Duration::from_secs(120));
+        let latest = crate::clock::later(now, std::time::Duration::from_mins(2));
         let memory = Memory::read(&connection)?;
         let mut store = Self {
             connection,
@@ -91,12 +93,14 @@ impl Store {
             .collect::<Vec<_>>()
         {
             let freed = store.connection.execute(
-                "UPDATE delivery SET state = 'pending', lease = NULL, lease_until = NULL, due_at = 0
+                "UPDATE delivery INDEXED BY delivery_leased
+                 SET state = 'pending', lease = NULL, lease_until = NULL, due_at = 0
                  WHERE destination = ?1 AND state = 'sending'",
                 [no],
             )?;
             store.connection.execute(
-                "UPDATE delivery SET due_at = ?2 WHERE destination = ?1 AND due_at > ?3
+                "UPDATE delivery INDEXED BY delivery_due
+                 SET due_at = ?2 WHERE destination = ?1 AND due_at > ?3
                  AND state IN ('pending', 'postponed')",
                 params![no, now.as_millisecond(), latest.as_millisecond()],
             )?;
@@ -144,6 +148,27 @@ impl Store {
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         self.connection.close().map_err(|(_, error)| error)?;
         Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn pragma(&self, name: &str) -> String {
+        let value = self
+            .connection
+            .pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+        match value.unwrap() {
+            rusqlite::types::Value::Integer(n) => n.to_string(),
+            rusqlite::types::Value::Text(text) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Makes the database as full as a disk may be: `SQLITE_FULL` beyond what it has now.
+    #[cfg(test)]
+    pub(super) fn limit_pages(&self, spare: Option<u32>) {
+        let pages: u32 = self.pragma("page_count").parse().unwrap();
+        let most = spare.map_or(u32::MAX - 1, |spare| pages + spare);
+        let set = format!("PRAGMA max_page_count = {most}");
+        self.connection.query_row(&set, [], |_| Ok(())).unwrap();
     }
 
     pub(super) fn append(&mut self, event: &Event) -> Result<Appended, StoreError> {
@@ -251,14 +276,13 @@ impl Store {
         at: Timestamp,
     ) -> Result<(), StoreError> {
         let (due_at, reason) = match disposition {
-            Disposition::Delivered => (0, None),
+            Disposition::Delivered | Disposition::Released => (0, None),
             Disposition::Postponed { due_at, reason } => {
                 (due_at.as_millisecond(), Some(reason.as_str()))
             }
             Disposition::Dead { reason } | Disposition::Skipped { reason } => {
                 (0, Some(reason.as_str()))
             }
-            Disposition::Released => (0, None),
         };
         let state = disposition.state();
         let changed = self
@@ -282,16 +306,12 @@ impl Store {
         Ok(())
     }
 
-    pub(super) fn count_rejected(
-        &mut self,
-        by_reason: &BTreeMap<String, u64>,
-    ) -> Result<(), StoreError> {
+    pub(super) fn count_rejected(&mut self, by_reason: &BTreeMap<String, u64>) {
         for (reason, n) in by_reason {
             let n = i64::try_from(*n).unwrap_or(i64::MAX);
             self.memory.count(&format!("{REJECTED}{reason}"), n);
         }
         self.sums_changed = true;
-        Ok(())
     }
 
     pub(super) fn note(&mut self, name: &str) -> Result<Option<String>, StoreError> {
@@ -472,7 +492,7 @@ impl Destination {
     ) -> rusqlite::Result<Option<Timestamp>> {
         let open: Option<i64> = connection
             .prepare_cached(
-                "SELECT min(seq) FROM delivery WHERE destination = ?1
+                "SELECT min(seq) FROM delivery INDEXED BY delivery_open WHERE destination = ?1
                  AND state IN ('pending', 'sending', 'postponed', 'parked')",
             )?
             .query_row([self.no], |row| row.get(0))?;
