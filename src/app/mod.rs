@@ -70,6 +70,18 @@ pub struct App {
     pub assets: Arc<Assets>,
 }
 
+/// The running parts, each with a name for the log.
+struct Tasks(JoinSet<&'static str>);
+
+impl Tasks {
+    fn start(&mut self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(async move {
+            part.await;
+            name
+        });
+    }
+}
+
 /// How a relay ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -121,32 +133,17 @@ impl App {
             sums: journal.sums(),
         };
 
-        let mut tasks = JoinSet::new();
-        let mut task = |name, future: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
-            tasks.spawn(async move {
-                future.await;
-                name
-            });
+        let mut tasks = Tasks(JoinSet::new());
+        let ids: Vec<_> = destination.iter().map(|d| d.id().to_owned()).collect();
+        tasks.start("register", register(journal.clone(), ids, stop.clone()));
+        let wanted = secret::Wanted {
+            given: config.secret,
+            not_configured: config.not_configured,
+            data_dir: config.data_dir.clone(),
         };
-        let ids = destination.iter().map(|d| d.id().to_owned()).collect();
-        task(
-            "register",
-            Box::pin(register(journal.clone(), ids, stop.clone())),
-        );
-        task(
-            "secret",
-            Box::pin(secret::keep(
-                secret::Wanted {
-                    given: config.secret.clone(),
-                    not_configured: config.not_configured.clone(),
-                    data_dir: config.data_dir.clone(),
-                },
-                secret_tx,
-                clock.clone(),
-                journal.availability(),
-                stop.clone(),
-            )),
-        );
+        let availability = journal.availability();
+        let keep = secret::keep(wanted, secret_tx, clock.clone(), availability, stop.clone());
+        tasks.start("secret", keep);
         let receive = Receive {
             journal: journal.clone(),
             secret: secret.clone(),
@@ -157,25 +154,24 @@ impl App {
             say_accepted: destination.is_none(),
         };
         let router = receive::router(receive);
-        task(
+        tasks.start(
             "receive",
-            Box::pin(serve::serve(listeners.webhook, router, stop.clone())),
+            serve::serve(listeners.webhook, router, stop.clone()),
         );
         let router = ops::router(parts.clone(), metrics.clone());
-        task(
-            "ops",
-            Box::pin(serve::serve(listeners.ops, router, stop.clone())),
-        );
+        tasks.start("ops", serve::serve(listeners.ops, router, stop.clone()));
         if let Some(client) = orbit {
+            let (journal, clock) = (journal.clone(), clock.clone());
+            let config = config.webhook;
             let reconcile = Reconcile {
-                config: config.webhook.clone(),
+                config,
                 client,
-                journal: journal.clone(),
+                journal,
                 secret,
-                clock: clock.clone(),
+                clock,
                 status,
             };
-            task("webhook", Box::pin(webhook::run(reconcile, stop.clone())));
+            tasks.start("webhook", webhook::run(reconcile, stop.clone()));
         }
         if let Some(destination) = destination {
             let deliver = Deliver {
@@ -186,14 +182,18 @@ impl App {
                 metrics: metrics.clone(),
                 health,
             };
-            task("deliver", Box::pin(deliver::run(deliver, stop.clone())));
+            tasks.start("deliver", deliver::run(deliver, stop.clone()));
         }
-        let hourly = hourly::run(journal.clone(), metrics, clock, stop.clone());
-        task("hourly", Box::pin(hourly));
-        let control = control::run(config.data_dir, journal.clone(), stop.clone());
-        task("control", Box::pin(control));
+        tasks.start(
+            "hourly",
+            hourly::run(journal.clone(), metrics, clock, stop.clone()),
+        );
+        tasks.start(
+            "control",
+            control::run(config.data_dir, journal.clone(), stop.clone()),
+        );
         Ok(Self {
-            tasks,
+            tasks: tasks.0,
             stop,
             journal,
             writer,

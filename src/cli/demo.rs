@@ -68,7 +68,8 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
     let app = App::build(config, listeners, clock.clone(), stop.clone())?;
     let parts = app.parts.clone();
     let assets = Arc::clone(&app.assets);
-    let relay = tokio::spawn(app.run(hard.clone()));
+    let relay = app.run(hard.clone());
+    tokio::pin!(relay);
     let registered = parts.webhook.clone();
     let scene = async {
         wait_until_registered(registered).await?;
@@ -104,10 +105,11 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
         played = scene => played,
         () = stop.cancelled() => Ok(()),
         () = &mut watch_signals => Ok(()),
+        exit = &mut relay => anyhow::bail!("the relay ended by itself: {exit:?}"),
     };
     stop.cancel();
     let exit = tokio::select! {
-        exit = relay => exit?,
+        exit = relay => exit,
         () = watch_signals => Exit::Died,
     };
     orbit.stop().await;

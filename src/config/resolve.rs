@@ -149,7 +149,8 @@ fn find(
         let (value, line) = dotenv.get(variable)?;
         Some((value.clone(), format!("{variable} in .env, line {line}")))
     };
-    for source in [&from_environment as Source<'_>, &from_dotenv] {
+    let sources: [Source<'_>; 2] = [&from_environment, &from_dotenv];
+    for source in sources {
         for variable in setting.variables {
             if let Some(found) = source(variable) {
                 return Ok(Some(found));

@@ -441,7 +441,7 @@ async fn a_full_disk_fails_the_whole_group_and_is_recovered_from() {
     append(&world.journal, 0..1).await;
     world
         .journal
-        .write(|store| Ok(store.limit_pages(Some(0))))
+        .write(|store| store.limit_pages(Some(0)))
         .await
         .unwrap();
     let large = |n| Event {
@@ -471,7 +471,7 @@ async fn a_full_disk_fails_the_whole_group_and_is_recovered_from() {
     );
     world
         .journal
-        .write(|store| Ok(store.limit_pages(None)))
+        .write(|store| store.limit_pages(None))
         .await
         .ok();
     opened(&world.journal).await;

@@ -164,11 +164,11 @@ impl Store {
 
     /// Makes the database as full as a disk may be: `SQLITE_FULL` beyond what it has now.
     #[cfg(test)]
-    pub(super) fn limit_pages(&self, spare: Option<u32>) {
+    pub(super) fn limit_pages(&self, spare: Option<u32>) -> Result<(), StoreError> {
         let pages: u32 = self.pragma("page_count").parse().unwrap();
         let most = spare.map_or(u32::MAX - 1, |spare| pages + spare);
         let set = format!("PRAGMA max_page_count = {most}");
-        self.connection.query_row(&set, [], |_| Ok(())).unwrap();
+        Ok(self.connection.query_row(&set, [], |_| Ok(()))?)
     }
 
     pub(super) fn append(&mut self, event: &Event) -> Result<Appended, StoreError> {
