@@ -10,6 +10,11 @@ CREATE TABLE event (
     body        BLOB    NOT NULL
 );
 
+CREATE TABLE recent_key (
+    seq INTEGER PRIMARY KEY,
+    key BLOB    NOT NULL
+);
+
 CREATE TABLE dedupe_key (
     key BLOB PRIMARY KEY
 ) WITHOUT ROWID;

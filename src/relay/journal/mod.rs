@@ -5,6 +5,7 @@
 //! state    a delivery's states and their legal changes (pure)
 //! writer   the one thread that writes, in groups: one fsync for all who wait
 //! store    the SQL of events, deliveries and sums
+//! checkpoint  copies the log into the database, beside the writer
 //! open     data directory, lock, schema
 //! read     what `status` and `events` read, in a process of their own
 //! ```
@@ -19,6 +20,7 @@
 //! # Not here
 //! Several relays on one journal: one process holds the lock of the data directory.
 
+mod checkpoint;
 mod open;
 mod read;
 mod state;

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::Config;
+use super::checkpoint::Checkpointer;
 use super::store::{Store, StoreError};
 
 /// The journal's file in the data directory.
@@ -67,6 +68,7 @@ pub enum OpenError {
 /// An open journal and the lock that goes with it.
 pub(super) struct Opened {
     pub(super) store: Store,
+    checkpointer: Checkpointer,
     _lock: File,
 }
 
@@ -82,10 +84,22 @@ impl Opened {
         let connection = connect(&path).map_err(|e| database(e.into()))?;
         migrate(&connection, &path)?;
         let store = Store::load(connection, now).map_err(database)?;
-        Ok(Self { store, _lock: lock })
+        let checkpointer = Checkpointer::start(&path).map_err(|e| database(e.into()))?;
+        Ok(Self {
+            store,
+            checkpointer,
+            _lock: lock,
+        })
+    }
+
+    /// To be told of each commit.
+    pub(super) fn committed(&mut self) {
+        let bytes = self.store.take_written();
+        self.checkpointer.grown(bytes, self.store.connection());
     }
 
     pub(super) fn close(self) {
+        drop(self.checkpointer);
         if let Err(error) = self.store.close() {
             tracing::warn!(%error, "journal: closing failed; it is repaired when it is opened");
         }
@@ -131,8 +145,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "foreign_keys", false)?;
-    connection.pragma_update(None, "cache_size", -8192)?;
-    connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
+    connection.pragma_update(None, "cache_size", -4096)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.set_prepared_statement_cache_capacity(64);
     // What an earlier process or a failed fsync left in the log is made durable before anything
     // is promised on top of it.

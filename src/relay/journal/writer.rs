@@ -154,6 +154,7 @@ impl Writer {
         let result = result.and_then(|()| journal.store.commit());
         let outcome = match result {
             Ok(()) => {
+                journal.committed();
                 self.say(Availability::Open);
                 self.publish();
                 Ok(())

@@ -7,12 +7,14 @@
 //! - `memory` equals what the open transaction would read; a rollback restores it.
 
 mod claim;
+mod dedupe;
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use self::dedupe::Recent;
 use super::{Appended, DestinationSums, Disposition, Lease, State, Sums, WriteError};
 use crate::event::Event;
 
@@ -40,6 +42,8 @@ pub(super) struct Store {
     connection: Connection,
     memory: Memory,
     before: Memory,
+    recent: Recent,
+    written: u64,
     sums_changed: bool,
     next_token: i64,
     fresh_first: bool,
@@ -66,6 +70,9 @@ struct Destination {
     changed: bool,
 }
 
+/// What a commit writes to the log beside event bodies: a few pages.
+const COMMIT_BYTES: u64 = 32 * 1024;
+
 const ACCEPTED: &str = "accepted";
 const DUPLICATE: &str = "duplicate";
 const REJECTED: &str = "rejected:";
@@ -76,10 +83,13 @@ impl Store {
         // A due time far ahead was written under another wall clock: nobody waits for that one.
         let latest = crate::clock::later(now, std::time::Duration::from_mins(2));
         let memory = Memory::read(&connection)?;
+        let recent = Recent::load(&connection)?;
         let mut store = Self {
             connection,
             before: memory.clone(),
             memory,
+            recent,
+            written: 0,
             sums_changed: true,
             next_token: 1,
             fresh_first: false,
@@ -124,12 +134,16 @@ impl Store {
 
     pub(super) fn commit(&mut self) -> Result<(), StoreError> {
         self.write_sums()?;
+        self.recent.move_some(&self.connection)?;
         self.connection.prepare_cached("COMMIT")?.execute([])?;
+        self.recent.committed(self.memory.last_seq);
+        self.written += COMMIT_BYTES;
         Ok(())
     }
 
     pub(super) fn rollback(&mut self) -> Result<(), StoreError> {
         self.memory.clone_from(&self.before);
+        self.recent.rolled_back();
         if !self.connection.is_autocommit() {
             self.connection.prepare_cached("ROLLBACK")?.execute([])?;
         }
@@ -141,6 +155,15 @@ impl Store {
         self.begin()?;
         self.set_note("probe", &self.memory.last_seq.to_string())?;
         self.commit()
+    }
+
+    /// About how many bytes the log has grown since this was last asked.
+    pub(super) fn take_written(&mut self) -> u64 {
+        std::mem::take(&mut self.written)
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     pub(super) fn close(self) -> Result<(), StoreError> {
@@ -172,16 +195,12 @@ impl Store {
     }
 
     pub(super) fn append(&mut self, event: &Event) -> Result<Appended, StoreError> {
-        let new = self
-            .connection
-            .prepare_cached("INSERT INTO dedupe_key (key) VALUES (?1) ON CONFLICT DO NOTHING")?
-            .execute([event.dedupe_key().0])?;
-        if new == 0 {
+        let seq = self.memory.last_seq + 1;
+        if !self.recent.add(&self.connection, event.dedupe_key(), seq)? {
             self.memory.count(DUPLICATE, 1);
             self.sums_changed = true;
             return Ok(Appended::Duplicate);
         }
-        let seq = self.memory.last_seq + 1;
         self.connection
             .prepare_cached(
                 "INSERT INTO event (seq, source, type, identity, origin, received_at, body)
@@ -196,6 +215,7 @@ impl Store {
                 event.received_at.as_millisecond(),
                 event.body,
             ])?;
+        self.written += u64::try_from(event.body.len()).unwrap_or(0);
         self.memory.last_seq = seq;
         self.memory.last_event_at = Some(event.received_at);
         self.memory.count(ACCEPTED, 1);
