@@ -38,7 +38,7 @@ use crate::ops::health::Parts;
 use crate::reconcile::webhook::{self, Reconcile};
 use crate::relay::deliver::{self, Deliver};
 use crate::relay::destination::Destination;
-use crate::relay::journal::{self, Availability, Journal};
+use crate::relay::journal::{self, Availability, Journal, Sums};
 use crate::relay::receive::{self, Receive, serve};
 use crate::{ops, orbit};
 
@@ -105,7 +105,8 @@ impl App {
         };
         let (journal, writer) = Journal::start(journal_config, clock.clone())
             .context("the journal's thread cannot be started")?;
-        let (secret_tx, secret) = watch::channel(Err("the relay was started just now".to_owned()));
+        let (secret_tx, secret) = watch::channel(Err("the journal is not open yet".to_owned()));
+        let (registered_tx, registered) = watch::channel(false);
         let unknown = if orbit.is_some() {
             webhook::Status::Unknown
         } else {
@@ -131,7 +132,7 @@ impl App {
         let ids = destination.iter().map(|d| d.id().to_owned()).collect();
         task(
             "register",
-            Box::pin(register(journal.clone(), ids, stop.clone())),
+            Box::pin(register(journal.clone(), ids, registered_tx, stop.clone())),
         );
         task(
             "secret",
@@ -143,7 +144,7 @@ impl App {
                 },
                 secret_tx,
                 clock.clone(),
-                journal.availability(),
+                registered,
                 stop.clone(),
             )),
         );
@@ -221,7 +222,6 @@ impl App {
                     break;
                 }
                 Some(ended) = tasks.join_next() => match ended {
-                    Ok("register") => {}
                     Ok(name) if !stop.is_cancelled() => {
                         tracing::error!("the task `{name}` ended before it was asked to");
                         died = true;
@@ -267,37 +267,49 @@ impl App {
     }
 }
 
-/// Makes the destination known to the journal as soon as it is open.
-async fn register(journal: Journal, ids: Vec<String>, stop: CancellationToken) {
+/// Makes the destination known to the journal, each time that it is opened. Until then no event
+/// is taken: it would be kept as one that came before the destination was configured.
+async fn register(
+    journal: Journal,
+    ids: Vec<String>,
+    registered: watch::Sender<bool>,
+    stop: CancellationToken,
+) {
     let mut availability = journal.availability();
-    loop {
-        let open = availability.wait_for(|now| *now == Availability::Open);
-        let opened = tokio::select! {
-            () = stop.cancelled() => return,
-            opened = open => opened.is_ok(),
-        };
-        if !opened {
-            return;
+    let keep_registered = async {
+        loop {
+            let open = availability.wait_for(|now| *now == Availability::Open);
+            if open.await.is_err() {
+                return;
+            }
+            if journal.register(ids.clone()).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                continue;
+            }
+            if !registered.send_replace(true) {
+                say_kept(&journal.sums().borrow(), &ids);
+            }
+            if availability.changed().await.is_err() {
+                return;
+            }
         }
-        if journal.register(ids.clone()).await.is_ok() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = keep_registered => {}
     }
-    let kept: Vec<_> = journal
-        .sums()
-        .borrow()
-        .destinations
-        .iter()
-        .filter(|d| d.kept > 0 && ids.contains(&d.id))
-        .map(|d| (d.id.clone(), d.kept))
-        .collect();
-    for (destination, kept) in kept {
-        tracing::info!(
-            "{kept} events came before the destination `{destination}` was configured and are \
-             kept; to send them too: orbit-relay deliveries replay --kept --destination \
-             {destination}"
-        );
+}
+
+/// How many events came before their destination was configured, and how to send them.
+fn say_kept(sums: &Sums, ids: &[String]) {
+    for destination in &sums.destinations {
+        let (kept, id) = (destination.kept, &destination.id);
+        if kept > 0 && ids.contains(id) {
+            tracing::info!(
+                "{kept} events came before the destination `{id}` was configured and are kept; \
+                 to send them too: orbit-relay deliveries replay --kept --destination {id}"
+            );
+        }
     }
 }
 

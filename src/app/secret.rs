@@ -13,7 +13,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::relay::journal::Availability;
 use crate::secret::WebhookSecret;
 
 const FILE: &str = "webhook-secret";
@@ -31,14 +30,16 @@ pub(super) async fn keep(
     wanted: Wanted,
     publish: watch::Sender<Result<WebhookSecret, String>>,
     clock: Clock,
-    mut journal: watch::Receiver<Availability>,
+    mut registered: watch::Receiver<bool>,
     stop: CancellationToken,
 ) {
-    // The journal makes the data directory, and says what is wrong with it.
-    let settled = journal.wait_for(|journal| *journal != Availability::Opening);
-    tokio::select! {
-        () = stop.cancelled() => return,
-        settled = settled => drop(settled),
+    // The journal makes the data directory, and says what is wrong with it. Without a secret no
+    // event is taken, so none comes before the journal knows the destination.
+    if wanted.not_configured.is_none() {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            ready = registered.wait_for(|registered| *registered) => drop(ready),
+        }
     }
     loop {
         let found = find(&wanted);
