@@ -1,4 +1,4 @@
-//! Once an hour one line with the sums; every few seconds the refused requests go to the journal.
+//! What is kept is said at start; once an hour one line with the sums; every few seconds the refused requests go to the journal.
 //!
 //! # Invariants
 //! - Refused requests cost no row: they are counted in memory and added up in one write.
@@ -9,12 +9,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, later};
 use crate::metrics::Metrics;
-use crate::relay::journal::{Journal, State, Sums};
+use crate::relay::journal::{Availability, DestinationSums, Journal, State, Sums};
 
 const FLUSH: Duration = Duration::from_secs(5);
 const SAY: Duration = Duration::from_hours(1);
 
-pub(super) async fn run(journal: Journal, metrics: Metrics, clock: Clock, stop: CancellationToken) {
+pub(super) async fn run(
+    journal: Journal,
+    metrics: Metrics,
+    destinations: Vec<String>,
+    clock: Clock,
+    stop: CancellationToken,
+) {
+    let mut availability = journal.availability();
+    tokio::select! {
+        () = stop.cancelled() => {}
+        open = availability.wait_for(|now| *now == Availability::Open) => drop(open),
+    }
+    say_kept(&journal.sums().borrow(), &destinations);
     let mut say_at = later(clock.steady(), SAY);
     loop {
         let stopping = tokio::select! {
@@ -39,8 +51,20 @@ async fn flush(journal: &Journal, metrics: &Metrics) {
     }
 }
 
+/// How many events came before their destination was configured, and how to send them.
+fn say_kept(sums: &Sums, configured: &[String]) {
+    for DestinationSums { id, kept, .. } in &sums.destinations {
+        if *kept > 0 && configured.contains(id) {
+            tracing::info!(
+                "{kept} events came before the destination `{id}` was configured and are kept; \
+                 to send them too: orbit-relay deliveries replay --kept --destination {id}"
+            );
+        }
+    }
+}
+
 /// The line with the sums.
-pub(super) fn say(sums: &Sums) {
+fn say(sums: &Sums) {
     let time = |at: Option<jiff::Timestamp>| at.map_or("never".to_owned(), |at| at.to_string());
     let rejected: u64 = sums.rejected.values().sum();
     let (received, accepted, duplicate) = (sums.received(), sums.accepted, sums.duplicate);

@@ -37,16 +37,17 @@ use crate::metrics::Metrics;
 use crate::ops::health::Parts;
 use crate::reconcile::webhook::{self, Reconcile};
 use crate::relay::deliver::{self, Deliver};
-use crate::relay::destination::Destination;
-use crate::relay::journal::{self, Availability, Journal};
+use crate::relay::destination::{self, Destination};
+use crate::relay::journal::{self, Journal};
 use crate::relay::receive::{self, Receive, serve};
 use crate::{ops, orbit};
 
-/// What is under way when the relay stops may take this long.
-const GRACE: Duration = Duration::from_secs(8);
+/// What is under way when the relay stops may take this long, and closing the journal so long:
+/// together less than the 10 s after which Docker kills.
+const GRACE: Duration = Duration::from_secs(7);
+const CLOSING: Duration = Duration::from_secs(2);
 /// Longer than one send takes, so that a lease never ends before its send.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
-const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The sockets that the relay listens on.
 #[derive(Debug)]
@@ -110,10 +111,11 @@ impl App {
             .map(Destination::build)
             .transpose()?;
         let orbit = config.orbit.clone().map(orbit::Client::build).transpose()?;
-        let lease = SEND_TIMEOUT + LEASE_MARGIN;
+        let ids: Vec<_> = destination.iter().map(|d| d.id().to_owned()).collect();
         let journal_config = journal::Config {
             data_dir: config.data_dir.clone(),
-            lease,
+            lease: destination::TIMEOUT + LEASE_MARGIN,
+            destinations: Some(ids.clone()),
         };
         let (journal, writer) = Journal::start(journal_config, clock.clone())
             .context("the journal's thread cannot be started")?;
@@ -134,8 +136,6 @@ impl App {
         };
 
         let mut tasks = Tasks(JoinSet::new());
-        let ids: Vec<_> = destination.iter().map(|d| d.id().to_owned()).collect();
-        tasks.start("register", register(journal.clone(), ids, stop.clone()));
         let wanted = secret::Wanted {
             given: config.secret,
             not_configured: config.not_configured,
@@ -186,7 +186,7 @@ impl App {
         }
         tasks.start(
             "hourly",
-            hourly::run(journal.clone(), metrics, clock, stop.clone()),
+            hourly::run(journal.clone(), metrics, ids, clock, stop.clone()),
         );
         tasks.start(
             "control",
@@ -221,7 +221,6 @@ impl App {
                     break;
                 }
                 Some(ended) = tasks.join_next() => match ended {
-                    Ok("register") => {}
                     Ok(name) if !stop.is_cancelled() => {
                         tracing::error!("the task `{name}` ended before it was asked to");
                         died = true;
@@ -256,7 +255,7 @@ impl App {
             tokio::select! {
                 () = writer.ended() => {}
                 () = hard.cancelled() => {}
-                () = tokio::time::sleep(GRACE) => {}
+                () = tokio::time::sleep(CLOSING) => {}
             }
         }
         match (died, drained) {
@@ -267,40 +266,11 @@ impl App {
     }
 }
 
-/// Makes the destination known to the journal as soon as it is open.
-async fn register(journal: Journal, ids: Vec<String>, stop: CancellationToken) {
-    let mut availability = journal.availability();
-    loop {
-        let open = availability.wait_for(|now| *now == Availability::Open);
-        let opened = tokio::select! {
-            () = stop.cancelled() => return,
-            opened = open => opened.is_ok(),
-        };
-        if !opened {
-            return;
-        }
-        if journal.register(ids.clone()).await.is_ok() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    let kept: Vec<_> = journal
-        .sums()
-        .borrow()
-        .destinations
-        .iter()
-        .filter(|d| d.kept > 0 && ids.contains(&d.id))
-        .map(|d| (d.id.clone(), d.kept))
-        .collect();
-    for (destination, kept) in kept {
-        tracing::info!(
-            "{kept} events came before the destination `{destination}` was configured and are \
-             kept; to send them too: orbit-relay deliveries replay --kept --destination \
-             {destination}"
-        );
-    }
-}
-
 fn say_test(parts: Parts) -> impl Fn() + Send + Sync {
-    move || tracing::info!("test payload: arrived, verified and kept; {}", parts.line())
+    move || {
+        tracing::info!(
+            "test payload: arrived, verified and in the journal; {}",
+            parts.line()
+        )
+    }
 }

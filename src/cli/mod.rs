@@ -58,7 +58,10 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             complain(&format!("error: {error:#}"));
-            let wrong_use = error.is::<ConfigError>() || error.is::<Usage>();
+            let wrong_use = error.is::<ConfigError>()
+                || error.is::<Usage>()
+                || error.is::<crate::http::BuildError>()
+                || error.is::<crate::orbit::client::BuildError>();
             ExitCode::from(if wrong_use { USAGE } else { FAILED })
         }
     }

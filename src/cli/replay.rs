@@ -68,6 +68,7 @@ impl Asker {
         let config = journal::Config {
             data_dir: data_dir.to_owned(),
             lease: Duration::from_mins(1),
+            destinations: None,
         };
         let (journal, writer) = Journal::start(config, Clock::system())?;
         let mut availability = journal.availability();

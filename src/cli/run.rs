@@ -82,7 +82,7 @@ fn announce(config: &Config, webhook_at: &str, ops_at: &str) {
     }
     if config.orbit.is_none() && config.secret.is_some() {
         tracing::info!(
-            "no API token with a host: a webhook that was made by hand is used; in Orbit it must \
+            "no Orbit host with an API token is set: a webhook that was made by hand is used; in Orbit it must \
              point to {} and have the same secret",
             config.webhook.url.as_str().trim_end_matches('/')
         );

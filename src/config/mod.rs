@@ -24,12 +24,9 @@ pub use self::resolve::{ConfigError, Input, Shown};
 use self::resolve::{Values, refused};
 use crate::event::TEST;
 use crate::http::Trust;
-use crate::relay::destination::{self, Auth, INTEGRATION};
+use crate::relay::destination::{self, Auth, INTEGRATION, TIMEOUT};
 use crate::secret::{Secret, WebhookSecret};
 use crate::{orbit, reconcile};
-
-/// One exchange with a destination takes no longer.
-const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What stands in the official example's `.env` until somebody edits it.
 const PLACEHOLDERS: [&str; 3] = ["YOUR_SECRET", "YOUR_API_TOKEN", "YOUR_BACKEND_URL"];
@@ -77,7 +74,7 @@ pub struct Log {
 impl Config {
     /// Reads the configuration.
     pub fn load(input: &Input) -> Result<Self, ConfigError> {
-        let mut values = Values::find(input)?;
+        let mut values = Values::find(input, |_| true)?;
         let shown = values.shown();
         let mut warnings = Vec::new();
         let placeholders = remove_placeholders(&mut values);
@@ -170,7 +167,7 @@ impl Config {
 
     /// Reads only what a command needs that looks at the journal.
     pub fn data_dir(input: &Input) -> Result<PathBuf, ConfigError> {
-        let values = Values::find(input)?;
+        let values = Values::find(input, |setting| setting.name == "data-dir")?;
         Ok(path(&values, "data-dir")?.unwrap_or_else(|| "./data".into()))
     }
 }
@@ -251,7 +248,7 @@ fn destination(
         auth: auth.or(url_auth),
         event_types,
         trust: trust.unwrap_or(Trust::Authorities(Vec::new())),
-        timeout: SEND_TIMEOUT,
+        timeout: TIMEOUT,
     }))
 }
 

@@ -60,7 +60,11 @@ pub enum ConfigError {
 }
 
 impl Values {
-    pub(super) fn find(input: &Input) -> Result<Self, ConfigError> {
+    /// Finds the settings that are wanted; a secret's file is read only if it is.
+    pub(super) fn find(
+        input: &Input,
+        wanted: impl Fn(&Setting) -> bool,
+    ) -> Result<Self, ConfigError> {
         let dotenv: BTreeMap<String, (String, usize)> = match &input.dotenv {
             None => BTreeMap::new(),
             Some(text) => dotenv::parse(text)?
@@ -69,7 +73,7 @@ impl Values {
                 .collect(),
         };
         let mut values = BTreeMap::new();
-        for setting in SETTINGS {
+        for setting in SETTINGS.iter().filter(|setting| wanted(setting)) {
             if let Some(found) = find(setting, input, &dotenv)? {
                 values.insert(setting.name, found);
             }

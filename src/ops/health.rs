@@ -70,7 +70,7 @@ impl Parts {
         let orbit = match &*self.webhook.borrow() {
             webhook::Status::ByHand => because(
                 "by_hand",
-                "no API token: a person takes care of the webhook",
+                "no Orbit host with an API token is set: a person takes care of the webhook",
             ),
             webhook::Status::Unknown => ill("unknown", "Orbit has not answered yet"),
             webhook::Status::Registered { enabled: true, .. } => well("registered"),

@@ -159,7 +159,12 @@ impl Reconcile {
                 let enabled = self.config.enabled;
                 let wanted = self.wanted(NAME.to_owned(), enabled, &secret);
                 let made = self.client.create_webhook(&wanted).await?;
-                tracing::info!(uuid = made.uuid, url = %self.config.url, enabled, "webhook: made in Orbit");
+                tracing::info!(
+                    uuid = made.uuid,
+                    url = text(&self.config.url),
+                    enabled,
+                    "webhook: made in Orbit"
+                );
                 (made.uuid, enabled)
             }
             Plan::Update {
@@ -171,7 +176,13 @@ impl Reconcile {
                 let wanted = self.wanted(name, enabled, &secret);
                 self.client.update_webhook(&uuid, &wanted).await?;
                 let why = why.join(", ");
-                tracing::info!(uuid, url = %self.config.url, enabled, why, "webhook: set right in Orbit");
+                tracing::info!(
+                    uuid,
+                    url = text(&self.config.url),
+                    enabled,
+                    why,
+                    "webhook: set right in Orbit"
+                );
                 (uuid, enabled)
             }
             Plan::Nothing { uuid, enabled } => (uuid, enabled),

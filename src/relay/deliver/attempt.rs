@@ -57,7 +57,9 @@ impl Attempt {
             let reason = format!("{} is not among the event types", self.claim.event_type);
             self.record(Disposition::Skipped { reason }).await;
             tracing::debug!(
-                seq = self.claim.lease.seq, event_type = ?self.claim.event_type, "deliver: skipped"
+                seq = self.claim.lease.seq,
+                event_type = self.claim.event_type,
+                "deliver: skipped"
             );
             return Ended::Untried;
         }
@@ -173,6 +175,7 @@ impl Attempt {
         } = &self.claim;
         let clock = &self.shared.clock;
         let (took_ms, seq) = (took.as_millis(), lease.seq);
+        let (action, asset) = (action.as_deref(), asset.as_deref());
         let (word, disposition) = match &outcome {
             Outcome::Delivered => ("delivered", Disposition::Delivered),
             Outcome::Dead(reason) => (
@@ -201,24 +204,39 @@ impl Attempt {
                     .metrics
                     .observe_delivery(until(*received_at, clock.wall()));
                 tracing::info!(
-                    seq, event = ?identity, event_type = ?event_type, ?action, ?asset,
-                    destination = destination_id, attempt, took_ms, "delivered"
+                    seq,
+                    event = identity,
+                    event_type,
+                    action,
+                    asset,
+                    destination = destination_id,
+                    attempt,
+                    took_ms,
+                    "delivered"
                 );
                 Ended::Reached
             }
             Outcome::Dead(reason) => {
                 tracing::error!(
-                    seq, event = ?identity, event_type = ?event_type, ?action, ?asset,
+                    seq, event = identity, event_type, action, asset,
                     destination = destination_id, attempt, took_ms, %reason,
                     "dead: the destination refuses this event; it is kept"
                 );
                 Ended::Reached
             }
             Outcome::Postponed(reason) => {
-                tracing::debug!(
-                    seq, event = ?identity, destination = destination_id, attempt, took_ms,
-                    %reason, "postponed"
-                );
+                // Once for each event: the further tries are the circuit's affair.
+                if *attempt == 1 {
+                    tracing::warn!(
+                        seq, event = identity, event_type, action, asset,
+                        destination = destination_id, attempt, took_ms, %reason, "postponed"
+                    );
+                } else {
+                    tracing::debug!(
+                        seq, event = identity, destination = destination_id, attempt, took_ms,
+                        %reason, "postponed"
+                    );
+                }
                 Ended::Failed { seq, reason }
             }
         }

@@ -59,7 +59,11 @@ impl Circuit {
 
     /// The destination failed with this event. True if that opened the circuit.
     pub(super) fn failed(&mut self, seq: i64, now: Timestamp, chance: f64) -> bool {
-        if self.is_open() {
+        if let Some(next_probe_at) = self.next_probe_at {
+            if now < next_probe_at {
+                // It was sent before the circuit opened: no probe.
+                return false;
+            }
             self.failed_probes = self.failed_probes.saturating_add(1);
         } else {
             if !self.failed.contains(&seq) {
@@ -100,6 +104,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_under_way_when_it_opened_is_no_probe() {
+        let mut circuit = Circuit::default();
+        for seq in 1..=9 {
+            circuit.failed(seq, NOW, 0.0);
+        }
+        assert_eq!(
+            circuit.gate(later(NOW, Duration::from_secs(1))),
+            Gate::Probe
+        );
+    }
+
+    #[test]
     fn the_first_success_closes_it() {
         let mut circuit = Circuit::default();
         for seq in 1..=3 {
@@ -115,11 +131,15 @@ mod tests {
         fn an_open_circuit_probes_within_a_minute_and_its_jitter(
             failures in 3i64..200, chance in 0.0..1.0
         ) {
-            let mut circuit = Circuit::default();
+            let (mut circuit, mut now) = (Circuit::default(), NOW);
             for seq in 1..=failures {
-                circuit.failed(seq, NOW, chance);
+                circuit.failed(seq, now, chance);
+                if let Gate::Open(until) = circuit.gate(now) {
+                    prop_assert!(until <= later(now, Duration::from_secs(72)));
+                    now = until;
+                }
             }
-            prop_assert_eq!(circuit.gate(later(NOW, Duration::from_secs(72))), Gate::Probe);
+            prop_assert_eq!(circuit.gate(now), Gate::Probe);
         }
     }
 }

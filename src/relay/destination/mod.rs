@@ -16,6 +16,9 @@ use self::outcome::Outcome;
 use crate::http;
 use crate::secret::Secret;
 
+/// One exchange takes no longer.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
+
 const ANSWER_LIMIT: usize = 64 * 1024;
 const AGENT: &str = concat!("orbit-relay/", env!("CARGO_PKG_VERSION"));
 

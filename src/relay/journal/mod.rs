@@ -14,6 +14,7 @@
 //! - A call returns `Ok` only after the commit that holds its effect was fsynced.
 //! - An event above a destination's cursor *is* its pending delivery: both are there with the one
 //!   insert. A delivery row exists from the first claim on (docs/decisions/0003).
+//! - The configured destinations are known before the first event is taken, at each opening.
 //! - A failed commit is an error for everyone in its group, and leaves nothing behind.
 //! - No SQL stands outside this folder.
 //!
@@ -48,6 +49,9 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// How long a claimed delivery stays claimed: longer than the longest send.
     pub lease: Duration,
+    /// The ids of the configured destinations. A new one starts with now: what was accepted
+    /// before is kept for it. One that is not named gets nothing new. None changes nothing.
+    pub destinations: Option<Vec<String>>,
 }
 
 /// The handle that all parts share.
@@ -272,12 +276,6 @@ impl Journal {
     /// Keeps an event, and with it one pending delivery for each destination.
     pub async fn append(&self, event: Event) -> Result<Appended, WriteError> {
         self.write(move |store| store.append(&event)).await
-    }
-
-    /// Makes the configured destinations known. A new one starts with now; what was accepted
-    /// before is kept for it. One that is not named any more gets nothing new.
-    pub async fn register(&self, destinations: Vec<String>) -> Result<(), WriteError> {
-        self.write(move |store| store.register(&destinations)).await
     }
 
     /// Claims up to `limit` deliveries that are due at `now` (steady clock).

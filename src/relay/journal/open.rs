@@ -3,11 +3,12 @@
 //! # Invariants
 //! - Nothing is written before the lock is held.
 //! - A journal of a newer version is never touched.
-//! - After opening, no delivery is under a lease: those of an earlier process are freed.
+//! - After opening, no delivery is under a lease of an earlier process.
+//! - Only the relay's own user can read the journal.
 
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -73,7 +74,8 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    pub(super) fn open(config: &Config, now: Timestamp) -> Result<Self, OpenError> {
+    /// `again` after trouble in this process, whose own leases still hold.
+    pub(super) fn open(config: &Config, now: Timestamp, again: bool) -> Result<Self, OpenError> {
         let dir = &config.data_dir;
         let lock = lock(dir)?;
         let path = dir.join(DATABASE);
@@ -83,7 +85,10 @@ impl Opened {
         };
         let connection = connect(&path).map_err(|e| database(e.into()))?;
         migrate(&connection, &path)?;
-        let store = Store::load(connection, now).map_err(database)?;
+        let mut store = Store::load(connection).map_err(database)?;
+        store
+            .take_over(now, !again, config.destinations.as_deref())
+            .map_err(database)?;
         let checkpointer = Checkpointer::start(&path).map_err(|e| database(e.into()))?;
         Ok(Self {
             store,
@@ -139,6 +144,13 @@ fn uid() -> u32 {
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    // What holds the plant's data is for the relay's own user; SQLite's other files follow suit.
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path);
+    drop(file.map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?);
     let connection = Connection::open(path)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;

@@ -22,9 +22,12 @@ impl World {
     }
 
     async fn in_dir(dir: tempfile::TempDir, clock: Clock) -> Self {
-        let (journal, writer) = start(dir.path(), &clock);
+        Self::open(dir, clock, &[TO]).await
+    }
+
+    async fn open(dir: tempfile::TempDir, clock: Clock, destinations: &[&str]) -> Self {
+        let (journal, writer) = start(dir.path(), &clock, destinations);
         opened(&journal).await;
-        journal.register(vec![TO.into()]).await.unwrap();
         Self {
             dir,
             clock,
@@ -34,6 +37,10 @@ impl World {
     }
 
     async fn reopened(self) -> Self {
+        self.reopened_for(&[TO]).await
+    }
+
+    async fn reopened_for(self, destinations: &[&str]) -> Self {
         let Self {
             dir,
             clock,
@@ -42,7 +49,7 @@ impl World {
         } = self;
         drop(journal);
         writer.ended().await;
-        Self::in_dir(dir, clock).await
+        Self::open(dir, clock, destinations).await
     }
 
     async fn claim(&self, limit: usize) -> Vec<Claim> {
@@ -69,10 +76,11 @@ impl World {
     }
 }
 
-fn start(dir: &Path, clock: &Clock) -> (Journal, Writer) {
+fn start(dir: &Path, clock: &Clock, destinations: &[&str]) -> (Journal, Writer) {
     let config = Config {
         data_dir: dir.to_owned(),
         lease: LEASE,
+        destinations: Some(destinations.iter().map(|d| (*d).to_owned()).collect()),
     };
     Journal::start(config, clock.clone()).unwrap()
 }
@@ -319,14 +327,9 @@ async fn a_due_time_of_another_wall_clock_is_not_waited_for() {
 
 #[tokio::test]
 async fn a_new_destination_starts_with_now_and_kept_events_wait_to_be_asked_for() {
-    let dir = tempfile::tempdir().unwrap();
-    let (journal, mut writer) = start(dir.path(), &Clock::system());
-    opened(&journal).await;
-    append(&journal, 0..5).await;
-    drop(journal);
-    writer.ended().await;
-
-    let world = World::in_dir(dir, Clock::system()).await;
+    let world = World::open(tempfile::tempdir().unwrap(), Clock::system(), &[]).await;
+    append(&world.journal, 0..5).await;
+    let world = world.reopened().await;
     append(&world.journal, 5..7).await;
     assert_eq!((world.sums().kept, world.sums().of(State::Pending)), (5, 2));
     assert_eq!(world.claim(9).await.len(), 2);
@@ -344,7 +347,7 @@ async fn a_new_destination_starts_with_now_and_kept_events_wait_to_be_asked_for(
 async fn what_comes_while_a_destination_is_away_is_kept_and_what_it_had_goes_on() {
     let world = World::new().await;
     append(&world.journal, 0..2).await;
-    world.journal.register(vec![]).await.unwrap();
+    let world = world.reopened_for(&[]).await;
     append(&world.journal, 2..5).await;
     assert_eq!((world.sums().kept, world.sums().of(State::Pending)), (3, 2));
     let world = world.reopened().await;
@@ -360,9 +363,9 @@ async fn what_comes_while_a_destination_is_away_is_kept_and_what_it_had_goes_on(
 async fn a_kept_range_above_the_cursor_takes_nothing_from_what_is_pending_below_it() {
     let world = World::new().await;
     append(&world.journal, 0..2).await;
-    world.journal.register(vec![]).await.unwrap();
+    let world = world.reopened_for(&[]).await;
     append(&world.journal, 2..4).await;
-    world.journal.register(vec![TO.into()]).await.unwrap();
+    let world = world.reopened().await;
     append(&world.journal, 4..5).await;
     assert_eq!(world.journal.replay_kept(TO, 1).await, Ok(1));
     assert_eq!(world.journal.replay_kept(TO, 9).await, Ok(1));
@@ -374,7 +377,7 @@ async fn a_kept_range_above_the_cursor_takes_nothing_from_what_is_pending_below_
 #[tokio::test]
 async fn a_second_relay_on_the_directory_waits_for_the_first_to_end() {
     let world = World::new().await;
-    let (second, _writer) = start(world.dir.path(), &Clock::system());
+    let (second, _writer) = start(world.dir.path(), &Clock::system(), &[TO]);
     let mut availability = second.availability();
     let refused = availability
         .wait_for(|now| matches!(now, Availability::Unavailable(_)))
@@ -414,7 +417,7 @@ async fn a_newer_journal_is_never_touched() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let before = std::fs::read(&path).unwrap();
-    let (journal, mut writer) = start(dir.path(), &Clock::system());
+    let (journal, mut writer) = start(dir.path(), &Clock::system(), &[TO]);
     let why = journal.append(event(1)).await.unwrap_err().to_string();
     assert!(why.contains("version 99"), "{why}");
     drop(journal);
@@ -427,7 +430,7 @@ async fn a_damaged_journal_is_named_and_the_relay_recovers_when_it_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(DATABASE);
     std::fs::write(&path, "this is not a database, it only looks like a file").unwrap();
-    let (journal, _writer) = start(dir.path(), &Clock::system());
+    let (journal, _writer) = start(dir.path(), &Clock::system(), &[TO]);
     let why = journal.append(event(1)).await.unwrap_err().to_string();
     assert!(why.contains("journal.db"), "{why}");
     std::fs::remove_file(&path).unwrap();

@@ -76,6 +76,7 @@ pub(super) fn start(config: Config, clock: Clock) -> std::io::Result<Started> {
         availability,
         sums,
         journal: None,
+        opened_before: false,
     };
     std::thread::Builder::new()
         .name("journal".into())
@@ -98,6 +99,7 @@ struct Writer {
     availability: watch::Sender<Availability>,
     sums: watch::Sender<Sums>,
     journal: Option<Opened>,
+    opened_before: bool,
 }
 
 impl Writer {
@@ -201,8 +203,9 @@ impl Writer {
     }
 
     fn open(&mut self) {
-        match Opened::open(&self.config, self.clock.steady()) {
+        match Opened::open(&self.config, self.clock.steady(), self.opened_before) {
             Ok(journal) => {
+                self.opened_before = true;
                 self.journal = Some(journal);
                 self.say(Availability::Open);
                 self.publish();

@@ -142,17 +142,15 @@ impl Edge {
             .borrow()
             .clone()
             .map_err(Rejection::NotReady)?;
+        let signatures = headers.get_all(orbit::HEADER);
+        let signatures = signatures.iter().map(axum::http::HeaderValue::as_bytes);
+        // Who shows no signature at all is refused before its body takes any memory.
+        let signature = orbit::Signature::read(signatures).map_err(Rejection::Signature)?;
         let mut held = self.budget.hold(self.receive.metrics.clone());
         let body = read(headers, body, &mut held).await?;
-        let signatures = headers.get_all(orbit::HEADER);
-        orbit::verify(
-            signatures.iter().map(axum::http::HeaderValue::as_bytes),
-            &body,
-            &secret,
-            received_at,
-            self.receive.max_age,
-        )
-        .map_err(Rejection::Signature)?;
+        signature
+            .verify(&body, &secret, received_at, self.receive.max_age)
+            .map_err(Rejection::Signature)?;
         let envelope = Envelope::parse(&body).map_err(|e| Rejection::NotAnEvent(e.to_string()))?;
         let event_type = envelope.event_type().to_owned();
         let identity = envelope.identity(&body);
@@ -181,7 +179,13 @@ impl Edge {
             .map_err(|_| Rejection::NotReady("the journal is slow".into()))?
             .map_err(|e| Rejection::NotReady(e.to_string()))?;
         if let (Some((event_type, identity)), Appended::Accepted(seq)) = (said, appended) {
-            tracing::info!(seq, event = ?identity, ?event_type, ?action, "kept, not forwarded");
+            tracing::info!(
+                seq,
+                event = identity,
+                event_type,
+                action,
+                "kept, not forwarded"
+            );
         }
         if is_test {
             (self.receive.on_test)();

@@ -3,13 +3,16 @@
 //! # Invariants
 //! - No more than [`CONNECTIONS`] are open; further ones wait in the listener's queue.
 //! - A head that is not there within [`HEAD_DEADLINE`] ends its connection.
-//! - After the stop signal nothing is accepted, what is under way is finished.
+//! - After the stop signal nothing is accepted, what is under way is finished, and a connection
+//!   on which no request has begun ends within [`LAST_HEAD`].
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -22,6 +25,8 @@ pub const CONNECTIONS: usize = 256;
 /// How long a request's head may take, and how long a connection may stay idle. Longer than
 /// Node's own agent keeps one, so that Orbit never writes into a connection that closes.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// After the stop signal a first request's head may still arrive for so long.
+const LAST_HEAD: Duration = Duration::from_secs(1);
 /// The most that a request's head may take.
 const LARGEST_HEAD: usize = 128 * 1024;
 /// After an accept that failed, as it does when no descriptors are left.
@@ -70,7 +75,12 @@ async fn accept(
 async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
     // Without it an answer may wait for the peer's acknowledgement; a failure only costs time.
     stream.set_nodelay(true).ok();
-    let service = TowerToHyperService::new(router);
+    let router = TowerToHyperService::new(router);
+    let began = AtomicBool::new(false);
+    let service = service_fn(|request| {
+        began.store(true, Ordering::Relaxed);
+        router.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
@@ -81,7 +91,13 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) 
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            // The graceful end waits for a first request, however long that takes to come.
+            let wait = tokio::time::timeout(LAST_HEAD, connection.as_mut()).await;
+            match wait {
+                Ok(ended) => ended,
+                Err(_) if began.load(Ordering::Relaxed) => connection.await,
+                Err(_) => return,
+            }
         }
     };
     if let Err(error) = ended {

@@ -112,13 +112,17 @@ impl Store {
             .connection
             .prepare_cached("SELECT state FROM delivery WHERE destination = ?1 AND seq = ?2")?
             .query_row([no, seq], |row| row.get(0))?;
+        let from = State::from_word(&from).filter(|from| from.may_become(State::Sending));
+        if from.is_none() {
+            return Err(StoreError::Refused(WriteError::LeaseLost(seq)));
+        }
         self.connection
             .prepare_cached(
                 "UPDATE delivery SET state = 'sending', attempts = attempts + 1, lease = ?3,
                  lease_until = ?4 WHERE destination = ?1 AND seq = ?2",
             )?
             .execute([no, seq, token, until.as_millisecond()])?;
-        self.moved(no, State::from_word(&from), State::Sending, 1);
+        self.moved(no, from, State::Sending, 1);
         let lease = Lease {
             seq,
             until,

@@ -78,50 +78,62 @@ const DUPLICATE: &str = "duplicate";
 const REJECTED: &str = "rejected:";
 
 impl Store {
-    /// Reads what the tables say, and frees the leases of an earlier process.
-    pub(super) fn load(connection: Connection, now: Timestamp) -> Result<Self, StoreError> {
-        // A due time far ahead was written under another wall clock: nobody waits for that one.
-        let latest = crate::clock::later(now, std::time::Duration::from_mins(2));
+    /// Reads what the tables say.
+    pub(super) fn load(connection: Connection) -> Result<Self, StoreError> {
         let memory = Memory::read(&connection)?;
         let recent = Recent::load(&connection)?;
-        let mut store = Self {
+        // Tokens of different openings never meet: each begins somewhere else.
+        let next_token = i64::from(getrandom::u32().unwrap_or(0)) << 30;
+        Ok(Self {
             connection,
             before: memory.clone(),
             memory,
             recent,
             written: 0,
             sums_changed: true,
-            next_token: 1,
+            next_token,
             fresh_first: false,
-        };
-        store.begin()?;
-        for no in store
+        })
+    }
+
+    /// Makes what an earlier process left ready for this one.
+    pub(super) fn take_over(
+        &mut self,
+        now: Timestamp,
+        free_leases: bool,
+        destinations: Option<&[String]>,
+    ) -> Result<(), StoreError> {
+        self.begin()?;
+        if let Some(ids) = destinations {
+            self.register(ids)?;
+        }
+        for no in self
             .memory
             .destinations
             .iter()
             .map(|d| d.no)
             .collect::<Vec<_>>()
         {
-            let freed = store.connection.execute(
-                "UPDATE delivery INDEXED BY delivery_leased
-                 SET state = 'pending', lease = NULL, lease_until = NULL, due_at = 0
-                 WHERE destination = ?1 AND state = 'sending'",
-                [no],
-            )?;
-            store.connection.execute(
+            if free_leases {
+                let freed = self.connection.execute(
+                    "UPDATE delivery INDEXED BY delivery_leased
+                     SET state = 'pending', lease = NULL, lease_until = NULL, due_at = 0
+                     WHERE destination = ?1 AND state = 'sending'",
+                    [no],
+                )?;
+                let freed = i64::try_from(freed).unwrap_or(0);
+                self.moved(no, Some(State::Sending), State::Pending, freed);
+            }
+            // A due time far ahead was written under another wall clock: nobody waits for that.
+            let latest = crate::clock::later(now, std::time::Duration::from_mins(2));
+            self.connection.execute(
                 "UPDATE delivery INDEXED BY delivery_due
                  SET due_at = ?2 WHERE destination = ?1 AND due_at > ?3
                  AND state IN ('pending', 'postponed')",
                 params![no, now.as_millisecond(), latest.as_millisecond()],
             )?;
-            let freed = i64::try_from(freed).unwrap_or(0);
-            if let Some(destination) = store.memory.destinations.iter_mut().find(|d| d.no == no) {
-                destination.count(State::Sending, -freed);
-                destination.count(State::Pending, freed);
-            }
         }
-        store.commit()?;
-        Ok(store)
+        self.commit()
     }
 
     pub(super) fn begin(&mut self) -> Result<(), StoreError> {
@@ -223,7 +235,7 @@ impl Store {
         Ok(Appended::Accepted(seq))
     }
 
-    pub(super) fn register(&mut self, ids: &[String]) -> Result<(), StoreError> {
+    fn register(&mut self, ids: &[String]) -> Result<(), StoreError> {
         let last_seq = self.memory.last_seq;
         for id in ids {
             if !self.memory.destinations.iter().any(|d| d.id == *id) {

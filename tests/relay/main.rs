@@ -1,0 +1,25 @@
+//! The whole relay, in this process and on real sockets, between a simulated Orbit and a
+//! simulated plant.
+//!
+//! | module | what it holds the relay to |
+//! |---|---|
+//! | [`path`] | an inspection goes from Orbit to the plant |
+//! | [`registration`] | our webhook in Orbit, in any weather |
+//! | [`receive`] | what is taken and what is refused |
+//! | [`deliver`] | what becomes of an event when the plant's system has trouble |
+//! | [`ops`] | health, metrics, and that no secret is seen |
+//! | [`journal`] | a data directory or journal that cannot be used, and then can |
+//! | [`world`], [`wire`] | the harness |
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "this is a test binary: to panic is to fail"
+)]
+
+mod path;
+mod receive;
+mod registration;
+mod wire;
+mod world;

@@ -1,0 +1,503 @@
+//! The harness: a simulated Orbit, a simulated plant, and the real relay between them.
+//!
+//! # Invariants
+//! - Every wait is on a level and has a bound.
+//! - [`Relay::finish`] holds at the end of a test: drained, nothing under a lease, the sums add
+//!   up, and as many requests are counted as the test has sent.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use orbit_relay::app::assets::Assets;
+use orbit_relay::app::{App, Exit, Listeners};
+use orbit_relay::clock::{Clock, Hand};
+use orbit_relay::config::{Config, Input};
+use orbit_relay::ops::health::Parts;
+use orbit_relay::reconcile::webhook::Status;
+use orbit_relay::relay::journal::{
+    Availability, DeliveryRow, EventRow, EventsPage, Reader, State, Sums,
+};
+use orbit_relay::secret::{Secret, WebhookSecret};
+use orbit_relay::sim::backend::{Answer as PlantAnswer, Backend, BackendConfig, BackendWorld};
+use orbit_relay::sim::javascript::sign;
+use orbit_relay::sim::orbit::{Inspection, Orbit, OrbitConfig, World};
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::wire::{self, Answer};
+
+/// What the relay is told to sign with, unless a test says otherwise.
+pub(crate) const SECRET: &str = "5ec7e7aa00112233445566778899aabbccddeeff00112233445566778899aabb";
+/// What Orbit accepts.
+pub(crate) const TOKEN: &str = "token-of-the-simulated-orbit";
+/// A level that does not come within this does not come.
+pub(crate) const BOUND: Duration = Duration::from_secs(20);
+/// Longer than any pause between two tries.
+const ANY_PAUSE: Duration = Duration::from_secs(80);
+
+/// All that surrounds a relay, and how the next relay is to be started.
+pub(crate) struct Site {
+    dir: TempDir,
+    pub(crate) orbit: Orbit,
+    plant: Mutex<Option<Backend>>,
+    plant_at: SocketAddr,
+    pub(crate) robots: World,
+    pub(crate) clock: Clock,
+    hand: Option<Hand>,
+    flags: BTreeMap<String, String>,
+    environment: BTreeMap<String, String>,
+    sent: Arc<AtomicU64>,
+}
+
+impl Site {
+    /// Orbit and a plant, in fair weather; the relay trusts Orbit's certificate and knows a secret.
+    pub(crate) async fn new() -> Self {
+        Self::build(Clock::system(), None, false).await
+    }
+
+    /// As [`Site::new`], with a clock that stands still until the test moves it.
+    pub(crate) async fn with_a_manual_clock() -> Self {
+        let (clock, hand) = Clock::manual(Clock::system().wall());
+        Self::build(clock, Some(hand), false).await
+    }
+
+    /// As [`Site::new`], with a plant that speaks HTTPS.
+    pub(crate) async fn with_a_plant_behind_tls() -> Self {
+        Self::build(Clock::system(), None, true).await
+    }
+
+    async fn build(clock: Clock, hand: Option<Hand>, tls: bool) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let listen = any_port();
+        let orbit = OrbitConfig {
+            listen,
+            token: Secret::new(TOKEN.to_owned()),
+            seed: 7,
+            clock: clock.clone(),
+        };
+        let orbit = Orbit::start(orbit).await.unwrap();
+        let plant = BackendConfig {
+            listen,
+            clock: clock.clone(),
+            tls,
+        };
+        let plant = Backend::start(plant).await.unwrap();
+        let certificate = dir.path().join("orbit.pem");
+        std::fs::write(&certificate, orbit.certificate_pem()).unwrap();
+        let assets = dir.path().join("assets.csv");
+        std::fs::write(&assets, orbit_relay::sim::asset_map_csv()).unwrap();
+        let flags = [
+            ("hostname", orbit.addr().to_string()),
+            ("verify", certificate.display().to_string()),
+            ("webhook-host", "127.0.0.1".to_owned()),
+            ("data-dir", dir.path().join("data").display().to_string()),
+            ("asset-map", assets.display().to_string()),
+            ("integration-url", plant.url()),
+        ];
+        let environment = [("ORBIT_API_TOKEN", TOKEN), ("WEBHOOK_SECRET", SECRET)];
+        Self {
+            dir,
+            robots: orbit.world(),
+            orbit,
+            plant_at: plant.addr(),
+            plant: Mutex::new(Some(plant)),
+            clock,
+            hand,
+            flags: flags.map(|(n, v)| (n.to_owned(), v)).into(),
+            environment: environment
+                .map(|(n, v)| (n.to_owned(), v.to_owned()))
+                .into(),
+            sent: Arc::default(),
+        }
+    }
+
+    /// The next relay gets this flag.
+    pub(crate) fn flag(mut self, name: &str, value: impl ToString) -> Self {
+        self.flags.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// The next relay does not get this flag.
+    pub(crate) fn without_flag(mut self, name: &str) -> Self {
+        self.flags.remove(name);
+        self
+    }
+
+    /// The next relay finds this in its environment.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// The next relay does not find this in its environment.
+    pub(crate) fn without_variable(mut self, name: &str) -> Self {
+        self.environment.remove(name);
+        self
+    }
+
+    /// A file of this site's own.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Where the relay keeps its journal.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    /// The asset map's file.
+    pub(crate) fn write_assets(&self, csv: &str) {
+        std::fs::write(self.path("assets.csv"), csv).unwrap();
+    }
+
+    /// The hand of the manual clock.
+    pub(crate) fn hand(&self) -> &Hand {
+        self.hand
+            .as_ref()
+            .expect("the site was made with a manual clock")
+    }
+
+    /// The plant's system, while it is up.
+    pub(crate) fn plant(&self) -> BackendWorld {
+        let plant = self.plant.lock().unwrap();
+        plant.as_ref().expect("the plant's system is up").world()
+    }
+
+    /// The certificate of a plant behind TLS, in PEM form.
+    pub(crate) fn plant_certificate(&self) -> String {
+        let plant = self.plant.lock().unwrap();
+        let plant = plant.as_ref().expect("the plant's system is up");
+        plant.certificate_pem().expect("it speaks HTTPS").to_owned()
+    }
+
+    /// The plant's system ends: connections are refused. Nobody else gets its port meanwhile.
+    pub(crate) async fn stop_plant(&self) -> TcpSocket {
+        let plant = self.plant.lock().unwrap().take();
+        plant.expect("the plant's system is up").stop().await;
+        let held = TcpSocket::new_v4().unwrap();
+        held.set_reuseaddr(true).unwrap();
+        held.bind(self.plant_at).unwrap();
+        held
+    }
+
+    /// The plant's system is there again, at the same address, and has forgotten everything.
+    pub(crate) async fn start_plant(&self, held: TcpSocket) {
+        let plant = BackendConfig {
+            listen: self.plant_at,
+            clock: self.clock.clone(),
+            tls: false,
+        };
+        let plant = Backend::start(plant).await.unwrap();
+        *self.plant.lock().unwrap() = Some(plant);
+        drop(held);
+    }
+
+    /// A robot finishes an inspection, and Orbit tells the relay.
+    pub(crate) async fn inspect(&self) -> Inspection {
+        let inspection = self.robots.inspect().await;
+        self.count(inspection.posts.len());
+        inspection
+    }
+
+    /// So many more requests went to the relay by other ways than [`Relay::post`].
+    pub(crate) fn count(&self, requests: usize) {
+        let requests = u64::try_from(requests).unwrap();
+        self.sent.fetch_add(requests, Ordering::Relaxed);
+    }
+
+    /// Starts a relay, and waits until it can accept events.
+    pub(crate) async fn start(&self) -> Relay {
+        self.start_at(TcpListener::bind(any_port()).await.unwrap())
+            .await
+    }
+
+    /// As [`Site::start`]; the relay takes events here.
+    pub(crate) async fn start_at(&self, webhook: TcpListener) -> Relay {
+        let relay = self.start_unready_at(webhook).await;
+        relay.ready().await;
+        relay
+    }
+
+    /// Starts a relay that may have something in its way.
+    pub(crate) async fn start_unready(&self) -> Relay {
+        self.start_unready_at(TcpListener::bind(any_port()).await.unwrap())
+            .await
+    }
+
+    async fn start_unready_at(&self, webhook: TcpListener) -> Relay {
+        let listeners = Listeners {
+            webhook,
+            ops: TcpListener::bind(any_port()).await.unwrap(),
+        };
+        let events = listeners.webhook.local_addr().unwrap();
+        let ops = listeners.ops.local_addr().unwrap();
+        let mut flags = self.flags.clone();
+        flags.insert("webhook-port".to_owned(), events.port().to_string());
+        flags.insert("ops-bind".to_owned(), ops.to_string());
+        let input = Input {
+            flags,
+            environment: self.environment.clone(),
+            dotenv: None,
+        };
+        let config = Config::load(&input).unwrap();
+        let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
+        let app = App::build(config, listeners, self.clock.clone(), stop.clone()).unwrap();
+        Relay {
+            events,
+            ops,
+            parts: app.parts.clone(),
+            assets: Arc::clone(&app.assets),
+            stop,
+            running: tokio::spawn(app.run(hard)),
+            data_dir: self.data_dir(),
+            clock: self.clock.clone(),
+            sent: Arc::clone(&self.sent),
+        }
+    }
+}
+
+/// A running relay.
+pub(crate) struct Relay {
+    pub(crate) events: SocketAddr,
+    pub(crate) ops: SocketAddr,
+    pub(crate) parts: Parts,
+    pub(crate) assets: Arc<Assets>,
+    stop: CancellationToken,
+    running: JoinHandle<Exit>,
+    data_dir: PathBuf,
+    pub(crate) clock: Clock,
+    sent: Arc<AtomicU64>,
+}
+
+impl Relay {
+    /// The signature of a body, now, with the secret that the site gave.
+    pub(crate) fn sign(&self, body: &[u8]) -> String {
+        sign(&secret(), self.clock.wall().as_millisecond(), body)
+    }
+
+    /// A signed event, as Orbit sends it.
+    pub(crate) async fn post(&self, body: impl AsRef<[u8]>) -> Answer {
+        let body = body.as_ref();
+        self.post_with(&[("Orbit-Signature", &self.sign(body))], body)
+            .await
+    }
+
+    /// A signed event that is answered 200.
+    pub(crate) async fn accept(&self, body: impl AsRef<[u8]>) {
+        let answer = self.post(body).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
+    /// An event with these headers.
+    pub(crate) async fn post_with(&self, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        wire::send(self.events, &wire::request("POST", "/", headers, body)).await
+    }
+
+    /// Waits until events can be accepted.
+    pub(crate) async fn ready(&self) {
+        let open = |journal: &Availability| *journal == Availability::Open;
+        level(self.parts.journal.clone(), "journal open", open).await;
+        let known = |secret: &Result<_, _>| secret.is_ok();
+        drop(level(self.parts.secret.clone(), "a secret", known).await);
+    }
+
+    /// A page of the ops port.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        wire::send(self.ops, &wire::head("GET", path, &[])).await
+    }
+
+    /// One line of `/metrics`, by all that stands before its value; 0 when it is not there.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").await.body;
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// Waits until the sums are as wanted.
+    pub(crate) async fn until(&self, what: &str, wanted: impl FnMut(&Sums) -> bool) -> Sums {
+        level(self.parts.sums.clone(), what, wanted).await
+    }
+
+    /// Waits until the only destination has so many deliveries in this state.
+    pub(crate) async fn until_there_are(&self, n: u64, state: State) -> Sums {
+        let what = format!("{n} {}", state.as_str());
+        self.until(&what, |sums| sums.destinations[0].of(state) == n)
+            .await
+    }
+
+    /// Waits until our webhook is in Orbit; gives its uuid and whether it is enabled.
+    pub(crate) async fn registered(&self) -> (String, bool) {
+        let registered = |status: &Status| matches!(status, Status::Registered { .. });
+        match level(self.parts.webhook.clone(), "registered", registered).await {
+            Status::Registered { uuid, enabled } => (uuid, enabled),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Waits until Orbit could not be asked; gives the reason.
+    pub(crate) async fn not_registered(&self) -> String {
+        let failing = |status: &Status| matches!(status, Status::Failing(_));
+        match level(self.parts.webhook.clone(), "failing", failing).await {
+            Status::Failing(why) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Lets the time pass that lies between two tries, and waits until the next has ended.
+    pub(crate) async fn next_try(&self, hand: &Hand) {
+        let quiet = |sums: &Sums| {
+            let of = |state| sums.destinations[0].of(state);
+            of(State::Sending) == 0 && of(State::Postponed) > 0
+        };
+        self.until("a postponed delivery", quiet).await;
+        let before = self.attempts().await;
+        hand.advance(ANY_PAUSE);
+        let trying = async {
+            while self.attempts().await == before {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(BOUND, trying)
+            .await
+            .expect("another try within the bound");
+        let at_rest = |sums: &Sums| sums.destinations[0].of(State::Sending) == 0;
+        self.until("nothing under way", at_rest).await;
+    }
+
+    async fn attempts(&self) -> u64 {
+        let mut reader = Reader::open(&self.data_dir).unwrap();
+        let limit = 100;
+        let rows = reader.events(EventsPage {
+            before: None,
+            limit,
+        });
+        let rows = rows.unwrap();
+        let deliveries = rows.iter().flat_map(|row| &row.deliveries);
+        deliveries.map(|d| u64::from(d.attempts)).sum()
+    }
+
+    /// The events on record, oldest first.
+    pub(crate) fn journal(&self) -> Vec<EventRow> {
+        let mut reader = Reader::open(&self.data_dir).unwrap();
+        let page = EventsPage {
+            before: None,
+            limit: 10_000,
+        };
+        let mut rows = reader.events(page).unwrap();
+        rows.reverse();
+        rows
+    }
+
+    /// The delivery of the event with this `data.uuid`.
+    pub(crate) fn delivery(&self, uuid: &str) -> DeliveryRow {
+        let mut reader = Reader::open(&self.data_dir).unwrap();
+        let rows = reader.find(uuid).unwrap();
+        assert_eq!(rows.len(), 1, "one event is known by {uuid}");
+        rows[0].deliveries[0].clone()
+    }
+
+    /// Stops the relay, however it ends.
+    pub(crate) async fn stop(self) -> Exit {
+        self.stop.cancel();
+        let running = tokio::time::timeout(BOUND, self.running);
+        running.await.expect("it ends within the bound").unwrap()
+    }
+
+    /// Stops the relay and holds it to its promises; gives the last sums.
+    pub(crate) async fn finish(self) -> Sums {
+        let (data_dir, sent) = (self.data_dir.clone(), Arc::clone(&self.sent));
+        assert_eq!(self.stop().await, Exit::Drained);
+        let sums = sums_at_rest(&data_dir);
+        assert_eq!(sums.mistakes(), [""; 0]);
+        for destination in &sums.destinations {
+            let left = destination.of(State::Sending);
+            assert_eq!(left, 0, "nothing is left under a lease: {destination:?}");
+        }
+        let sent = sent.load(Ordering::Relaxed);
+        assert_eq!(sums.received(), sent, "each request counts once: {sums:?}");
+        sums
+    }
+}
+
+/// The sums as a stopped relay left them.
+pub(crate) fn sums_at_rest(data_dir: &Path) -> Sums {
+    Reader::open(data_dir).unwrap().sums().unwrap()
+}
+
+/// Waits until a level is as wanted, within the bound.
+pub(crate) async fn level<T: Clone + std::fmt::Debug>(
+    mut level: watch::Receiver<T>,
+    what: &str,
+    wanted: impl FnMut(&T) -> bool,
+) -> T {
+    let reached = tokio::time::timeout(BOUND, level.wait_for(wanted)).await;
+    let reached = reached.map(|seen| seen.map(|seen| seen.clone()).ok());
+    match reached {
+        Ok(Some(seen)) => seen,
+        Ok(None) => panic!("{what}: the relay has ended"),
+        Err(_) => panic!("{what}: not within {BOUND:?}; {:?}", *level.borrow()),
+    }
+}
+
+/// Waits until the plant has accepted so many posts.
+pub(crate) async fn accepted(plant: &BackendWorld, count: u64) {
+    let accepted = tokio::time::timeout(BOUND, plant.wait_for(count));
+    let accepted = accepted.await;
+    assert!(accepted.is_ok(), "{count} accepted: {:?}", plant.tally());
+}
+
+/// Waits until so many posts came to the plant, however they were answered.
+pub(crate) async fn attempted(plant: &BackendWorld, count: u64) {
+    let attempted = plant.wait_until(|tally| tally.attempts >= count);
+    let attempted = tokio::time::timeout(BOUND, attempted).await;
+    assert!(attempted.is_ok(), "{count} attempts: {:?}", plant.tally());
+}
+
+/// The secret that the site gives the relay.
+pub(crate) fn secret() -> WebhookSecret {
+    WebhookSecret::parse(SECRET).unwrap()
+}
+
+/// A loopback port that is free.
+pub(crate) fn any_port() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+/// The uuid of the inspection number `n`.
+pub(crate) fn uuid(n: usize) -> String {
+    format!("00000000-0000-4000-8000-{n:012}")
+}
+
+/// An inspection of a pump that the asset map knows as `P-101`.
+pub(crate) fn inspection(n: usize) -> String {
+    let (message, event) = (uuid(n + 500_000), uuid(n));
+    format!(
+        r#"{{"uuid":"{message}","type":"ACTION_COMPLETED","time":"2026-02-03T09:14:07.118Z","data":{{"uuid":"{event}","actionName":"P-101 motor DE","error":0}}}}"#
+    )
+}
+
+/// An event with one capture's worth of text, as it lies in `tests/fixtures`.
+pub(crate) fn fixture(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    std::fs::read(path.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+/// What the plant answers from now on.
+pub(crate) fn answer(site: &Site, answer: PlantAnswer) {
+    site.plant().set_answer(answer);
+}
+
+/// Whether a text is a time as RFC 3339 writes it.
+pub(crate) fn is_a_time(text: &str) -> bool {
+    text.parse::<Timestamp>().is_ok()
+}
