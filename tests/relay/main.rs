@@ -18,6 +18,7 @@
     reason = "this is a test binary: to panic is to fail"
 )]
 
+mod deliver;
 mod path;
 mod receive;
 mod registration;
