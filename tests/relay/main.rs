@@ -19,6 +19,8 @@
 )]
 
 mod deliver;
+mod journal;
+mod ops;
 mod path;
 mod receive;
 mod registration;

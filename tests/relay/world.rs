@@ -150,7 +150,7 @@ impl Site {
 
     /// Where the relay keeps its journal.
     pub(crate) fn data_dir(&self) -> PathBuf {
-        self.path("data")
+        PathBuf::from(&self.flags["data-dir"])
     }
 
     /// The asset map's file.
