@@ -18,6 +18,9 @@
     reason = "this is a test binary: to panic is to fail"
 )]
 
+mod deliver;
+mod journal;
+mod ops;
 mod path;
 mod receive;
 mod registration;

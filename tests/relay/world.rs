@@ -40,8 +40,8 @@ pub(crate) const SECRET: &str = "5ec7e7aa00112233445566778899aabbccddeeff0011223
 pub(crate) const TOKEN: &str = "token-of-the-simulated-orbit";
 /// A level that does not come within this does not come.
 pub(crate) const BOUND: Duration = Duration::from_secs(20);
-/// Longer than any pause between two tries.
-const ANY_PAUSE: Duration = Duration::from_secs(80);
+/// A manual clock is moved by this at a time.
+const STEP: Duration = Duration::from_secs(10);
 
 /// All that surrounds a relay, and how the next relay is to be started.
 pub(crate) struct Site {
@@ -150,7 +150,7 @@ impl Site {
 
     /// Where the relay keeps its journal.
     pub(crate) fn data_dir(&self) -> PathBuf {
-        self.path("data")
+        PathBuf::from(&self.flags["data-dir"])
     }
 
     /// The asset map's file.
@@ -169,6 +169,12 @@ impl Site {
     pub(crate) fn plant(&self) -> BackendWorld {
         let plant = self.plant.lock().unwrap();
         plant.as_ref().expect("the plant's system is up").world()
+    }
+
+    /// The integration URL.
+    pub(crate) fn plant_url(&self) -> String {
+        let plant = self.plant.lock().unwrap();
+        plant.as_ref().expect("the plant's system is up").url()
     }
 
     /// The certificate of a plant behind TLS, in PEM form.
@@ -353,28 +359,39 @@ impl Relay {
         }
     }
 
-    /// Lets the time pass that lies between two tries, and waits until the next has ended.
+    /// Lets time pass until the next try has ended.
     pub(crate) async fn next_try(&self, hand: &Hand) {
-        let quiet = |sums: &Sums| {
-            let of = |state| sums.destinations[0].of(state);
-            of(State::Sending) == 0 && of(State::Postponed) > 0
-        };
-        self.until("a postponed delivery", quiet).await;
-        let before = self.attempts().await;
-        hand.advance(ANY_PAUSE);
-        let trying = async {
-            while self.attempts().await == before {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(BOUND, trying)
-            .await
-            .expect("another try within the bound");
+        let before = self.attempts();
+        self.pass_time(hand, "another try", || self.attempts() > before)
+            .await;
         let at_rest = |sums: &Sums| sums.destinations[0].of(State::Sending) == 0;
         self.until("nothing under way", at_rest).await;
     }
 
-    async fn attempts(&self) -> u64 {
+    /// Lets time pass until so many deliveries are in this state.
+    pub(crate) async fn pass_time_until_there_are(&self, hand: &Hand, n: u64, state: State) {
+        let what = format!("{n} {}", state.as_str());
+        let there = || self.parts.sums.borrow().destinations[0].of(state) == n;
+        self.pass_time(hand, &what, there).await;
+    }
+
+    /// In steps much shorter than a lease, and none while something is being sent, so that no
+    /// lease runs out that would not in real time.
+    async fn pass_time(&self, hand: &Hand, what: &str, there: impl Fn() -> bool) {
+        let passing = async {
+            while !there() {
+                let sending = self.parts.sums.borrow().destinations[0].of(State::Sending);
+                if sending == 0 {
+                    hand.advance(STEP);
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let passed = tokio::time::timeout(BOUND, passing).await;
+        assert!(passed.is_ok(), "{what}: {:?}", self.parts.sums.borrow());
+    }
+
+    fn attempts(&self) -> u64 {
         let mut reader = Reader::open(&self.data_dir).unwrap();
         let limit = 100;
         let rows = reader.events(EventsPage {
