@@ -179,6 +179,8 @@ impl Store {
     }
 
     pub(super) fn register(&mut self, ids: &[String]) -> Result<(), StoreError> {
+        // The tables are read again below: a claim of the same group is to stand in them.
+        self.write_sums()?;
         let last_seq = self.memory.last_seq;
         for id in ids {
             if !self.memory.destinations.iter().any(|d| d.id == *id) {
