@@ -2,10 +2,8 @@
 
 use std::process::Command;
 
-use orbit_relay::sim::random::Random;
-
 use crate::process::load::{Ledger, check_drained};
-use crate::process::{Home, Relay, Web, plant};
+use crate::process::{Home, Relay, plant};
 
 /// The relay, under a limit of so many KiB for each file.
 fn limited(home: &Home, relay: &Command, kib: u32) -> Command {
@@ -28,19 +26,10 @@ async fn a_write_that_fails_is_503_and_it_recovers_by_itself() {
     let (home, plant, ledger) = (Home::new(), plant().await, Ledger::default());
     let command = home.relay_to(&plant.url());
     let mut relay = Relay::ready(limited(&home, &command, 512)).await;
-    let (web, mut random) = (Web::new(), Random::new(1));
-    let refused = loop {
-        let answer = ledger.post(&web, relay.at, &mut random, 8_000).await;
-        let answer = answer.expect("it always answers");
-        if answer.status != 200 {
-            break answer;
-        }
-        assert!(ledger.sent() < 1_000, "the limit is not met");
-    };
+    let (refused, ready) = ledger.post_until_full(&relay).await;
     assert_eq!(refused.status, 503, "{refused:?}");
     assert!(refused.headers.contains_key("retry-after"), "{refused:?}");
     assert!(relay.process.is_alive());
-    let ready = relay.until_ready(503).await;
     assert_eq!(ready["journal"]["status"], "unavailable", "{ready}");
     assert!(ready["journal"]["reason"].is_string(), "{ready}");
 

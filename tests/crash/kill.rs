@@ -90,14 +90,18 @@ impl Scene {
         if matches!(moment, Moment::WhileStarting) {
             self.kill_while_starting(random, 120).await;
         }
-        self.kill_under_load(random).await;
+        self.kill_under_load(moment, random).await;
         if matches!(moment, Moment::TwiceInARow) {
             self.kill_while_starting(random, 40).await;
         }
     }
 
-    async fn kill_under_load(&mut self, random: &mut Random) {
-        let relay = Relay::start(self.command()).await;
+    async fn kill_under_load(&mut self, moment: Moment, random: &mut Random) {
+        // One that has only just begun answers 503 at first: that is load, too.
+        let relay = match moment {
+            Moment::WhileStarting => Relay::start(self.command()).await,
+            _ => Relay::ready(self.command()).await,
+        };
         let (ledger, at, seed) = (self.ledger.clone(), relay.at, random.number());
         let load = async move {
             ledger

@@ -86,6 +86,26 @@ impl Ledger {
         Some(answer)
     }
 
+    /// Posts ever smaller events until one is refused and the relay says that it is not ready.
+    /// Gives the refusal and what `/readyz` says.
+    pub async fn post_until_full(&self, relay: &Relay) -> (Answer, Value) {
+        let (web, mut random) = (Web::new(), Random::new(1));
+        let mut filler = 20_000;
+        for _ in 0..5_000 {
+            let answer = self.post(&web, relay.at, &mut random, filler).await;
+            let answer = answer.expect("it always answers");
+            if answer.status == 200 {
+                continue;
+            }
+            filler /= 2;
+            let ready = relay.get_ops("/readyz").await;
+            if ready.status == 503 {
+                return (answer, serde_json::from_str(&ready.body).unwrap());
+            }
+        }
+        panic!("it is never full:\n{}", relay.process.text());
+    }
+
     /// Posts from several connections until `stop`, until the relay is gone, or `most` each.
     pub async fn post_until(&self, stop: &CancellationToken, at: SocketAddr, seed: u64, most: u32) {
         let mut random = Random::new(seed);
