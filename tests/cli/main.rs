@@ -1,0 +1,30 @@
+//! The real program at its edges: exit codes, what it says, and what it never says.
+//!
+//! ```text
+//! usage    flags and settings that cannot be used: exit 1 and 2
+//! dotenv   `.env` in the working directory
+//! waiting  what is not configured, or not there yet: it stays up and says why
+//! journal  status, events, deliveries; one relay for each data directory
+//! assets   the asset map: SIGHUP, and actions without an asset
+//! orbit    the demo, and the two halves of the simulator
+//! secrets  canaries in every secret, looked for everywhere
+//! memory   senders who have not shown who they are
+//! ```
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../process/mod.rs"]
+mod process;
+
+mod assets;
+mod dotenv;
+mod journal;
+mod memory;
+mod orbit;
+mod secrets;
+mod usage;
+mod waiting;
