@@ -207,8 +207,9 @@ impl Writer {
             Ok(journal) => {
                 self.opened_before = true;
                 self.journal = Some(journal);
-                self.say(Availability::Open);
+                // Whoever waits for the opening finds the sums of what was opened.
                 self.publish();
+                self.say(Availability::Open);
             }
             Err(error) => self.say(Availability::Unavailable(describe(&error))),
         }
