@@ -6,7 +6,8 @@
 //!
 //! # Invariants
 //! - What was held is given back when its holder is dropped, however the request ends.
-//! - Bytes are counted as they arrive, not as they are announced.
+//! - A body whose length is announced gets all that it needs or nothing, so that of many large
+//!   ones some come through; one without a length gets it as it arrives.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,10 +28,11 @@ impl Default for Budget {
     }
 }
 
-/// The bytes of one body.
+/// What one body holds of it.
 pub(super) struct Held {
     left: Arc<AtomicUsize>,
-    bytes: usize,
+    reserved: usize,
+    arrived: usize,
     metrics: Metrics,
 }
 
@@ -42,33 +44,41 @@ impl Budget {
     pub(super) fn hold(&self, metrics: Metrics) -> Held {
         Held {
             left: Arc::clone(&self.0),
-            bytes: 0,
+            reserved: 0,
+            arrived: 0,
             metrics,
         }
     }
 }
 
 impl Held {
-    /// Takes `more` bytes, or nothing.
-    pub(super) fn grow(&mut self, more: usize) -> Result<(), Refused> {
-        let wanted = shared_part(self.bytes + more) - shared_part(self.bytes);
-        let taken = self
-            .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(wanted)
-            });
-        taken.map_err(|_| Refused)?;
-        self.bytes += more;
-        self.metrics.add_body_bytes(signed(more));
+    /// Makes sure of room for `bytes` in all, or takes nothing.
+    pub(super) fn reserve(&mut self, bytes: usize) -> Result<(), Refused> {
+        let wanted = shared_part(bytes).saturating_sub(shared_part(self.reserved));
+        if wanted > 0 {
+            let taken = self
+                .left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                    left.checked_sub(wanted)
+                });
+            taken.map_err(|_| Refused)?;
+        }
+        self.reserved = self.reserved.max(bytes);
         Ok(())
+    }
+
+    /// Counts bytes that arrived.
+    pub(super) fn note(&mut self, bytes: usize) {
+        self.arrived += bytes;
+        self.metrics.add_body_bytes(signed(bytes));
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         self.left
-            .fetch_add(shared_part(self.bytes), Ordering::Relaxed);
-        self.metrics.add_body_bytes(-signed(self.bytes));
+            .fetch_add(shared_part(self.reserved), Ordering::Relaxed);
+        self.metrics.add_body_bytes(-signed(self.arrived));
     }
 }
 
@@ -91,21 +101,33 @@ mod tests {
     #[test]
     fn large_bodies_share_16_mib_and_give_them_back() {
         let budget = Budget::default();
-        let mut first = hold(&budget);
-        let mut second = hold(&budget);
-        first.grow(SHARED).unwrap();
-        assert_eq!(second.grow(2 * EACH + 1), Err(Refused));
+        let (mut first, mut second) = (hold(&budget), hold(&budget));
+        first.reserve(SHARED).unwrap();
+        assert_eq!(second.reserve(2 * EACH + 1), Err(Refused));
         drop(first);
-        second.grow(SHARED).unwrap();
+        second.reserve(SHARED).unwrap();
     }
 
     #[test]
     fn a_small_body_passes_while_the_shared_half_is_spent() {
         let budget = Budget::default();
         let mut large = hold(&budget);
-        large.grow(SHARED + EACH).unwrap();
+        large.reserve(SHARED + EACH).unwrap();
         let mut small = hold(&budget);
-        small.grow(EACH).unwrap();
-        assert_eq!(small.grow(1), Err(Refused));
+        small.reserve(EACH).unwrap();
+        assert_eq!(small.reserve(EACH + 1), Err(Refused));
+    }
+
+    #[test]
+    fn what_is_reserved_is_not_reserved_again_as_it_arrives() {
+        let budget = Budget::default();
+        let mut body = hold(&budget);
+        body.reserve(SHARED + EACH).unwrap();
+        for part in 1..=8 {
+            body.reserve(part * SHARED / 8).unwrap();
+            body.note(SHARED / 8);
+        }
+        drop(body);
+        assert_eq!(budget.0.load(Ordering::Relaxed), SHARED);
     }
 }

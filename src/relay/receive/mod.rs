@@ -45,6 +45,8 @@ use crate::secret::WebhookSecret;
 pub const LARGEST_BODY: usize = 8 * 1024 * 1024;
 /// How long a sender may take for its body.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a sender may go on sending what is refused.
+const DISCARD_DEADLINE: Duration = Duration::from_secs(2);
 /// How long the journal may take. A sender that is told 503 comes again, or backfill finds it.
 const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
 /// When a sender that got 503 should come again, in seconds.
@@ -126,15 +128,18 @@ async fn take(State(edge): State<Arc<Edge>>, headers: HeaderMap, body: Body) -> 
 }
 
 impl Edge {
-    async fn take(&self, headers: &HeaderMap, body: Body) -> Outcome {
-        match self.try_take(headers, body).await {
+    async fn take(&self, headers: &HeaderMap, mut body: Body) -> Outcome {
+        match self.try_take(headers, &mut body).await {
             Ok(Appended::Accepted(_)) => Outcome::Accepted,
             Ok(Appended::Duplicate) => Outcome::Duplicate,
-            Err(rejection) => Outcome::Rejected(rejection),
+            Err(rejection) => {
+                discard(body).await;
+                Outcome::Rejected(rejection)
+            }
         }
     }
 
-    async fn try_take(&self, headers: &HeaderMap, body: Body) -> Result<Appended, Rejection> {
+    async fn try_take(&self, headers: &HeaderMap, body: &mut Body) -> Result<Appended, Rejection> {
         let received_at = self.receive.clock.wall();
         let secret = self
             .receive
@@ -194,8 +199,25 @@ impl Edge {
     }
 }
 
+/// Reads what is left of a refused body and keeps nothing of it: a sender that is cut off while it
+/// sends may never see the answer.
+async fn discard(mut body: Body) {
+    let mut left = LARGEST_BODY;
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, axum::body::Bytes::len);
+            left = left.saturating_sub(bytes);
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // One that takes longer is cut off after all.
+    tokio::time::timeout(DISCARD_DEADLINE, reading).await.ok();
+}
+
 /// Reads a body within the limit, the deadline and the budget. Nothing is cut short.
-async fn read(headers: &HeaderMap, mut body: Body, held: &mut Held) -> Result<Vec<u8>, Rejection> {
+async fn read(headers: &HeaderMap, body: &mut Body, held: &mut Held) -> Result<Vec<u8>, Rejection> {
     let announced = headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
@@ -203,6 +225,8 @@ async fn read(headers: &HeaderMap, mut body: Body, held: &mut Held) -> Result<Ve
     if announced > LARGEST_BODY {
         return Err(Rejection::TooLarge);
     }
+    held.reserve(announced)
+        .map_err(|Refused| Rejection::NoMemory)?;
     let mut bytes = Vec::new();
     let reading = async {
         while let Some(frame) = body.frame().await {
@@ -213,8 +237,9 @@ async fn read(headers: &HeaderMap, mut body: Body, held: &mut Held) -> Result<Ve
             if bytes.len() + data.len() > LARGEST_BODY {
                 return Err(Rejection::TooLarge);
             }
-            held.grow(data.len())
+            held.reserve(bytes.len() + data.len())
                 .map_err(|Refused| Rejection::NoMemory)?;
+            held.note(data.len());
             bytes.extend_from_slice(&data);
         }
         Ok(())
