@@ -43,6 +43,9 @@ use crate::secret::WebhookSecret;
 
 /// The largest body that is taken: a run event with hundreds of captures has far less.
 pub const LARGEST_BODY: usize = 8 * 1024 * 1024;
+/// A body stays in parts of about this size until it is verified: one buffer that grows leaves
+/// copies behind, which of many large bodies at once come to more memory than the bodies.
+const PART: usize = 64 * 1024;
 /// How long a sender may take for its body.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the journal may take. A sender that is told 503 comes again, or backfill finds it.
@@ -153,6 +156,7 @@ impl Edge {
             self.receive.max_age,
         )
         .map_err(Rejection::Signature)?;
+        let body = joined(body);
         let envelope = Envelope::parse(&body).map_err(|e| Rejection::NotAnEvent(e.to_string()))?;
         let event_type = envelope.event_type().to_owned();
         let identity = envelope.identity(&body);
@@ -191,7 +195,11 @@ impl Edge {
 }
 
 /// Reads a body within the limit, the deadline and the budget. Nothing is cut short.
-async fn read(headers: &HeaderMap, mut body: Body, held: &mut Held) -> Result<Vec<u8>, Rejection> {
+async fn read(
+    headers: &HeaderMap,
+    mut body: Body,
+    held: &mut Held,
+) -> Result<Vec<Vec<u8>>, Rejection> {
     let announced = headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
@@ -199,26 +207,39 @@ async fn read(headers: &HeaderMap, mut body: Body, held: &mut Held) -> Result<Ve
     if announced > LARGEST_BODY {
         return Err(Rejection::TooLarge);
     }
-    let mut bytes = Vec::new();
+    let mut parts: Vec<Vec<u8>> = Vec::new();
+    let mut length = 0;
     let reading = async {
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Rejection::Broken)?;
             let Ok(data) = frame.into_data() else {
                 continue;
             };
-            if bytes.len() + data.len() > LARGEST_BODY {
+            length += data.len();
+            if length > LARGEST_BODY {
                 return Err(Rejection::TooLarge);
             }
             held.grow(data.len())
                 .map_err(|Refused| Rejection::NoMemory)?;
-            bytes.extend_from_slice(&data);
+            match parts.last_mut() {
+                Some(part) if part.len() + data.len() <= PART => part.extend_from_slice(&data),
+                _ => parts.push(data.into()),
+            }
         }
         Ok(())
     };
     tokio::time::timeout(BODY_DEADLINE, reading)
         .await
         .map_err(|_| Rejection::TooSlow)??;
-    Ok(bytes)
+    Ok(parts)
+}
+
+/// One piece of memory, as those who read a body want it.
+fn joined(mut parts: Vec<Vec<u8>>) -> Vec<u8> {
+    match parts.len() {
+        0 | 1 => parts.pop().unwrap_or_default(),
+        _ => parts.concat(),
+    }
 }
 
 impl Rejection {
