@@ -61,5 +61,5 @@ async fn an_action_without_an_asset_warns_once_with_a_line_to_paste() {
     let line = relay.process.line("no asset for the action").await;
     assert_eq!(relay.process.count("no asset for the action"), 1);
     let (_, pasted) = line.split_once("add to the asset map: ").unwrap();
-    insta::assert_snapshot!(pasted, @"");
+    insta::assert_snapshot!(pasted, @r#""level, ""sump""",ASSET-ID-HERE"#);
 }

@@ -35,7 +35,6 @@ async fn busy(home: &Home, plant: &orbit_relay::sim::backend::Backend) -> Relay 
         .await;
     assert_eq!(forged.unwrap().status, 401);
     assert_eq!(relay.post(b"[]").await.status, 400);
-    relay.process.lines("\"delivered\"", 0).await;
     relay.process.lines(" delivered ", 2).await;
     plant.world().set_answer(Answer::Status(422));
     assert_eq!(relay.post(&event(3, COMPLETED)).await.status, 200);
@@ -59,8 +58,40 @@ async fn status_shows_the_sums_and_they_add_up() {
     check_drained(&stopped);
     assert!(stopped["last_event_at"].is_string(), "{stopped}");
     stopped["last_event_at"] = "WHEN".into();
-    insta::assert_snapshot!(serde_json::to_string_pretty(&stopped).unwrap(), @"");
-    insta::assert_snapshot!(home.ask(&["status"]).await.out, @"");
+    insta::assert_snapshot!(serde_json::to_string_pretty(&stopped).unwrap(), @r#"
+    {
+      "accepted": 4,
+      "adds_up": true,
+      "destinations": [
+        {
+          "accepted": 4,
+          "dead": 1,
+          "delivered": 2,
+          "destination": "integration",
+          "discarded": 0,
+          "kept": 0,
+          "oldest_undelivered_at": null,
+          "parked": 0,
+          "pending": 0,
+          "postponed": 0,
+          "sending": 0,
+          "skipped": 1
+        }
+      ],
+      "duplicate": 1,
+      "last_event_at": "WHEN",
+      "received": 7,
+      "rejected": 2,
+      "rejected_by_reason": {
+        "not_an_event": 1,
+        "wrong_signature": 1
+      }
+    }
+    "#);
+    insta::assert_snapshot!(home.ask(&["status"]).await.out.trim_end(), @r"
+    received 7 = accepted 4 + duplicate 1 + rejected 2 (not_an_event 1, wrong_signature 1)
+    integration: accepted 4 = pending 0 + sending 0 + postponed 0 + parked 0 + delivered 2 + skipped 1 + dead 1 + discarded 0
+    ");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -116,7 +147,37 @@ async fn events_are_shown_the_same_while_the_relay_runs_and_when_it_does_not() {
     );
     first["deliveries"][0]["delivery"] = "KEY".into();
     first["received_at"] = "WHEN".into();
-    insta::assert_snapshot!(serde_json::to_string_pretty(&first).unwrap(), @"");
+    insta::assert_snapshot!(serde_json::to_string_pretty(&first).unwrap(), @r#"
+    {
+      "action": "motor",
+      "body": {
+        "data": {
+          "actionName": "motor",
+          "n": 1,
+          "uuid": "uuid-1"
+        },
+        "type": "ACTION_COMPLETED",
+        "uuid": "e-1"
+      },
+      "body_bytes": 92,
+      "deliveries": [
+        {
+          "asset": "PUMP-1",
+          "attempts": 1,
+          "delivery": "KEY",
+          "destination": "integration",
+          "reason": null,
+          "state": "delivered"
+        }
+      ],
+      "event": "uuid-1",
+      "event_type": "ACTION_COMPLETED",
+      "origin": "webhook",
+      "received_at": "WHEN",
+      "seq": 1,
+      "source": "orbit"
+    }
+    "#);
 }
 
 #[tokio::test]

@@ -8,8 +8,9 @@ use crate::process::{Home, Relay, SECRET, Web, sign};
 
 const SENDERS: usize = 100;
 const LARGEST_BODY: usize = 8 << 20;
-/// In a debug build, with 32 MiB of bodies and what checks them.
-const MOST_KIB: u64 = 96 << 10;
+/// In a debug build on a busy machine: 23 MiB before the first sender, 32 MiB of bodies, the
+/// connections' buffers, and as much again that the allocator has not given back yet.
+const MOST_KIB: u64 = 128 << 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_senders_of_8_mib_at_once_leave_the_memory_bounded() {

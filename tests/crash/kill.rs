@@ -103,12 +103,10 @@ impl Scene {
             _ => Relay::ready(self.command()).await,
         };
         let (ledger, at, seed) = (self.ledger.clone(), relay.at, random.number());
-        let load = async move {
-            ledger
-                .post_until(&CancellationToken::new(), at, seed, 150)
-                .await
-        };
-        let load = tokio::spawn(load);
+        let load = tokio::spawn(async move {
+            let never = CancellationToken::new();
+            ledger.post_until(&never, at, seed, 150).await;
+        });
         // The moment is what is tried here, not a wait for anything.
         let moment = Duration::from_millis(u64::from(30 + random.below(500)));
         tokio::time::sleep(moment).await;

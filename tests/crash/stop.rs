@@ -16,7 +16,9 @@ async fn sigterm_under_load_ends_within_10_s_and_loses_nothing() {
     let (stop, at) = (CancellationToken::new(), relay.at);
     let load = {
         let (ledger, stop) = (ledger.clone(), stop.clone());
-        tokio::spawn(async move { ledger.post_until(&stop, at, 1, 2_000).await })
+        tokio::spawn(async move {
+            ledger.post_until(&stop, at, 1, 2_000).await;
+        })
     };
     plant.world().wait_for(20).await;
     assert_eq!(relay.stop().await, Some(0), "{}", relay.process.text());

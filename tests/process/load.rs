@@ -141,10 +141,10 @@ impl Ledger {
         let wanted = u64::try_from(self.acknowledged()).unwrap();
         let all = || self.missing(plant).is_empty();
         let waiting = plant.wait_until(|tally| tally.accepted >= wanted && all());
-        let waited = tokio::time::timeout(PATIENCE * 2, waiting).await;
+        let done = tokio::time::timeout(PATIENCE * 2, waiting).await;
         let missing = self.missing(plant).len();
         let log = || relay.process.text();
-        assert!(waited.is_ok(), "{missing} not delivered:\n{}", log());
+        assert!(done.is_ok(), "{missing} not delivered:\n{}", log());
     }
 
     /// What was acknowledged and is not with the plant.

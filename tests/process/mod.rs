@@ -155,15 +155,19 @@ pub enum Stream {
 
 #[derive(Default)]
 struct Output {
-    lines: Vec<(Option<Stream>, String)>,
+    lines: Vec<(Stream, String)>,
     closed: u8,
 }
 
 impl Output {
     fn of(&self, stream: Stream) -> String {
-        let wanted = self.lines.iter().filter(|(of, _)| *of == Some(stream));
-        wanted.map(|(_, line)| format!("{line}\n")).collect()
+        let wanted = self.lines.iter().filter(|(of, _)| *of == stream);
+        joined(wanted)
     }
+}
+
+fn joined<'a>(lines: impl Iterator<Item = &'a (Stream, String)>) -> String {
+    lines.fold(String::new(), |text, (_, line)| text + line + "\n")
 }
 
 impl Process {
@@ -186,8 +190,7 @@ impl Process {
     /// All that it has written.
     pub fn text(&self) -> String {
         let output = self.output.borrow();
-        let lines = output.lines.iter().map(|(_, line)| format!("{line}\n"));
-        lines.collect()
+        joined(output.lines.iter())
     }
 
     /// How many lines hold this.
@@ -266,12 +269,11 @@ impl Drop for Process {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the thread keeps it")]
 fn follow(stream: impl Read + Send + 'static, which: Stream, send: watch::Sender<Output>) {
     std::thread::spawn(move || {
         for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line).into_owned();
-            send.send_modify(|output| output.lines.push((Some(which), line)));
+            send.send_modify(|output| output.lines.push((which, line)));
         }
         send.send_modify(|output| output.closed += 1);
     });
