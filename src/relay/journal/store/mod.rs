@@ -179,6 +179,9 @@ impl Store {
     }
 
     pub(super) fn register(&mut self, ids: &[String]) -> Result<(), StoreError> {
+        // The destinations are read anew below: what this group has counted so far, and how far
+        // it has moved a cursor, must be in the tables by then.
+        self.write_sums()?;
         let last_seq = self.memory.last_seq;
         for id in ids {
             if !self.memory.destinations.iter().any(|d| d.id == *id) {
@@ -528,4 +531,46 @@ fn destinations(connection: &Connection) -> rusqlite::Result<Vec<Destination>> {
 
 fn unsigned(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Identity, Origin};
+
+    #[test]
+    fn a_claim_and_a_registration_in_one_group_both_count() {
+        let connection = Connection::open_in_memory().unwrap();
+        let schema = include_str!("../../../../migrations/0001.sql");
+        connection.execute_batch(schema).unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let mut store = Store::load(connection, now).unwrap();
+        let ids = ["plant".to_owned()];
+        let event = Event {
+            source: "orbit".into(),
+            event_type: "ACTION_COMPLETED".into(),
+            identity: Identity::RunEvent("u".into()),
+            origin: Origin::Webhook,
+            received_at: now,
+            body: b"{}".to_vec(),
+        };
+        store.begin().unwrap();
+        store.register(&ids).unwrap();
+        store.append(&event).unwrap();
+        store.commit().unwrap();
+
+        store.begin().unwrap();
+        let claims = store.claim("plant", 4, now, now).unwrap();
+        store.register(&ids).unwrap();
+        store.commit().unwrap();
+        store.begin().unwrap();
+        let lease = claims.now[0].lease;
+        store.record(lease, &Disposition::Delivered, now).unwrap();
+        store.commit().unwrap();
+        let sums = store.changed_sums().unwrap().unwrap();
+        assert_eq!(sums.mistakes(), [""; 0]);
+        assert_eq!(sums.destinations[0].of(State::Delivered), 1);
+        store.begin().unwrap();
+        assert!(store.claim("plant", 4, now, now).unwrap().now.is_empty());
+    }
 }
