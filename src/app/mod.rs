@@ -64,6 +64,7 @@ pub struct App {
     stop: CancellationToken,
     journal: Journal,
     writer: journal::Writer,
+    metrics: Metrics,
     /// How its parts do.
     pub parts: Parts,
     /// The asset map, to be loaded again.
@@ -189,7 +190,7 @@ impl App {
             };
             task("deliver", Box::pin(deliver::run(deliver, stop.clone())));
         }
-        let hourly = hourly::run(journal.clone(), metrics, clock, stop.clone());
+        let hourly = hourly::run(journal.clone(), metrics.clone(), clock, stop.clone());
         task("hourly", Box::pin(hourly));
         let control = control::run(config.data_dir, journal.clone(), stop.clone());
         task("control", Box::pin(control));
@@ -198,6 +199,7 @@ impl App {
             stop,
             journal,
             writer,
+            metrics,
             parts,
             assets,
         })
@@ -210,6 +212,7 @@ impl App {
             stop,
             journal,
             mut writer,
+            metrics,
             ..
         } = self;
         let mut died = false;
@@ -250,11 +253,16 @@ impl App {
             () = hard.cancelled() => false,
         };
         drop(tasks);
-        drop(journal);
         if !died {
+            let close = async {
+                // What was refused while the last requests were finished.
+                hourly::flush(&journal, &metrics).await;
+                drop(journal);
+                writer.ended().await;
+            };
             // Bounded by the last commit; a second signal does not wait even for that.
             tokio::select! {
-                () = writer.ended() => {}
+                () = close => {}
                 () = hard.cancelled() => {}
                 () = tokio::time::sleep(GRACE) => {}
             }
