@@ -39,21 +39,18 @@ fn in_chunks(body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-#[tokio::test]
-async fn every_bad_signature_is_answered_alike_and_counted_by_reason() {
-    let site = Site::new().await;
-    let relay = site.start().await;
-    let body = inspection(1).into_bytes();
+/// What each is called, its signature headers, and the reason that it is refused for.
+fn bad_signatures(relay: &Relay, body: &[u8]) -> Vec<(&'static str, Vec<String>, &'static str)> {
     let now = relay.clock.wall().as_millisecond();
-    let right = relay.sign(&body);
+    let right = relay.sign(body);
     let (_, mac) = right.split_once(",v1=").unwrap();
-    let at = |t_ms| sign(&secret(), t_ms, &body);
+    let at = |t_ms| sign(&secret(), t_ms, body);
     let another = WebhookSecret::parse(&"0f".repeat(32)).unwrap();
-    let mut flipped = body.clone();
+    let mut flipped = body.to_vec();
     flipped[20] ^= 1;
     let bad = "00".repeat(32);
     let one = |header: String| vec![header];
-    let rows = [
+    vec![
         ("no header", vec![], "no_signature"),
         ("empty", one(String::new()), "no_signature"),
         ("t alone", one("t=1".into()), "malformed_signature"),
@@ -108,7 +105,7 @@ async fn every_bad_signature_is_answered_alike_and_counted_by_reason() {
         ),
         (
             "another secret",
-            one(sign(&another, now, &body)),
+            one(sign(&another, now, body)),
             "wrong_signature",
         ),
         (
@@ -121,7 +118,15 @@ async fn every_bad_signature_is_answered_alike_and_counted_by_reason() {
             vec![right.clone(), right.clone()],
             "several_signatures",
         ),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn every_bad_signature_is_answered_alike_and_counted_by_reason() {
+    let site = Site::new().await;
+    let relay = site.start().await;
+    let body = inspection(1).into_bytes();
+    let rows = bad_signatures(&relay, &body);
     let mut answers: Vec<(&str, Answer)> = Vec::new();
     let mut expected = BTreeMap::<String, u64>::new();
     for (name, headers, reason) in &rows {
@@ -155,13 +160,15 @@ async fn every_bad_signature_is_answered_alike_and_counted_by_reason() {
     assert_eq!(sums.accepted, 0);
 }
 
+/// A header made of `t` and the MAC.
+type Form = fn(&str, &str) -> String;
+
 #[tokio::test]
 async fn a_genuine_signature_is_taken_in_every_form_that_it_may_have() {
     let site = Site::new().await;
     let relay = site.start().await;
     let now = relay.clock.wall().as_millisecond();
     let minute = 60_000;
-    type Form = fn(&str, &str) -> String;
     let rows: [(&str, i64, Form); 7] = [
         ("as Orbit sends it", now, |t, mac| format!("t={t},v1={mac}")),
         ("upper case", now, |t, mac| {
@@ -218,6 +225,11 @@ async fn the_webhook_port_answers_every_other_request_in_json() {
         assert_eq!(answer.status, status, "{method} {path}");
         assert!(answer.json()["error"].is_string(), "{method} {path}");
         assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert_eq!(
+            answer.header("allow").is_some(),
+            status == 405,
+            "{method} {path}"
+        );
     }
     let body = inspection(1);
     let signature = relay.sign(body.as_bytes());
@@ -640,4 +652,51 @@ async fn connections_that_say_nothing_do_not_hold_up_the_end() {
     relay.until_there_are(1, State::Delivered).await;
     relay.finish().await;
     drop((never_began, half_a_head));
+}
+
+#[tokio::test]
+async fn a_request_under_way_at_the_end_is_answered_and_counted() {
+    let site = Site::new().await;
+    let relay = site.start().await;
+    let port = relay.events;
+    let mut halves = Vec::new();
+    for (n, signed) in [(1, true), (2, false)] {
+        let body = inspection(n).into_bytes();
+        let signature = if signed {
+            relay.sign(&body)
+        } else {
+            "t=1".to_owned()
+        };
+        let headers = [("Orbit-Signature", signature.as_str())];
+        let mut first = wire::request("POST", "/", &headers, &body);
+        let second = first.split_off(first.len() - 10);
+        halves.push((silent(&relay, &first).await, second));
+        site.count(1);
+    }
+    let sent = async {
+        // Both bodies are under way, but for their last ten bytes.
+        let so_far = f64::from(u32::try_from(2 * inspection(1).len() - 20).unwrap());
+        while (relay.metric("orbit_relay_body_bytes").await - so_far).abs() > 0.5 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(BOUND, sent)
+        .await
+        .expect("both are under way");
+    let end = tokio::spawn(relay.finish());
+    let refused = async { while TcpStream::connect(port).await.is_ok() {} };
+    tokio::time::timeout(BOUND, refused)
+        .await
+        .expect("nobody is let in any more");
+    let mut statuses = Vec::new();
+    for (stream, second) in halves {
+        statuses.push(wire::finish(stream, &second).await.unwrap().status);
+    }
+    assert_eq!(statuses, [200, 401]);
+    let sums = end.await.unwrap();
+    assert_eq!(sums.accepted, 1);
+    assert_eq!(
+        sums.rejected,
+        [("malformed_signature".to_owned(), 1)].into()
+    );
 }
