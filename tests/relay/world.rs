@@ -501,7 +501,7 @@ pub(crate) fn inspection(n: usize) -> String {
     )
 }
 
-/// An event with one capture's worth of text, as it lies in `tests/fixtures`.
+/// A sample of what Orbit sends, as it lies in `tests/fixtures`.
 pub(crate) fn fixture(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     std::fs::read(path.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
