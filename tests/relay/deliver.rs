@@ -302,7 +302,7 @@ async fn credentials_arrive_in_each_form_in_which_they_can_be_given() {
     let url = site
         .plant_url()
         .replace("http://", "http://plant:pass%3Aw%C3%B6rd@");
-    let site = site.flag("integration-url", format!("{url}?site=7"));
+    let site = site.flag("integration-url", &format!("{url}?site=7"));
     let relay = site.start().await;
     relay.accept(inspection(1)).await;
     relay.until_there_are(1, State::Delivered).await;
@@ -346,7 +346,7 @@ async fn events_from_before_there_was_a_destination_wait_until_a_person_asks_for
     let sums = relay.finish().await;
     assert_eq!((sums.accepted, sums.destinations.len()), (3, 0));
 
-    let site = site.flag("integration-url", url);
+    let site = site.flag("integration-url", &url);
     let plant = site.plant();
     let relay = site.start().await;
     relay.accept(inspection(4)).await;
@@ -389,7 +389,7 @@ async fn a_plants_own_certificate_authority_is_believed_when_it_is_given_and_onl
 
     std::fs::write(site.path("plant.pem"), pem).unwrap();
     let file = site.path("plant.pem").display().to_string();
-    let site = site.flag("integration-ca", file);
+    let site = site.flag("integration-ca", &file);
     let relay = site.start().await;
     relay.until_there_are(1, State::Delivered).await;
     relay.finish().await;

@@ -193,13 +193,17 @@ async fn a_secret_is_made_at_first_start_and_kept_for_the_next() {
     let file = site.data_dir().join("webhook-secret");
     let made = WebhookSecret::parse(&std::fs::read_to_string(&file).unwrap()).unwrap();
     assert_ne!(made.expose_hex(), SECRET);
-    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
-    let mode = std::fs::metadata(site.data_dir())
+    let of_file = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(of_file & 0o777, 0o600);
+    let of_dir = std::fs::metadata(site.data_dir())
         .unwrap()
         .permissions()
         .mode();
-    assert_eq!(mode & 0o777, 0o700, "the journal is nobody else's to read");
+    assert_eq!(
+        of_dir & 0o777,
+        0o700,
+        "the journal is nobody else's to read"
+    );
     assert_eq!(site.inspect().await.posts[0].status, Some(200));
     relay.until_there_are(1, State::Delivered).await;
     relay.finish().await;
@@ -212,4 +216,24 @@ async fn a_secret_is_made_at_first_start_and_kept_for_the_next() {
     relay.until_there_are(2, State::Delivered).await;
     relay.finish().await;
     assert!(!std::fs::read_to_string(&file).unwrap().contains(TOKEN));
+}
+
+#[tokio::test]
+async fn a_command_that_says_nothing_does_not_hold_up_the_end() {
+    let site = Site::new().await;
+    let relay = site.start().await;
+    let socket = orbit_relay::app::control::path(&site.data_dir());
+    let connecting = async {
+        loop {
+            match tokio::net::UnixStream::connect(&socket).await {
+                Ok(stream) => break stream,
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+            }
+        }
+    };
+    let silent = tokio::time::timeout(crate::world::BOUND, connecting)
+        .await
+        .unwrap();
+    relay.finish().await;
+    drop(silent);
 }

@@ -5,7 +5,9 @@
 //! |---|---|
 //! | [`path`] | an inspection goes from Orbit to the plant |
 //! | [`registration`] | our webhook in Orbit, in any weather |
-//! | [`receive`] | what is taken and what is refused |
+//! | [`signature`] | whose events are taken |
+//! | [`limits`] | senders that send too much, too slowly or not to the end |
+//! | [`receive`] | what is an event, and which of them is new |
 //! | [`deliver`] | what becomes of an event when the plant's system has trouble |
 //! | [`ops`] | health, metrics, and that no secret is seen |
 //! | [`journal`] | a data directory or journal that cannot be used, and then can |
@@ -20,9 +22,11 @@
 
 mod deliver;
 mod journal;
+mod limits;
 mod ops;
 mod path;
 mod receive;
 mod registration;
+mod signature;
 mod wire;
 mod world;

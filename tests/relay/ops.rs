@@ -1,6 +1,7 @@
 //! Health and metrics, for people and machines, and that no secret is in what they show.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::Path;
 
 use orbit_relay::relay::deliver::Health;
@@ -49,7 +50,7 @@ fn parse(text: &str) -> BTreeMap<String, Family> {
             assert!(is_name(name), "{line}");
             assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
             assert!(helped.contains(name), "HELP comes first: {line}");
-            current = name.to_owned();
+            name.clone_into(&mut current);
             let family = Family {
                 kind: kind.to_owned(),
                 samples: Vec::new(),
@@ -161,7 +162,8 @@ async fn metrics_are_prometheus_text_and_their_names_are_these() {
             .flat_map(|sample| sample.labels.keys());
         let labels: BTreeSet<_> = labels.map(String::as_str).collect();
         let labels: Vec<_> = labels.into_iter().collect();
-        names += &format!("{name}: {} by [{}]\n", family.kind, labels.join(", "));
+        let by = labels.join(", ");
+        writeln!(names, "{name}: {} by [{by}]", family.kind).unwrap();
     }
     insta::assert_snapshot!(names, @r"
     orbit_relay_body_bytes: gauge by []
@@ -277,7 +279,7 @@ async fn no_secret_is_in_the_journal_the_metrics_the_health_or_a_reason() {
     let url = format!("{}?key=canary-query", site.plant_url());
     let site = site
         .variable("INTEGRATION_AUTH", "Basic plant:canary-password")
-        .flag("integration-url", url);
+        .flag("integration-url", &url);
     let secrets = [
         ("the webhook secret", SECRET.as_bytes().to_vec()),
         (
@@ -304,21 +306,21 @@ async fn no_secret_is_in_the_journal_the_metrics_the_health_or_a_reason() {
         PlantAnswer::Redirect(302, elsewhere.to_owned()),
         PlantAnswer::Reset,
     ];
-    let mut tries = 0;
+    let mut sent = 0;
     for trouble in troubles {
         plant.set_answer(trouble);
-        relay.accept(inspection(tries)).await;
-        tries += 1;
-        let tried = |sums: &orbit_relay::relay::journal::Sums| {
+        relay.accept(inspection(sent)).await;
+        sent += 1;
+        let is_tried = |sums: &orbit_relay::relay::journal::Sums| {
             let destination = &sums.destinations[0];
             let waits = destination.of(State::Pending) + destination.of(State::Sending);
-            waits == 0 && sums.accepted == u64::try_from(tries).unwrap()
+            waits == 0 && sums.accepted == u64::try_from(sent).unwrap()
         };
-        relay.until("tried", tried).await;
+        relay.until("tried", is_tried).await;
         assert_hidden(&surfaces(&relay, &site.data_dir()).await, &secrets);
     }
     let port = site.stop_plant().await;
-    relay.accept(inspection(tries)).await;
+    relay.accept(inspection(sent)).await;
     let failing = |health: &Health| match health {
         Health::Failing(why) | Health::Down(why) => why.contains("cannot connect"),
         Health::Untried | Health::Working => false,

@@ -120,8 +120,8 @@ impl Site {
     }
 
     /// The next relay gets this flag.
-    pub(crate) fn flag(mut self, name: &str, value: impl ToString) -> Self {
-        self.flags.insert(name.to_owned(), value.to_string());
+    pub(crate) fn flag(mut self, name: &str, value: &str) -> Self {
+        self.flags.insert(name.to_owned(), value.to_owned());
         self
     }
 
@@ -392,15 +392,11 @@ impl Relay {
     }
 
     fn attempts(&self) -> u64 {
-        let mut reader = Reader::open(&self.data_dir).unwrap();
-        let limit = 100;
-        let rows = reader.events(EventsPage {
-            before: None,
-            limit,
-        });
-        let rows = rows.unwrap();
-        let deliveries = rows.iter().flat_map(|row| &row.deliveries);
-        deliveries.map(|d| u64::from(d.attempts)).sum()
+        let events = self.journal();
+        let deliveries = events.iter().flat_map(|event| &event.deliveries);
+        deliveries
+            .map(|delivery| u64::from(delivery.attempts))
+            .sum()
     }
 
     /// The events on record, oldest first.
@@ -458,11 +454,13 @@ pub(crate) async fn level<T: Clone + std::fmt::Debug>(
     wanted: impl FnMut(&T) -> bool,
 ) -> T {
     let reached = tokio::time::timeout(BOUND, level.wait_for(wanted)).await;
-    let reached = reached.map(|seen| seen.map(|seen| seen.clone()).ok());
-    match reached {
-        Ok(Some(seen)) => seen,
-        Ok(None) => panic!("{what}: the relay has ended"),
-        Err(_) => panic!("{what}: not within {BOUND:?}; {:?}", *level.borrow()),
+    match reached.map(|seen| seen.map(|seen| seen.clone())) {
+        Ok(Ok(seen)) => seen,
+        Ok(Err(ended)) => panic!("{what}: the relay has ended: {ended}"),
+        Err(late) => panic!(
+            "{what}: not within {BOUND:?}: {late}; {:?}",
+            *level.borrow()
+        ),
     }
 }
 
@@ -503,7 +501,7 @@ pub(crate) fn inspection(n: usize) -> String {
     )
 }
 
-/// An event with one capture's worth of text, as it lies in `tests/fixtures`.
+/// A sample of what Orbit sends, as it lies in `tests/fixtures`.
 pub(crate) fn fixture(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     std::fs::read(path.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
