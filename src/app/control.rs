@@ -102,7 +102,7 @@ pub(super) async fn run(data_dir: PathBuf, journal: Journal, stop: CancellationT
         };
         match accepted {
             Ok((stream, _)) => {
-                let answering = tokio::time::timeout(DEADLINE, answer(stream, &journal));
+                let answering = tokio::time::timeout(DEADLINE, answer(stream, &journal, &stop));
                 if let Ok(Err(error)) = answering.await {
                     tracing::debug!(%error, "control: a command went away");
                 }
@@ -124,12 +124,20 @@ fn listen(path: &Path) -> std::io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn answer(stream: UnixStream, journal: &Journal) -> anyhow::Result<()> {
+async fn answer(
+    stream: UnixStream,
+    journal: &Journal,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(read.take(LONGEST_LINE))
-        .read_line(&mut line)
-        .await?;
+    let mut read = BufReader::new(read.take(LONGEST_LINE));
+    // What was asked is done; what was not asked yet is not waited for.
+    tokio::select! {
+        biased;
+        read = read.read_line(&mut line) => drop(read?),
+        () = stop.cancelled() => return Ok(()),
+    }
     let answer = match serde_json::from_str(&line) {
         Ok(ask) => act(journal, ask).await,
         Err(error) => Answer::Failed(format!("not understood: {error}")),

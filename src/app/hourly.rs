@@ -44,7 +44,8 @@ pub(super) async fn run(
     }
 }
 
-async fn flush(journal: &Journal, metrics: &Metrics) {
+/// Adds the refused requests to the journal's counts.
+pub(super) async fn flush(journal: &Journal, metrics: &Metrics) {
     let rejected = metrics.take_rejected();
     if !rejected.is_empty() && journal.count_rejected(rejected.clone()).await.is_err() {
         metrics.give_back_rejected(rejected);

@@ -65,6 +65,7 @@ pub struct App {
     stop: CancellationToken,
     journal: Journal,
     writer: journal::Writer,
+    metrics: Metrics,
     /// How its parts do.
     pub parts: Parts,
     /// The asset map, to be loaded again.
@@ -186,7 +187,7 @@ impl App {
         }
         tasks.start(
             "hourly",
-            hourly::run(journal.clone(), metrics, ids, clock, stop.clone()),
+            hourly::run(journal.clone(), metrics.clone(), ids, clock, stop.clone()),
         );
         tasks.start(
             "control",
@@ -197,6 +198,7 @@ impl App {
             stop,
             journal,
             writer,
+            metrics,
             parts,
             assets,
         })
@@ -209,6 +211,7 @@ impl App {
             stop,
             journal,
             mut writer,
+            metrics,
             ..
         } = self;
         let mut died = false;
@@ -249,11 +252,16 @@ impl App {
             () = hard.cancelled() => false,
         };
         drop(tasks);
-        drop(journal);
         if !died {
+            let close = async {
+                // What was refused while the last requests were finished.
+                hourly::flush(&journal, &metrics).await;
+                drop(journal);
+                writer.ended().await;
+            };
             // Bounded by the last commit; a second signal does not wait even for that.
             tokio::select! {
-                () = writer.ended() => {}
+                () = close => {}
                 () = hard.cancelled() => {}
                 () = tokio::time::sleep(CLOSING) => {}
             }

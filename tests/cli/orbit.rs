@@ -87,7 +87,7 @@ async fn the_flags_of_the_official_example_work_against_the_simulator() {
     assert!(pressed.body.contains("\"status\":200"), "{pressed:?}");
     let said = relay
         .process
-        .line("test payload: arrived, verified and kept")
+        .line("test payload: arrived, verified and in the journal")
         .await;
     assert!(
         said.contains("webhook: registered; destination: working"),

@@ -227,7 +227,8 @@ async fn read(headers: &HeaderMap, body: &mut Body, held: &mut Held) -> Result<V
     }
     held.reserve(announced)
         .map_err(|Refused| Rejection::NoMemory)?;
-    let mut bytes = Vec::new();
+    // One that grows would leave copies of itself behind.
+    let mut bytes = Vec::with_capacity(announced);
     let reading = async {
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Rejection::Broken)?;
