@@ -14,6 +14,7 @@ test *args:
 lint:
     cargo fmt --check
     cargo clippy --all-targets --locked -- -D warnings
+    cargo clippy --test disk --locked -- -D warnings
     cargo clippy --no-default-features --locked -- -D warnings
 
 # Licences, banned crates and where crates come from (needs cargo-deny).
