@@ -276,9 +276,7 @@ impl App {
 
 fn say_test(parts: Parts) -> impl Fn() + Send + Sync {
     move || {
-        tracing::info!(
-            "test payload: arrived, verified and in the journal; {}",
-            parts.line()
-        )
+        let line = parts.line();
+        tracing::info!("test payload: arrived, verified and in the journal; {line}");
     }
 }
