@@ -8,6 +8,7 @@
 //! - A key is made of signed material only, each part preceded by its length.
 //! - Reading an envelope never panics and never recurses, whatever the bytes are.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -182,14 +183,14 @@ impl<'a> Members<'a> {
 
     /// Each name once, with the raw text of its last value, in order of first appearance.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
-        let mut seen = std::collections::HashSet::new();
-        self.0.iter().filter_map(move |(name, _)| {
-            let name = name.0.as_str();
-            seen.insert(name)
-                .then(|| self.raw(name))
-                .flatten()
-                .map(|raw| (name, raw))
-        })
+        let mut last: HashMap<&str, &'a str> = self
+            .0
+            .iter()
+            .map(|(name, value)| (name.0.as_str(), value.get()))
+            .collect();
+        self.0
+            .iter()
+            .filter_map(move |(name, _)| last.remove_entry(name.0.as_str()))
     }
 }
 
