@@ -8,6 +8,7 @@
 //! - A key is made of signed material only, each part preceded by its length.
 //! - Reading an envelope never panics and never recurses, whatever the bytes are.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -139,7 +140,7 @@ fn digest_of(parts: &[&str]) -> [u8; 32] {
 
 /// The members of one JSON object, in order, each as the text that was sent.
 #[derive(Debug)]
-pub struct Members<'a>(Vec<(Text, &'a RawValue)>);
+pub struct Members<'a>(Vec<(Text<'a>, &'a RawValue)>);
 
 impl<'a> Members<'a> {
     /// Reads the top level of a JSON object.
@@ -178,7 +179,7 @@ impl<'a> Members<'a> {
     /// A member that is a string, not empty.
     pub fn text(&self, name: &str) -> Option<String> {
         let text: Text = serde_json::from_str(self.raw(name)?).ok()?;
-        Some(text.0).filter(|text| !text.is_empty())
+        Some(text.0.into_owned()).filter(|text| !text.is_empty())
     }
 
     /// Each name once, with the raw text of its last value, in order of first appearance.
@@ -186,30 +187,37 @@ impl<'a> Members<'a> {
         let mut last: HashMap<&str, &'a str> = self
             .0
             .iter()
-            .map(|(name, value)| (name.0.as_str(), value.get()))
+            .map(|(name, value)| (&*name.0, value.get()))
             .collect();
         self.0
             .iter()
-            .filter_map(move |(name, _)| last.remove_entry(name.0.as_str()))
+            .filter_map(move |(name, _)| last.remove_entry(&*name.0))
     }
 }
 
 /// A JSON string in which a lone surrogate, which JavaScript may send, reads as U+FFFD.
 #[derive(Debug)]
-struct Text(String);
+struct Text<'a>(Cow<'a, str>);
 
-impl<'de> serde::Deserialize<'de> for Text {
+impl<'de> serde::Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
         struct Bytes;
-        impl Visitor<'_> for Bytes {
-            type Value = Text;
+        impl<'de> Visitor<'de> for Bytes {
+            type Value = Text<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON string")
             }
 
-            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Text, E> {
-                Ok(Text(String::from_utf8_lossy(bytes).into_owned()))
+            fn visit_borrowed_bytes<E: serde::de::Error>(
+                self,
+                bytes: &'de [u8],
+            ) -> Result<Self::Value, E> {
+                Ok(Text(String::from_utf8_lossy(bytes)))
+            }
+
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+                Ok(Text(String::from_utf8_lossy(bytes).into_owned().into()))
             }
         }
         json.deserialize_bytes(Bytes)
@@ -245,7 +253,8 @@ impl<'a> Envelope<'a> {
             .raw("type")
             .and_then(|raw| serde_json::from_str::<Text>(raw).ok())
             .ok_or(EnvelopeError::NoType)?
-            .0;
+            .0
+            .into_owned();
         let data = members.raw("data").and_then(|raw| Members::parse(raw).ok());
         Ok(Self {
             event_type,
