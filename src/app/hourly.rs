@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, later};
 use crate::metrics::Metrics;
-use crate::relay::journal::{Availability, DestinationSums, Journal, State, Sums};
+use crate::relay::journal::{Availability, DestinationSums, Journal, Sums};
 
 const FLUSH: Duration = Duration::from_secs(5);
 const SAY: Duration = Duration::from_hours(1);
@@ -66,26 +66,11 @@ fn say_kept(sums: &Sums, configured: &[String]) {
 
 /// The line with the sums.
 fn say(sums: &Sums) {
-    let time = |at: Option<jiff::Timestamp>| at.map_or("never".to_owned(), |at| at.to_string());
-    let rejected: u64 = sums.rejected.values().sum();
-    let (received, accepted, duplicate) = (sums.received(), sums.accepted, sums.duplicate);
-    let last_event = time(sums.last_event_at);
-    tracing::info!(received, accepted, duplicate, rejected, last_event, "sums");
-    for destination in &sums.destinations {
-        let of = |state| destination.of(state);
-        tracing::info!(
-            destination = destination.id,
-            kept = destination.kept,
-            delivered = of(State::Delivered),
-            pending = of(State::Pending),
-            postponed = of(State::Postponed),
-            sending = of(State::Sending),
-            parked = of(State::Parked),
-            dead = of(State::Dead),
-            skipped = of(State::Skipped),
-            discarded = of(State::Discarded),
-            oldest_undelivered = time(destination.oldest_undelivered_at),
-            "sums"
-        );
-    }
+    let last_event = sums
+        .last_event_at
+        .map_or("never".to_owned(), |at| at.to_string());
+    tracing::info!(
+        "{}; the last event came at {last_event}",
+        sums.lines().join("; ")
+    );
 }

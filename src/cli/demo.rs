@@ -16,7 +16,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
-use super::{FAILED, Outcome, print, read, runtime};
+use super::{FAILED, Outcome, print, runtime};
 use crate::app::{App, Exit, Listeners};
 use crate::clock::{Clock, until};
 use crate::config::{Config, Input};
@@ -117,7 +117,7 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
     played?;
     print("")?;
     let sums = parts.sums.borrow().clone();
-    for line in read::status_lines(&sums) {
+    for line in sums.lines() {
         print(&line)?;
     }
     let all_there =

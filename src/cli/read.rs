@@ -68,7 +68,7 @@ pub(super) fn status(input: &Input, json: bool) -> Outcome {
     if json {
         print(&serde_json::to_string(&status_json(&sums))?)?;
     } else {
-        for line in status_lines(&sums) {
+        for line in sums.lines() {
             print(&line)?;
         }
     }
@@ -159,60 +159,6 @@ fn destination_json<'a>(destination: &'a DestinationSums, sums: &Sums) -> Destin
             .collect(),
         oldest_undelivered_at: destination.oldest_undelivered_at.map(|at| at.to_string()),
     }
-}
-
-/// The sums as people read them.
-pub(super) fn status_lines(sums: &Sums) -> Vec<String> {
-    let reasons: Vec<_> = sums
-        .rejected
-        .iter()
-        .map(|(reason, n)| format!("{reason} {n}"))
-        .collect();
-    let reasons = if reasons.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", reasons.join(", "))
-    };
-    let rejected: u64 = sums.rejected.values().sum();
-    let mut lines = vec![format!(
-        "received {} = accepted {} + duplicate {} + rejected {rejected}{reasons}",
-        sums.received(),
-        sums.accepted,
-        sums.duplicate,
-    )];
-    for destination in &sums.destinations {
-        let accepted = sums.accepted.saturating_sub(destination.kept);
-        let states: Vec<_> = State::ALL
-            .into_iter()
-            .map(|state| format!("{} {}", state.as_str(), destination.of(state)))
-            .collect();
-        lines.push(format!(
-            "{}: accepted {accepted} = {}",
-            destination.id,
-            states.join(" + ")
-        ));
-        if destination.kept > 0 {
-            lines.push(format!(
-                "{}: kept {} that came before it was configured",
-                destination.id, destination.kept
-            ));
-        }
-        if let Some(at) = destination.oldest_undelivered_at {
-            lines.push(format!(
-                "{}: the oldest undelivered event came at {at}",
-                destination.id
-            ));
-        }
-    }
-    if sums.destinations.is_empty() {
-        lines.push("no destination: events are kept".to_owned());
-    }
-    lines.extend(
-        sums.mistakes()
-            .into_iter()
-            .map(|mistake| format!("DOES NOT ADD UP: {mistake}")),
-    );
-    lines
 }
 
 fn event_line(event: &EventRow) -> String {

@@ -7,6 +7,7 @@
 //! store    the SQL of events, deliveries and sums
 //! checkpoint  copies the log into the database, beside the writer
 //! open     data directory, lock, schema
+//! sums     what was received and what became of it
 //! read     what `status` and `events` read, in a process of their own
 //! ```
 //!
@@ -26,6 +27,7 @@ mod open;
 mod read;
 mod state;
 mod store;
+mod sums;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -39,6 +41,7 @@ pub use self::open::{DATABASE, OpenError};
 pub use self::read::{DeliveryRow, EventRow, EventsPage, ReadError, Reader};
 pub use self::state::State;
 use self::store::{Store, StoreError};
+pub use self::sums::{DestinationSums, Sums};
 use self::writer::Work;
 use crate::event::{Event, Origin};
 
@@ -181,65 +184,6 @@ impl Disposition {
             Self::Skipped { .. } => State::Skipped,
             Self::Released => State::Pending,
         }
-    }
-}
-
-/// The sums of promise 6.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sums {
-    /// Events kept, ever.
-    pub accepted: u64,
-    /// Events that were there already.
-    pub duplicate: u64,
-    /// Requests refused, by reason.
-    pub rejected: BTreeMap<String, u64>,
-    /// When the last event was accepted.
-    pub last_event_at: Option<Timestamp>,
-    /// Each destination's deliveries.
-    pub destinations: Vec<DestinationSums>,
-}
-
-/// One destination's sums. `accepted` of all = `kept` + the sum over `states`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DestinationSums {
-    /// The destination's id.
-    pub id: String,
-    /// Events that came while it was not configured; a person may ask for them.
-    pub kept: u64,
-    /// Deliveries by state.
-    pub states: BTreeMap<State, u64>,
-    /// When the oldest event that it still waits for was received.
-    pub oldest_undelivered_at: Option<Timestamp>,
-}
-
-impl DestinationSums {
-    /// Deliveries in this state.
-    pub fn of(&self, state: State) -> u64 {
-        self.states.get(&state).copied().unwrap_or(0)
-    }
-
-    /// Deliveries in all states.
-    pub fn total(&self) -> u64 {
-        self.states.values().sum()
-    }
-}
-
-impl Sums {
-    /// Requests that brought an event or tried to.
-    pub fn received(&self) -> u64 {
-        self.accepted + self.duplicate + self.rejected.values().sum::<u64>()
-    }
-
-    /// What does not add up, in words; empty when all is well.
-    pub fn mistakes(&self) -> Vec<String> {
-        self.destinations
-            .iter()
-            .filter(|d| d.kept + d.total() != self.accepted)
-            .map(|d| {
-                let (id, kept, total, accepted) = (&d.id, d.kept, d.total(), self.accepted);
-                format!("destination {id}: kept {kept} + deliveries {total} ≠ accepted {accepted}")
-            })
-            .collect()
     }
 }
 

@@ -7,7 +7,8 @@
 use jiff::Timestamp;
 use rusqlite::OptionalExtension as _;
 
-use super::{Store, StoreError, unsigned};
+use super::memory::unsigned;
+use super::{Store, StoreError};
 use crate::event::Origin;
 use crate::relay::journal::{Claim, Claims, Lease, State, WriteError};
 

@@ -1,0 +1,202 @@
+//! What the tables say of sequence numbers, cursors and sums, held in memory so that an insert
+//! need not ask them.
+//!
+//! # Invariants
+//! - Nothing here writes; [`super::Store`] writes what changed before it commits.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _};
+
+use crate::relay::journal::{DestinationSums, State, Sums};
+
+pub(super) const ACCEPTED: &str = "accepted";
+pub(super) const DUPLICATE: &str = "duplicate";
+pub(super) const REJECTED: &str = "rejected:";
+
+/// What the tables say, so that an insert need not ask them.
+#[derive(Clone, Default)]
+pub(super) struct Memory {
+    pub(super) last_seq: i64,
+    pub(super) last_event_at: Option<Timestamp>,
+    pub(super) events: BTreeMap<String, i64>,
+    pub(super) changed_events: Vec<String>,
+    pub(super) destinations: Vec<Destination>,
+}
+
+#[derive(Clone)]
+pub(super) struct Destination {
+    pub(super) no: i64,
+    pub(super) id: String,
+    pub(super) cursor: i64,
+    /// Ranges of events that are not this destination's, in order; the last may be open.
+    pub(super) kept: Vec<(i64, Option<i64>)>,
+    pub(super) states: BTreeMap<State, i64>,
+    pub(super) changed: bool,
+}
+
+impl Memory {
+    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        let last: Option<(i64, i64)> = connection
+            .query_row(
+                "SELECT seq, received_at FROM event ORDER BY seq DESC LIMIT 1",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .optional()?;
+        let (last_seq, last_at) = last.unzip();
+        let events = connection
+            .prepare("SELECT name, n FROM event_sum")?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            last_seq: last_seq.unwrap_or(0),
+            last_event_at: last_at.and_then(|at| Timestamp::from_millisecond(at).ok()),
+            events,
+            changed_events: Vec::new(),
+            destinations: destinations(connection)?,
+        })
+    }
+
+    pub(super) fn count(&mut self, name: &str, n: i64) {
+        if let Some(sum) = self.events.get_mut(name) {
+            *sum += n;
+        } else {
+            self.events.insert(name.to_owned(), n);
+        }
+        if !self.changed_events.iter().any(|changed| changed == name) {
+            self.changed_events.push(name.to_owned());
+        }
+    }
+
+    pub(super) fn sums(&self, connection: &Connection) -> rusqlite::Result<Sums> {
+        let of = |name: &str| self.events.get(name).copied().map_or(0, unsigned);
+        Ok(Sums {
+            accepted: of(ACCEPTED),
+            duplicate: of(DUPLICATE),
+            rejected: self
+                .events
+                .iter()
+                .filter_map(|(name, n)| Some((name.strip_prefix(REJECTED)?, n)))
+                .map(|(reason, n)| (reason.to_owned(), unsigned(*n)))
+                .collect(),
+            last_event_at: self.last_event_at,
+            destinations: self
+                .destinations
+                .iter()
+                .map(|d| d.sums(connection, self.last_seq))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl Destination {
+    pub(super) fn count(&mut self, state: State, n: i64) {
+        *self.states.entry(state).or_insert(0) += n;
+        self.changed = true;
+    }
+
+    /// How many events in `first..=last` are kept rather than this destination's.
+    pub(super) fn kept_within(&self, first: i64, last: i64) -> i64 {
+        self.kept
+            .iter()
+            .map(|(from, to)| (to.unwrap_or(i64::MAX).min(last) - (*from).max(first) + 1).max(0))
+            .sum()
+    }
+
+    pub(super) fn sums(
+        &self,
+        connection: &Connection,
+        last_seq: i64,
+    ) -> rusqlite::Result<DestinationSums> {
+        let above_cursor = self.cursor.saturating_add(1);
+        let fresh = last_seq - self.cursor - self.kept_within(above_cursor, last_seq);
+        let mut states: BTreeMap<_, _> = self
+            .states
+            .iter()
+            .map(|(state, n)| (*state, unsigned(*n)))
+            .collect();
+        *states.entry(State::Pending).or_insert(0) += unsigned(fresh);
+        Ok(DestinationSums {
+            id: self.id.clone(),
+            kept: unsigned(self.kept_within(1, last_seq)),
+            states,
+            oldest_undelivered_at: self.oldest_undelivered(connection, last_seq)?,
+        })
+    }
+
+    pub(super) fn first_fresh(&self) -> i64 {
+        let mut seq = self.cursor + 1;
+        for (from, to) in &self.kept {
+            if (*from..=to.unwrap_or(i64::MAX)).contains(&seq) {
+                seq = to.unwrap_or(i64::MAX - 1) + 1;
+            }
+        }
+        seq
+    }
+
+    pub(super) fn oldest_undelivered(
+        &self,
+        connection: &Connection,
+        last_seq: i64,
+    ) -> rusqlite::Result<Option<Timestamp>> {
+        let open: Option<i64> = connection
+            .prepare_cached(
+                "SELECT min(seq) FROM delivery INDEXED BY delivery_open WHERE destination = ?1
+                 AND state IN ('pending', 'sending', 'postponed', 'parked')",
+            )?
+            .query_row([self.no], |row| row.get(0))?;
+        let fresh = Some(self.first_fresh()).filter(|seq| *seq <= last_seq);
+        let Some(seq) = open.into_iter().chain(fresh).min() else {
+            return Ok(None);
+        };
+        let at: Option<i64> = connection
+            .prepare_cached("SELECT received_at FROM event WHERE seq = ?1")?
+            .query_row([seq], |row| row.get(0))
+            .optional()?;
+        Ok(at.and_then(|at| Timestamp::from_millisecond(at).ok()))
+    }
+}
+
+/// The sums as the tables hold them, for a reader in a process of its own.
+pub(in crate::relay::journal) fn read_sums(connection: &Connection) -> rusqlite::Result<Sums> {
+    Memory::read(connection)?.sums(connection)
+}
+
+pub(super) fn destinations(connection: &Connection) -> rusqlite::Result<Vec<Destination>> {
+    let mut destinations = connection
+        .prepare_cached("SELECT no, id, cursor FROM destination ORDER BY no")?
+        .query_map([], |row| {
+            Ok(Destination {
+                no: row.get(0)?,
+                id: row.get(1)?,
+                cursor: row.get(2)?,
+                kept: Vec::new(),
+                states: BTreeMap::new(),
+                changed: false,
+            })
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
+    for destination in &mut destinations {
+        destination.kept = connection
+            .prepare_cached(
+                "SELECT first_seq, last_seq FROM kept WHERE destination = ?1 ORDER BY first_seq",
+            )?
+            .query_map([destination.no], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        let states: Vec<(String, i64)> = connection
+            .prepare_cached("SELECT state, n FROM delivery_sum WHERE destination = ?1")?
+            .query_map([destination.no], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        destination.states = states
+            .into_iter()
+            .filter_map(|(word, n)| Some((State::from_word(&word)?, n)))
+            .collect();
+    }
+    Ok(destinations)
+}
+
+pub(super) fn unsigned(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}
