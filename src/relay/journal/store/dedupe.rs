@@ -8,7 +8,8 @@
 //! # Invariants
 //! - A key is durable with its event: in `recent_key` or in `dedupe_key`, never in memory alone.
 //! - What a rolled back transaction added or moved is as if it had never been.
-//! - Memory is bounded by two batches, and by what comes in while one of them moves.
+//! - Memory is bounded by two batches, and by what comes in while one of them moves; a move that
+//!   a restart cuts short begins anew.
 
 use std::collections::HashSet;
 
@@ -16,14 +17,15 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::event::DedupeKey;
 
-/// As many keys move together.
+/// As many keys move together, but in a test.
 const BATCH: usize = 32_768;
 /// For each key that comes in this many move, so that a batch is gone before the next is full.
 const MOVED_FOR_ONE: usize = 2;
 
 /// The keys that are not in the index yet.
-#[derive(Default)]
 pub(super) struct Recent {
+    /// As many keys move together.
+    batch: usize,
     keys: HashSet<DedupeKey>,
     /// Those that this transaction added, with whom a rollback starts over.
     added: Vec<DedupeKey>,
@@ -47,8 +49,10 @@ impl Recent {
             .query_map([], |row| row.get(0).map(DedupeKey))?
             .collect::<Result<_, _>>()?;
         Ok(Self {
+            batch: BATCH,
             keys,
-            ..Self::default()
+            added: Vec::new(),
+            moving: Moving::default(),
         })
     }
 
@@ -102,7 +106,7 @@ impl Recent {
             self.moving = Moving::default();
         }
         self.moving.done_before = self.moving.done;
-        if self.moving.keys.is_empty() && self.keys.len() >= BATCH {
+        if self.moving.keys.is_empty() && self.keys.len() >= self.batch {
             let mut keys: Vec<_> = self.keys.drain().collect();
             keys.sort_unstable();
             self.moving = Moving {
@@ -125,5 +129,76 @@ impl Recent {
 impl Moving {
     fn is_done(&self) -> bool {
         !self.keys.is_empty() && self.done == self.keys.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tables() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch(include_str!("../../../../migrations/0001.sql"))
+            .unwrap();
+        connection
+    }
+
+    fn load(connection: &Connection) -> Recent {
+        Recent {
+            batch: 8,
+            ..Recent::load(connection).unwrap()
+        }
+    }
+
+    /// What happens to a group of keys.
+    #[derive(Clone, Copy, Debug)]
+    enum End {
+        Commit,
+        Rollback,
+        CommitAndRestart,
+    }
+
+    fn end() -> impl Strategy<Value = End> {
+        prop_oneof![6 => Just(End::Commit), 2 => Just(End::Rollback), 1 => Just(End::CommitAndRestart)]
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_is_new_exactly_once_whatever_moves_rolls_back_or_restarts(
+            groups in prop::collection::vec((prop::collection::vec(0u8..120, 1..12), end()), 1..60)
+        ) {
+            let connection = tables();
+            let mut recent = load(&connection);
+            let mut known = HashSet::new();
+            let mut last_seq = 0;
+            let mut restarted = false;
+            for (keys, end) in groups {
+                connection.execute_batch("BEGIN").unwrap();
+                let (before, seq_before) = (known.clone(), last_seq);
+                for key in keys {
+                    let new = recent.add(&connection, DedupeKey([key; 16]), last_seq + 1).unwrap();
+                    prop_assert_eq!(new, known.insert(key), "key {}", key);
+                    last_seq += i64::from(new);
+                }
+                recent.move_some(&connection).unwrap();
+                if matches!(end, End::Rollback) {
+                    connection.execute_batch("ROLLBACK").unwrap();
+                    recent.rolled_back();
+                    (known, last_seq) = (before, seq_before);
+                } else {
+                    connection.execute_batch("COMMIT").unwrap();
+                    recent.committed(last_seq);
+                }
+                if matches!(end, End::CommitAndRestart) {
+                    recent = load(&connection);
+                    restarted = true;
+                }
+                let held = recent.keys.len() + recent.moving.keys.len();
+                prop_assert!(restarted || held <= 3 * (8 + 12), "{} keys", held);
+            }
+        }
     }
 }
