@@ -1,13 +1,13 @@
 //! Step 3 of the path: the durable journal, where receive and deliver meet.
 //!
 //! ```text
-//! mod      what others call: the handle, leases, errors
-//! state    a delivery's states and their legal changes (pure)
-//! writer   the one thread that writes, in groups: one fsync for all who wait
-//! store    the SQL of events, deliveries and sums
-//! checkpoint  copies the log into the database, beside the writer
-//! open     data directory, lock, schema
-//! read     what `status` and `events` read, in a process of their own
+//! mod        what others call: the handle, leases, errors
+//! state      a delivery's states and their legal changes (pure)
+//! writer     the one thread that writes, in groups: one fsync for all who wait
+//! store      the SQL of events, deliveries and sums
+//! checkpoint copies the log into the database, beside the writer
+//! open       data directory, lock, schema
+//! read       what `status` and `events` read, in a process of their own
 //! ```
 //!
 //! # Invariants
@@ -187,7 +187,7 @@ impl Disposition {
 /// The sums of promise 6.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
-    /// Events kept, ever.
+    /// Events taken into the journal, ever.
     pub accepted: u64,
     /// Events that were there already.
     pub duplicate: u64,

@@ -25,7 +25,7 @@ const MOVED_FOR_ONE: usize = 2;
 #[derive(Default)]
 pub(super) struct Recent {
     keys: HashSet<DedupeKey>,
-    /// Those that this transaction added, with whom a rollback starts over.
+    /// Those that this transaction added, and a rollback takes out again.
     added: Vec<DedupeKey>,
     moving: Moving,
 }
