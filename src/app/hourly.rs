@@ -1,4 +1,5 @@
-//! What is kept is said at start; once an hour one line with the sums; every few seconds the refused requests go to the journal.
+//! What is kept is said at start, the sums once an hour; every few seconds the refused requests go
+//! to the journal.
 //!
 //! # Invariants
 //! - Refused requests cost no row: they are counted in memory and added up in one write.
@@ -64,7 +65,7 @@ fn say_kept(sums: &Sums, configured: &[String]) {
     }
 }
 
-/// The line with the sums.
+/// The sums: a line for what was received, and one for each destination.
 fn say(sums: &Sums) {
     let last_event = sums
         .last_event_at

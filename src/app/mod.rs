@@ -4,7 +4,7 @@
 //! mod     what is built, what runs, how it ends
 //! secret  the webhook secret: given, or made and kept in the data directory
 //! assets  the asset map: loaded, and loaded again on SIGHUP
-//! hourly  the line with the sums, and the counts of refused requests
+//! hourly  what is kept, the sums, and the counts of refused requests
 //! control the socket by which commands ask the running relay for something
 //! ```
 //!

@@ -8,6 +8,7 @@
 //! demo      a simulated Orbit, a relay and a plant in one process
 //! simulate  the two halves of the demo, each alone
 //! signals   SIGTERM, SIGINT, SIGHUP
+//! log       where log lines go and how they look
 //! ```
 //!
 //! # Invariants

@@ -3,7 +3,7 @@
 //! # Invariants
 //! - The token goes to the configured host only: no redirect is followed.
 //! - Every exchange has a deadline, every answer a limit.
-//! - No error holds the token, a URL or a body.
+//! - No error holds the token, a body, or a URL beyond the host that a redirect points to.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

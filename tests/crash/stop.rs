@@ -71,7 +71,7 @@ async fn is_delivered_next_time(
 async fn sigterm_ends_within_the_grace_period_though_the_plant_hangs() {
     let (home, plant) = (Home::new(), plant().await);
     let (mut relay, ledger) = stuck(&home, &plant).await;
-    // Eight seconds of grace, and what a busy machine adds.
+    // Seven seconds of grace, two for closing, and what a busy machine adds.
     assert_eq!(relay.stop().await, Some(0), "{}", relay.process.text());
     let said = relay.process.text();
     assert!(said.contains("the rest is in the journal"), "{said}");

@@ -1,14 +1,14 @@
 //! Step 3 of the path: the durable journal, where receive and deliver meet.
 //!
 //! ```text
-//! mod      what others call: the handle, leases, errors
-//! state    a delivery's states and their legal changes (pure)
-//! writer   the one thread that writes, in groups: one fsync for all who wait
-//! store    the SQL of events, deliveries and sums
-//! checkpoint  copies the log into the database, beside the writer
-//! open     data directory, lock, schema
-//! sums     what was received and what became of it
-//! read     what `status` and `events` read, in a process of their own
+//! mod        what others call: the handle, leases, errors
+//! state      a delivery's states and their legal changes (pure)
+//! writer     the one thread that writes, in groups: one fsync for all who wait
+//! store      the SQL of events, deliveries and sums
+//! checkpoint copies the log into the database, beside the writer
+//! open       data directory, lock, schema
+//! sums       what was received, and what became of it
+//! read       what `status` and `events` read, in a process of their own
 //! ```
 //!
 //! # Invariants

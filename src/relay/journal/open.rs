@@ -4,7 +4,7 @@
 //! - Nothing is written before the lock is held.
 //! - A journal of a newer version is never touched.
 //! - After opening, no delivery is under a lease of an earlier process.
-//! - Only the relay's own user can read the journal.
+//! - A journal that is made here can be read by the relay's own user only.
 
 use std::fs::{File, TryLockError};
 use std::io::Write as _;

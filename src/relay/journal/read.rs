@@ -1,7 +1,7 @@
 //! What `status` and `events` read: a connection of their own that never writes.
 //!
 //! # Invariants
-//! - Opened read-only; a transaction lasts as long as one page.
+//! - Opened read-only; a transaction lasts as long as one answer.
 
 use std::path::Path;
 use std::time::Duration;

@@ -13,7 +13,7 @@ use super::State;
 /// The sums of promise 6.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
-    /// Events kept, ever.
+    /// Events taken into the journal, ever.
     pub accepted: u64,
     /// Events that were there already.
     pub duplicate: u64,

@@ -47,7 +47,8 @@ pub const LARGEST_BODY: usize = 8 * 1024 * 1024;
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a sender may go on sending what is refused.
 const DISCARD_DEADLINE: Duration = Duration::from_secs(2);
-/// How long the journal may take. A sender that is told 503 comes again, or backfill finds it.
+/// How long the journal may take. Where a sender is told 503 and the commit comes after all, the
+/// event is a duplicate when it comes again.
 const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
 /// When a sender that got 503 should come again, in seconds.
 const COME_AGAIN: &str = "5";

@@ -1,4 +1,5 @@
-//! Which deliveries go next: retries that are due, and events that the cursor has not passed.
+//! Which deliveries go next: retries that are due, and events that the cursor has not passed; and
+//! kept events that a person asks for.
 //!
 //! # Invariants
 //! - A claim takes turns between due retries and fresh events, so neither starves the other.

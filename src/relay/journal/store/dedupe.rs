@@ -27,7 +27,7 @@ pub(super) struct Recent {
     /// As many keys move together.
     batch: usize,
     keys: HashSet<DedupeKey>,
-    /// Those that this transaction added, with whom a rollback starts over.
+    /// Those that this transaction added, and a rollback takes out again.
     added: Vec<DedupeKey>,
     moving: Moving,
 }

@@ -1,7 +1,13 @@
 //! The SQL of events, deliveries and sums, inside the writer's transaction.
 //!
+//! ```text
+//! mod    the transaction, events, the ends of tries, sums
+//! claim  which deliveries go next, and kept events that are asked for
+//! dedupe which events were seen before
+//! ```
+//!
 //! # Invariants
-//! - Every change of a delivery checks that exactly one row changed.
+//! - Every change by the holder of a lease checks that exactly one row changed.
 //! - A read or change of what is open names its index: without it the statement is refused, so
 //!   none of them ever walks through what is finished.
 //! - `memory` equals what the open transaction would read; a rollback restores it.
