@@ -51,7 +51,7 @@ const HOMES: [(&str, &[&str]); 16] = [
     ("tokio_rustls", &["sim"]),
     ("rustls", &["http", "sim"]),
     ("prometheus", &["metrics", "ops"]),
-    ("csv", &["relay::assets", "cli"]),
+    ("csv", &["relay::assets"]),
     ("dotenvy", &["config"]),
     ("secrecy", &["secret"]),
     ("mimalloc", &["main"]),

@@ -12,7 +12,7 @@ use super::dotenv::{self, DotenvError};
 use super::settings::{Kind, SETTINGS, Setting};
 
 /// What the settings are found in. The program reads it once; a test makes one.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Input {
     /// The flags that were given, by the setting's name.
     pub flags: BTreeMap<String, String>,
@@ -29,7 +29,6 @@ type Source<'a> = &'a dyn Fn(&str) -> Option<(String, Origin)>;
 pub(super) type Origin = String;
 
 /// The values that were found.
-#[derive(Debug)]
 pub(super) struct Values(BTreeMap<&'static str, (String, Origin)>);
 
 /// A setting as the log shows it at start.

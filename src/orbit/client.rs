@@ -62,6 +62,9 @@ pub enum CallError {
         /// Where to, without path and query.
         to: String,
     },
+    /// The list of webhooks is cut short, so ours cannot be looked for.
+    #[error("Orbit has {0} webhooks and listed only a part of them: delete some that are not used")]
+    Partial(usize),
     /// The answer is not what Orbit's API gives.
     #[error("the answer is not one of Orbit's API; is the host right?")]
     Nonsense,
@@ -116,7 +119,14 @@ impl Client {
     /// All webhooks, archived ones too.
     pub async fn webhooks(&self) -> Result<Vec<Webhook>, CallError> {
         let answer = self.call(Method::GET, "api/v0/webhooks/", None).await?;
-        Webhook::read(read(answer).await?).ok_or(CallError::Nonsense)
+        let answer = read(answer).await?;
+        let total = answer.get("total").and_then(Value::as_u64);
+        let webhooks = Webhook::read(answer).ok_or(CallError::Nonsense)?;
+        // On a part of the list ours may be missing, and would be made again and again.
+        match total.and_then(|total| usize::try_from(total).ok()) {
+            Some(total) if total > webhooks.len() => Err(CallError::Partial(total)),
+            _ => Ok(webhooks),
+        }
     }
 
     /// Makes a webhook.
@@ -127,7 +137,7 @@ impl Client {
         let made = Webhook::read(read(answer).await?).ok_or(CallError::Nonsense)?;
         let same_url = made
             .iter()
-            .position(|webhook| webhook.url == wanted.url)
+            .position(|webhook| webhook.url.as_ref() == Some(&wanted.url))
             .unwrap_or(0);
         made.into_iter().nth(same_url).ok_or(CallError::Nonsense)
     }

@@ -3,12 +3,16 @@
 //!
 //! # Invariants
 //! - A webhook without a uuid is no webhook.
+//! - What Orbit leaves out is unknown, not false or empty.
+//! - A secret cannot be printed.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::secret::Secret;
+
 /// A webhook as Orbit has it.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Webhook {
     /// Its id.
@@ -18,26 +22,26 @@ pub struct Webhook {
     pub name: Option<String>,
     /// What Orbit calls.
     #[serde(default)]
-    pub url: String,
+    pub url: Option<String>,
     /// Whether Orbit calls it.
     #[serde(default)]
-    pub enabled: bool,
+    pub enabled: Option<bool>,
     /// Whether Orbit checks the certificate of `url`.
     #[serde(default, rename = "validateTlsCert")]
     pub validate_tls_cert: Option<bool>,
     /// What Orbit calls it for.
     #[serde(default, deserialize_with = "strings")]
-    pub events: Vec<String>,
+    pub events: Option<Vec<String>>,
     /// The signing secret; Orbit may mask it or leave it out.
-    #[serde(default)]
-    pub secret: Option<String>,
+    #[serde(default, deserialize_with = "secret")]
+    pub secret: Option<Secret>,
     /// Archived webhooks are as good as deleted.
     #[serde(default)]
     pub archived: Option<bool>,
 }
 
 /// A webhook as we want it: the whole object is sent, for create and for update.
-#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WantedWebhook {
     /// What people see.
@@ -75,15 +79,21 @@ impl Webhook {
     }
 }
 
-fn strings<'de, D: serde::Deserializer<'de>>(json: D) -> Result<Vec<String>, D::Error> {
-    let strings = match Value::deserialize(json)? {
-        Value::Array(items) => items,
-        _ => Vec::new(),
+/// A list of strings; anything else is unknown.
+fn strings<'de, D: serde::Deserializer<'de>>(json: D) -> Result<Option<Vec<String>>, D::Error> {
+    let Value::Array(items) = Value::deserialize(json)? else {
+        return Ok(None);
     };
-    Ok(strings
-        .into_iter()
-        .filter_map(|item| item.as_str().map(str::to_owned))
-        .collect())
+    Ok(Some(
+        items
+            .into_iter()
+            .filter_map(|item| item.as_str().map(str::to_owned))
+            .collect(),
+    ))
+}
+
+fn secret<'de, D: serde::Deserializer<'de>>(json: D) -> Result<Option<Secret>, D::Error> {
+    Ok(Option::<String>::deserialize(json)?.map(Secret::new))
 }
 
 #[cfg(test)]
@@ -109,7 +119,7 @@ mod tests {
         let answer =
             json!([1, {"url": "no uuid"}, {"uuid": "u", "events": {"odd": true}, "secret": null}]);
         assert_eq!(Webhook::read(answer).unwrap().len(), 1);
-        assert_eq!(Webhook::read(json!("text")), None);
-        assert_eq!(Webhook::read(json!({"error": "x"})), None);
+        assert!(Webhook::read(json!("text")).is_none());
+        assert!(Webhook::read(json!({"error": "x"})).is_none());
     }
 }

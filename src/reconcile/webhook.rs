@@ -248,31 +248,50 @@ fn plan(
         .iter()
         .filter(|webhook| webhook.archived != Some(true));
     let on_record = record.and_then(|record| live.clone().find(|w| w.uuid == record.uuid));
-    let Some(ours) = on_record.or_else(|| live.find(|w| same_url(&w.url, &config.url))) else {
+    let Some(ours) = on_record.or_else(|| {
+        live.find(|w| {
+            w.url
+                .as_deref()
+                .is_some_and(|theirs| same_url(theirs, &config.url))
+        })
+    }) else {
         return Plan::Create;
     };
     let known = record.filter(|record| record.uuid == ours.uuid);
     let enabled = match known {
-        Some(record) if record.enabled == config.enabled => ours.enabled,
+        Some(record) if record.enabled == config.enabled => ours.enabled.unwrap_or(config.enabled),
         _ => config.enabled,
     };
     // Orbit may mask the secret: only a whole one can be compared.
     let theirs = ours
         .secret
-        .as_deref()
-        .and_then(|theirs| WebhookSecret::parse(theirs).ok());
+        .as_ref()
+        .and_then(|theirs| WebhookSecret::parse(theirs.expose()).ok());
     let secret_differs = known.is_none_or(|r| r.secret_fingerprint != secret.fingerprint())
         || theirs.is_some_and(|theirs| theirs.fingerprint() != secret.fingerprint());
     let differences = [
         (known.is_none(), "first contact"),
-        (!same_url(&ours.url, &config.url), "address"),
-        (!same_set(&ours.events, &config.events), "events"),
+        (
+            ours.url
+                .as_deref()
+                .is_some_and(|url| !same_url(url, &config.url)),
+            "address",
+        ),
+        (
+            ours.events
+                .as_ref()
+                .is_some_and(|events| !same_set(events, &config.events)),
+            "events",
+        ),
         (
             ours.validate_tls_cert
                 .is_some_and(|v| v != config.validate_tls_cert),
             "TLS flag",
         ),
-        (ours.enabled != enabled, "enabled"),
+        (
+            ours.enabled.is_some_and(|theirs| theirs != enabled),
+            "enabled",
+        ),
         (secret_differs, "secret"),
     ];
     let why: Vec<_> = differences
@@ -330,6 +349,7 @@ fn advice(error: &SyncError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
 
     fn secret() -> WebhookSecret {
         WebhookSecret::parse(&"ab".repeat(32)).unwrap()
@@ -357,11 +377,11 @@ mod tests {
         Webhook {
             uuid: "u".into(),
             name: Some("mine".into()),
-            url: "http://10.0.0.5:21600/".into(),
-            enabled: true,
+            url: Some("http://10.0.0.5:21600/".into()),
+            enabled: Some(true),
             validate_tls_cert: Some(true),
-            events: vec!["B".into(), "A".into()],
-            secret: Some(secret().expose_hex()),
+            events: Some(vec!["B".into(), "A".into()]),
+            secret: Some(Secret::new(secret().expose_hex())),
             archived: None,
         }
     }
@@ -377,7 +397,9 @@ mod tests {
     #[test]
     fn a_webhook_that_is_right_is_left_alone() {
         assert_eq!(why(Some(&record()), webhook()), [""; 0]);
-        for secret in [None, Some("********".into()), Some(String::new())] {
+        for secret in
+            [None, Some("********"), Some("")].map(|text| text.map(|text| Secret::new(text.into())))
+        {
             assert_eq!(
                 why(
                     Some(&record()),
@@ -389,6 +411,26 @@ mod tests {
                 [""; 0]
             );
         }
+    }
+
+    #[test]
+    fn what_orbit_leaves_out_is_not_compared_and_never_disables_it() {
+        let (url, enabled, events, validate_tls_cert) = (None, None, None, None);
+        let bare = Webhook {
+            url,
+            enabled,
+            events,
+            validate_tls_cert,
+            ..webhook()
+        };
+        let plan = plan(&config(), &secret(), Some(&record()), &[bare]);
+        assert_eq!(
+            plan,
+            Plan::Nothing {
+                uuid: "u".into(),
+                enabled: true
+            }
+        );
     }
 
     #[test]
@@ -413,7 +455,7 @@ mod tests {
     fn someone_elses_webhook_is_never_touched() {
         let other = Webhook {
             uuid: "o".into(),
-            url: "http://10.0.0.6:21600".into(),
+            url: Some("http://10.0.0.6:21600".into()),
             ..webhook()
         };
         assert_eq!(why(Some(&record()), other), ["create"]);
@@ -422,7 +464,7 @@ mod tests {
     #[test]
     fn first_contact_sets_everything() {
         let disabled = Webhook {
-            enabled: false,
+            enabled: Some(false),
             secret: None,
             ..webhook()
         };
@@ -441,7 +483,7 @@ mod tests {
     #[test]
     fn what_an_administrator_disabled_stays_disabled_until_the_flag_changes() {
         let disabled = Webhook {
-            enabled: false,
+            enabled: Some(false),
             ..webhook()
         };
         let quiet = plan(
@@ -466,7 +508,7 @@ mod tests {
 
     #[test]
     fn secret_events_tls_flag_and_address_are_kept_right() {
-        let another = Some("cd".repeat(32));
+        let another = Some(Secret::new("cd".repeat(32)));
         assert_eq!(
             why(
                 Some(&record()),
@@ -477,7 +519,7 @@ mod tests {
             ),
             ["secret"]
         );
-        let events = vec!["A".into()];
+        let events = Some(vec!["A".into()]);
         assert_eq!(
             why(
                 Some(&record()),
@@ -499,7 +541,7 @@ mod tests {
             ),
             ["TLS flag"]
         );
-        let url = "http://10.0.0.4:21600".into();
+        let url = Some("http://10.0.0.4:21600".into());
         assert_eq!(
             why(Some(&record()), Webhook { url, ..webhook() }),
             ["address"]
@@ -509,7 +551,7 @@ mod tests {
             ..record()
         };
         let masked = Webhook {
-            secret: Some("***".into()),
+            secret: Some(Secret::new("***".into())),
             ..webhook()
         };
         assert_eq!(why(Some(&ours_changed), masked), ["secret"]);

@@ -81,6 +81,14 @@ struct Worker {
     sends: JoinSet<Ended>,
 }
 
+/// What a claim leaves to wait for.
+struct Found {
+    /// Whether a new event is to wake the loop.
+    hungry: bool,
+    /// When to look again in any case.
+    wake_at: jiff::Timestamp,
+}
+
 /// What all tries of one destination share.
 struct Shared {
     journal: Journal,
@@ -131,8 +139,7 @@ impl Worker {
         while !stop.is_cancelled() {
             let now = clock.steady();
             let free = self.free(now);
-            let (claimed, wake_at) = self.claim(free).await;
-            let hungry = free > 0 && claimed < free;
+            let Found { hungry, wake_at } = self.claim(free).await;
             let waiting = self.sends.len();
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -164,13 +171,17 @@ impl Worker {
     }
 
     /// Claims and starts up to `free` deliveries; says when to look again.
-    async fn claim(&mut self, free: usize) -> (usize, jiff::Timestamp) {
+    async fn claim(&mut self, free: usize) -> Found {
         let now = self.shared.clock.steady();
         let poll = later(now, POLL);
         if free == 0 {
-            return match self.circuit.gate(now) {
-                Gate::Open(until) => (0, until.min(poll)),
-                Gate::Closed | Gate::Probe => (0, poll),
+            let wake_at = match self.circuit.gate(now) {
+                Gate::Open(until) => until.min(poll),
+                Gate::Closed | Gate::Probe => poll,
+            };
+            return Found {
+                hungry: false,
+                wake_at,
             };
         }
         let id = self.shared.destination.id();
@@ -178,7 +189,11 @@ impl Worker {
             Ok(claims) => claims,
             Err(error) => {
                 tracing::debug!(%error, destination = id, "deliver: nothing claimed");
-                return (0, later(now, JOURNAL_PAUSE));
+                // What the sums say now would wake it at once, for nothing.
+                return Found {
+                    hungry: false,
+                    wake_at: later(now, JOURNAL_PAUSE),
+                };
             }
         };
         let claimed = claims.now.len();
@@ -189,8 +204,12 @@ impl Worker {
             };
             self.sends.spawn(attempt.run());
         }
-        let due = claims.next_due.filter(|_| claimed < free);
-        (claimed, due.map_or(poll, |due| due.min(poll)))
+        let hungry = claimed < free;
+        let due = claims.next_due.filter(|_| hungry);
+        Found {
+            hungry,
+            wake_at: due.map_or(poll, |due| due.min(poll)),
+        }
     }
 
     fn note(&mut self, ended: Result<Ended, tokio::task::JoinError>) {

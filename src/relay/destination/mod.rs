@@ -126,11 +126,6 @@ impl Destination {
         &self.config.id
     }
 
-    /// Where it is, without path, query and credentials.
-    pub fn origin(&self) -> String {
-        self.config.url.origin().ascii_serialization()
-    }
-
     /// Whether it takes events of this type.
     pub fn takes(&self, event_type: &str) -> bool {
         self.config

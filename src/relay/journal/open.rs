@@ -12,7 +12,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 use super::Config;
 use super::checkpoint::Checkpointer;
@@ -83,6 +83,7 @@ impl Opened {
             path: path.clone(),
             source,
         };
+        refuse_newer(&path)?;
         let connection = connect(&path).map_err(|e| database(e.into()))?;
         migrate(&connection, &path)?;
         let mut store = Store::load(connection).map_err(database)?;
@@ -143,6 +144,25 @@ fn uid() -> u32 {
     std::fs::metadata("/proc/self").map_or(u32::MAX, |process| process.uid())
 }
 
+/// Looks before anything is written: a connection that may write copies the log when it closes.
+fn refuse_newer(path: &Path) -> Result<(), OpenError> {
+    if !path.metadata().is_ok_and(|file| file.len() > 0) {
+        return Ok(());
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let found = Connection::open_with_flags(path, flags)
+        .and_then(|file| file.pragma_query_value(None, "user_version", |row| row.get(0)))
+        .map_err(|e| OpenError::Database {
+            path: path.to_owned(),
+            source: e.into(),
+        })?;
+    if found > VERSION {
+        Err(OpenError::Newer { found })
+    } else {
+        Ok(())
+    }
+}
+
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // What holds the plant's data is for the relay's own user; SQLite's other files follow suit.
     let file = File::options()
@@ -174,9 +194,6 @@ fn migrate(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let found: i64 = connection
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .map_err(database)?;
-    if found > VERSION {
-        return Err(OpenError::Newer { found });
-    }
     let done = usize::try_from(found).unwrap_or(0);
     for (step, migration) in (1_i64..).zip(MIGRATIONS).skip(done) {
         let batch = format!(

@@ -118,16 +118,20 @@ impl Reader {
     /// One event by its number, or all that are known by this identity.
     pub fn find(&mut self, number_or_identity: &str) -> Result<Vec<EventRow>, ReadError> {
         let transaction = self.0.transaction()?;
-        let mut rows = transaction
-            .prepare(
-                "SELECT seq, source, type, identity, origin, received_at, body FROM event
-                 WHERE seq = ?1 OR identity = ?2 ORDER BY seq",
-            )?
-            .query_map(
-                params![number_or_identity.parse::<i64>().ok(), number_or_identity],
-                event,
-            )?
-            .collect::<Result<Vec<_>, _>>()?;
+        let select = "SELECT seq, source, type, identity, origin, received_at, body FROM event";
+        let mut rows = Vec::new();
+        if let Ok(number) = number_or_identity.parse::<i64>() {
+            rows = transaction
+                .prepare(&format!("{select} WHERE seq = ?1"))?
+                .query_map([number], event)?
+                .collect::<Result<_, _>>()?;
+        }
+        if rows.is_empty() {
+            rows = transaction
+                .prepare(&format!("{select} WHERE identity = ?1 ORDER BY seq"))?
+                .query_map([number_or_identity], event)?
+                .collect::<Result<_, _>>()?;
+        }
         for row in &mut rows {
             row.deliveries = deliveries(&transaction, row.seq)?;
         }

@@ -163,15 +163,9 @@ impl Edge {
         let is_test = event_type == TEST;
         let source = ORBIT.to_owned();
         let origin = Origin::Webhook;
-        let action = self
-            .receive
-            .say_accepted
-            .then(|| envelope.data("actionName"))
-            .flatten();
-        let said = self
-            .receive
-            .say_accepted
-            .then(|| (event_type.clone(), identity.text()));
+        let say = self.receive.say_accepted && !is_test;
+        let action = say.then(|| envelope.data("actionName")).flatten();
+        let said = say.then(|| (event_type.clone(), identity.text()));
         let event = Event {
             source,
             event_type,

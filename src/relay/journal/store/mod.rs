@@ -4,6 +4,7 @@
 //! mod    the transaction, events, the ends of tries, sums
 //! claim  which deliveries go next, and kept events that are asked for
 //! dedupe which events were seen before
+//! memory cursors and sums, as the tables have them
 //! ```
 //!
 //! # Invariants
