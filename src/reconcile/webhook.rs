@@ -419,8 +419,8 @@ mod tests {
         let bare = Webhook {
             url,
             enabled,
-            events,
             validate_tls_cert,
+            events,
             ..webhook()
         };
         let plan = plan(&config(), &secret(), Some(&record()), &[bare]);

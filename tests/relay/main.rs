@@ -21,6 +21,7 @@
 )]
 
 mod deliver;
+mod edges;
 mod journal;
 mod limits;
 mod ops;

@@ -113,4 +113,19 @@ mod tests {
         hand.advance(AT_MOST_EVERY);
         assert_eq!(refusals.line_is_due("too_large"), Some(1));
     }
+
+    #[test]
+    fn each_refusal_says_what_to_do() {
+        let off = Duration::from_mins(10);
+        let refusals = [
+            Refusal::NoSignature,
+            Refusal::SeveralSignatures,
+            Refusal::Malformed,
+            Refusal::WrongSignature,
+            Refusal::TooOld(off),
+            Refusal::FromTheFuture(off),
+        ];
+        let lines = refusals.map(|refusal| advice(&Rejection::Signature(refusal)));
+        insta::assert_snapshot!(lines.join("\n"));
+    }
 }

@@ -1,0 +1,85 @@
+//! The two ends of the relay by themselves: what a destination makes of a plant that does not
+//! answer, and what the client does to Orbit's webhooks.
+
+use std::time::Duration;
+
+use orbit_relay::clock::Clock;
+use orbit_relay::http::Trust;
+use orbit_relay::orbit::model::WantedWebhook;
+use orbit_relay::orbit::{Client, Config};
+use orbit_relay::relay::destination::outcome::Outcome;
+use orbit_relay::relay::destination::{self, Destination, Request};
+use orbit_relay::secret::Secret;
+use orbit_relay::sim::backend::{Answer, Backend, BackendConfig};
+use orbit_relay::sim::orbit::{Orbit, OrbitConfig};
+
+const LOOPBACK: &str = "127.0.0.1:0";
+
+#[tokio::test]
+async fn an_exchange_that_does_not_end_in_time_is_postponed_and_names_the_deadline() {
+    let config = BackendConfig {
+        listen: LOOPBACK.parse().unwrap(),
+        clock: Clock::system(),
+        tls: false,
+    };
+    let plant = Backend::start(config).await.unwrap();
+    let destination = Destination::build(destination::Config {
+        id: "integration".into(),
+        url: plant.url().parse().unwrap(),
+        auth: None,
+        event_types: vec![],
+        trust: Trust::Authorities(vec![]),
+        timeout: Duration::from_millis(300),
+    })
+    .unwrap();
+    for answer in [Answer::Hang, Answer::Drip] {
+        plant.world().set_answer(answer);
+        let request = Request {
+            key: "key".into(),
+            attempt: 1,
+            body: b"{}".to_vec(),
+        };
+        let outcome = destination.send(request).await;
+        assert_eq!(outcome, Outcome::Postponed("no answer within 0.3 s".into()));
+    }
+    plant.stop().await;
+}
+
+#[tokio::test]
+async fn a_webhook_is_made_listed_changed_and_deleted() {
+    let token = Secret::new("token".into());
+    let orbit = Orbit::start(OrbitConfig {
+        listen: LOOPBACK.parse().unwrap(),
+        token: token.clone(),
+        seed: 1,
+        clock: Clock::system(),
+    })
+    .await
+    .unwrap();
+    let config = Config {
+        host: orbit.addr().to_string(),
+        token,
+        trust: Trust::Anything,
+        certificate: None,
+    };
+    let client = Client::build(config).unwrap();
+    client.authenticate().await.unwrap();
+    let wanted = |enabled| WantedWebhook {
+        name: "mine".into(),
+        url: "http://127.0.0.1:21600".into(),
+        enabled,
+        validate_tls_cert: true,
+        events: vec!["ACTION_COMPLETED".into()],
+        secret: "ab".repeat(32),
+    };
+    let made = client.create_webhook(&wanted(true)).await.unwrap();
+    assert_eq!(client.webhooks().await.unwrap()[0].enabled, Some(true));
+    client
+        .update_webhook(&made.uuid, &wanted(false))
+        .await
+        .unwrap();
+    assert_eq!(client.webhooks().await.unwrap()[0].enabled, Some(false));
+    client.delete_webhook(&made.uuid).await.unwrap();
+    assert!(client.webhooks().await.unwrap().is_empty());
+    orbit.stop().await;
+}
