@@ -193,6 +193,10 @@ impl Client {
             }
             cause = inner.source();
         }
+        // rustls names pages for its users, not for ours.
+        if let Some((before, _)) = text.split_once(": https://docs.rs/") {
+            text = before.to_owned();
+        }
         if text.is_empty() {
             text = error.to_string();
         }

@@ -4,6 +4,7 @@
 //! # Invariants
 //! - Refused requests cost no row: they are counted in memory and added up in one write.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,7 @@ pub(super) async fn run(
     journal: Journal,
     metrics: Metrics,
     destinations: Vec<String>,
+    data_dir: PathBuf,
     clock: Clock,
     stop: CancellationToken,
 ) {
@@ -27,7 +29,7 @@ pub(super) async fn run(
         () = stop.cancelled() => {}
         open = availability.wait_for(|now| *now == Availability::Open) => drop(open),
     }
-    say_kept(&journal.sums().borrow(), &destinations);
+    say_kept(&journal.sums().borrow(), &destinations, &data_dir);
     let mut say_at = later(clock.steady(), SAY);
     loop {
         let stopping = tokio::select! {
@@ -54,12 +56,14 @@ pub(super) async fn flush(journal: &Journal, metrics: &Metrics) {
 }
 
 /// How many events came before their destination was configured, and how to send them.
-fn say_kept(sums: &Sums, configured: &[String]) {
+fn say_kept(sums: &Sums, configured: &[String], data_dir: &Path) {
+    let data_dir = data_dir.display();
     for DestinationSums { id, kept, .. } in &sums.destinations {
         if *kept > 0 && configured.contains(id) {
             tracing::info!(
                 "{kept} events came before the destination `{id}` was configured and are kept; \
-                 to send them too: orbit-relay deliveries replay --kept --destination {id}"
+                 to send them too: orbit-relay deliveries replay --kept --destination {id} \
+                 --data-dir {data_dir}"
             );
         }
     }

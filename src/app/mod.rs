@@ -121,12 +121,7 @@ impl App {
         let (journal, writer) = Journal::start(journal_config, clock.clone())
             .context("the journal's thread cannot be started")?;
         let (secret_tx, secret) = watch::channel(Err("the relay was started just now".to_owned()));
-        let unknown = if orbit.is_some() {
-            webhook::Status::Unknown
-        } else {
-            webhook::Status::ByHand
-        };
-        let (status, webhook_status) = watch::channel(unknown);
+        let (status, webhook_status) = watch::channel(status_at_start(orbit.is_some()));
         let (health, destination_health) = watch::channel(deliver::Health::Untried);
         let parts = Parts {
             journal: journal.availability(),
@@ -187,7 +182,14 @@ impl App {
         }
         tasks.start(
             "hourly",
-            hourly::run(journal.clone(), metrics.clone(), ids, clock, stop.clone()),
+            hourly::run(
+                journal.clone(),
+                metrics.clone(),
+                ids,
+                config.data_dir.clone(),
+                clock,
+                stop.clone(),
+            ),
         );
         tasks.start(
             "control",
@@ -271,6 +273,14 @@ impl App {
             (false, true) => Exit::Drained,
             (false, false) => Exit::Cut,
         }
+    }
+}
+
+fn status_at_start(has_orbit: bool) -> webhook::Status {
+    if has_orbit {
+        webhook::Status::Unknown
+    } else {
+        webhook::Status::ByHand
     }
 }
 

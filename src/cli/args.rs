@@ -133,8 +133,12 @@ fn simulate() -> Command {
             Command::new("orbit")
                 .about("Play Orbit: HTTPS, self-signed, robots that finish inspections")
                 .after_help(
-                    "Point a relay at it: ORBIT_API_TOKEN=demo-token orbit-relay \
-                     --hostname 127.0.0.1:8443 --verify false --webhook-host 127.0.0.1",
+                    "Point orbit-relay at it: ORBIT_API_TOKEN=demo-token orbit-relay \
+                     --hostname 127.0.0.1:8443 --verify false --webhook-host 127.0.0.1\n\
+                     Point any other receiver at it: POST \
+                     {\"name\",\"url\",\"enabled\",\"validateTlsCert\",\"events\",\"secret\"} with the \
+                     header `Authorization: Bearer demo-token` to \
+                     https://127.0.0.1:8443/api/v0/webhooks",
                 )
                 .args([
                     listen("127.0.0.1:8443"),
@@ -157,7 +161,8 @@ fn simulate() -> Command {
             Command::new("backend")
                 .about("Play the plant's system: takes what is posted and prints it")
                 .after_help(
-                    "Point a relay at it: INTEGRATION_URL=http://127.0.0.1:8080/ orbit-relay …",
+                    "Point orbit-relay at it: INTEGRATION_URL=http://127.0.0.1:8080/ orbit-relay …\n\
+                     Any other sender: POST to any path; GET /received lists what came",
                 )
                 .args([
                     listen("127.0.0.1:8080"),

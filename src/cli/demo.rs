@@ -80,6 +80,7 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
             let mut count = 0;
             while wanted.is_none_or(|wanted| count < wanted) {
                 match posts.recv().await {
+                    Ok(post) if !post.accepted() => {}
                     Ok(post) => {
                         count += 1;
                         print(&line(&post, &clock))?;
@@ -178,6 +179,8 @@ fn introduce(
     seed: u64,
 ) -> anyhow::Result<()> {
     let (orbit_url, data) = (orbit.url(), dir.join("data"));
+    let program = std::env::current_exe()?;
+    let program = program.display();
     let (orbit_url, backend_url) = (orbit_url.trim_end_matches('/'), backend.url());
     for line in [
         format!("Orbit (simulated)    {orbit_url}  self-signed, token {TOKEN}, seed {seed}"),
@@ -189,8 +192,8 @@ fn introduce(
         format!("  curl -k -X POST {orbit_url}/sim/test-payload      press Orbit's test button"),
         format!("  curl -k -X POST {orbit_url}/sim/inspect           one more inspection"),
         format!("  curl http://{ops_at}/readyz                      how the parts do"),
-        format!("  orbit-relay status --data-dir {}", data.display()),
-        format!("  orbit-relay events list --data-dir {}", data.display()),
+        format!("  {program} status --data-dir {}", data.display()),
+        format!("  {program} events list --data-dir {}", data.display()),
         "Ctrl-C ends it.".to_owned(),
         String::new(),
     ] {

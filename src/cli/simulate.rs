@@ -104,9 +104,15 @@ pub(super) fn backend(matches: &ArgMatches) -> Outcome {
             loop {
                 match posts.recv().await {
                     Ok(post) => {
-                        let key = post.key().to_owned();
-                        let body = String::from_utf8_lossy(&post.body).into_owned();
-                        print(&format!("{key} {body}")).ok();
+                        let header = |name| post.headers.get(name).map_or("none", String::as_str);
+                        let (key, attempt) = (header("idempotency-key"), header("relay-attempt"));
+                        let answered = post.answered.map_or("nothing".into(), |s| s.to_string());
+                        let body = String::from_utf8_lossy(&post.body);
+                        // Printing fails only where nobody reads.
+                        print(&format!(
+                            "answered {answered}, attempt {attempt}, key {key}: {body}"
+                        ))
+                        .ok();
                     }
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => break,

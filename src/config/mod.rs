@@ -115,13 +115,14 @@ impl Config {
         let url = values
             .read("webhook-host", |host| parse::webhook_url(host, port))?
             .ok_or_else(|| refused("--webhook-host", "no host"))?;
-        if orbit.is_some() && matches!(webhook_host.trim(), "0.0.0.0" | "::" | "[::]") {
+        if matches!(webhook_host.trim(), "0.0.0.0" | "::" | "[::]") {
             warnings.push(format!(
                 "--webhook-host {}: Orbit can probably not call that; give the address of this \
                  machine as Orbit reaches it",
                 webhook_host.trim()
             ));
         }
+        warnings.extend(unknown_variables(input)?);
         let event_types = values
             .read("payload-types", parse::several)?
             .unwrap_or_default();
@@ -170,6 +171,27 @@ impl Config {
         let values = Values::find(input, |setting| setting.name == "data-dir")?;
         Ok(path(&values, "data-dir")?.unwrap_or_else(|| "./data".into()))
     }
+}
+
+/// A variable of `.env` that is no setting is probably a misspelt one.
+fn unknown_variables(input: &Input) -> Result<Vec<String>, ConfigError> {
+    let dotenv = input
+        .dotenv
+        .as_deref()
+        .map(dotenv::parse)
+        .transpose()?
+        .unwrap_or_default();
+    let known = |name: &str| {
+        let bare = name.strip_suffix("_FILE").unwrap_or(name);
+        settings::SETTINGS
+            .iter()
+            .any(|setting| setting.variables.contains(&bare))
+    };
+    Ok(dotenv
+        .iter()
+        .filter(|(name, _, _)| !known(name))
+        .map(|(name, _, line)| format!(".env, line {line}: {name} is no setting of orbit-relay"))
+        .collect())
 }
 
 /// Takes out the values that nobody has edited yet, and names them.

@@ -46,7 +46,7 @@ pub struct Shown {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A line of `.env` cannot be read.
-    #[error(".env: {0}")]
+    #[error(".env")]
     Dotenv(#[from] DotenvError),
     /// A value cannot be used.
     #[error("{origin}: {what}")]

@@ -206,6 +206,19 @@ fn a_port_that_orbit_blocks_and_an_address_it_cannot_call_are_warned_of() {
 }
 
 #[test]
+fn a_variable_of_dotenv_that_is_no_setting_is_warned_of() {
+    let config = load(
+        &[("webhook-host", "me")],
+        &[],
+        "FORWARD_TESTS=true\nSECRET_FILE=\n",
+    );
+    assert_eq!(
+        config.warnings,
+        [".env, line 1: FORWARD_TESTS is no setting of orbit-relay"]
+    );
+}
+
+#[test]
 fn two_kinds_of_credentials_are_refused() {
     let both = [
         ("INTEGRATION_URL", "http://a:b@x/"),

@@ -185,7 +185,12 @@ impl Reconcile {
                 );
                 (uuid, enabled)
             }
-            Plan::Nothing { uuid, enabled } => (uuid, enabled),
+            Plan::Nothing { uuid, enabled } => {
+                if *self.status.borrow() == Status::Unknown {
+                    tracing::info!(uuid, enabled, "webhook: as it should be in Orbit");
+                }
+                (uuid, enabled)
+            }
         };
         let now = Record {
             uuid: uuid.clone(),
@@ -218,7 +223,9 @@ impl Reconcile {
                 return false;
             }
             match (&*before, &now) {
-                (_, Status::Failing(why)) => tracing::error!("webhook: not registered: {why}"),
+                (_, Status::Failing(why)) => {
+                    tracing::error!("webhook: Orbit cannot be asked: {why}");
+                }
                 (Status::Failing(_), Status::Registered { uuid, .. }) => {
                     tracing::info!(uuid, "webhook: Orbit answers again");
                 }

@@ -244,7 +244,7 @@ async fn no_secret_is_seen_when_orbit_refuses_or_is_gone() {
         let mut stage = Stage::set().await;
         stage.orbit.world().set_weather(weather);
         let mut relay = Relay::ready(stage.command("")).await;
-        relay.process.line("webhook: not registered").await;
+        relay.process.line("webhook: Orbit cannot be asked").await;
         stage.post(&relay).await;
         stage.look_everywhere(&mut relay).await;
     }

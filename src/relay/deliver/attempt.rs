@@ -174,7 +174,8 @@ impl Attempt {
             ..
         } = &self.claim;
         let clock = &self.shared.clock;
-        let (took_ms, seq) = (took.as_millis(), lease.seq);
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let seq = lease.seq;
         let (action, asset) = (action.as_deref(), asset.as_deref());
         let (word, disposition) = match &outcome {
             Outcome::Delivered => ("delivered", Disposition::Delivered),

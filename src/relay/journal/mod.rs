@@ -90,7 +90,10 @@ pub enum WriteError {
     #[error("the lease on delivery {0} is lost")]
     LeaseLost(i64),
     /// The destination is not registered in the journal.
-    #[error("the journal has no destination `{0}`")]
+    #[error(
+        "the journal has no destination `{0}`: start the relay once with INTEGRATION_URL, then \
+         ask again"
+    )]
     NoDestination(String),
 }
 

@@ -97,7 +97,7 @@ impl Sums {
         )];
         lines.extend(self.destinations.iter().flat_map(|d| d.lines(accepted)));
         if self.destinations.is_empty() {
-            lines.push("no destination: events are kept".to_owned());
+            lines.push(format!("no destination: {accepted} events are kept"));
         }
         lines.extend(
             self.mistakes()

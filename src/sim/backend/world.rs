@@ -89,7 +89,7 @@ impl BackendWorld {
         drop(tally.wait_for(|tally| wanted(*tally)).await);
     }
 
-    /// Every accepted post from now on. A reader that falls behind by 1,024 misses some.
+    /// Every post from now on, accepted or not. A reader that falls behind by 1,024 misses some.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Received>> {
         self.0.news.subscribe()
     }
@@ -181,10 +181,8 @@ impl BackendWorld {
             tally.attempts += 1;
             tally.accepted += u64::from(accepted);
         });
-        if accepted {
-            // Nobody may be listening.
-            self.0.news.send(received).ok();
-        }
+        // Nobody may be listening.
+        self.0.news.send(received).ok();
     }
 
     fn list(&self) -> Value {

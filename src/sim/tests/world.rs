@@ -169,7 +169,11 @@ async fn the_backend_answers_as_told_and_counts_what_it_accepted() {
         .unwrap();
     assert_eq!(right.status().as_u16(), 200);
     assert_eq!(world.deliveries_by_key()["k"], 2);
-    assert!(news.recv().await.unwrap().accepted());
+    let mut told = Vec::new();
+    for _ in 0..7 {
+        told.push(news.recv().await.unwrap().accepted());
+    }
+    assert_eq!(told, [false, false, false, false, false, true, true]);
 
     world.set_answer(Answer::Reset);
     assert!(send().send().await.is_err());

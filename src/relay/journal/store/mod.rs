@@ -32,7 +32,7 @@ use crate::event::Event;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database failed: the whole group fails with it.
-    #[error("{0}")]
+    #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
     /// The call itself is refused; others in its group are not concerned.
     #[error("{0}")]
