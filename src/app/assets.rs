@@ -55,7 +55,9 @@ impl Assets {
                 self.current.send_replace(Arc::new(map));
             }
             Err(error) => {
-                tracing::error!("asset map: the old one stays in use: {error:#}");
+                tracing::error!(
+                    "asset map: the old one stays in use until the next start, which this file would stop: {error:#}"
+                );
             }
         }
     }
