@@ -23,6 +23,8 @@ pub const ORBIT: &str = "orbit";
 /// The type of what the test button of Orbit's webhook page sends.
 pub const TEST: &str = "TEST";
 
+const LONGEST_UUID: usize = 256;
+
 /// What a source sent, with what its envelope says.
 #[derive(Clone, Debug)]
 pub struct Event {
@@ -278,10 +280,10 @@ impl<'a> Envelope<'a> {
         if self.event_type != TEST
             && let Some(uuid) = self.data("uuid")
         {
-            return Identity::RunEvent(uuid);
+            return Identity::RunEvent(shortened(uuid));
         }
         match self.members.text("uuid") {
-            Some(uuid) => Identity::Envelope(uuid),
+            Some(uuid) => Identity::Envelope(shortened(uuid)),
             None => Identity::Body(hex::encode(Sha256::digest(body))),
         }
     }
@@ -289,6 +291,15 @@ impl<'a> Envelope<'a> {
     /// A member of `data` that is a string, not empty.
     pub fn data(&self, name: &str) -> Option<String> {
         self.data.as_ref()?.text(name)
+    }
+}
+
+/// A uuid has 36 characters. What is far longer is known by its hash, which fits every log line.
+fn shortened(uuid: String) -> String {
+    if uuid.len() <= LONGEST_UUID {
+        uuid
+    } else {
+        hex::encode(Sha256::digest(uuid))
     }
 }
 

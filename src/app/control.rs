@@ -17,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 use crate::relay::journal::Journal;
 
 const SOCKET: &str = "relay.sock";
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(5);
+/// One commit makes no more deliveries than this.
+const MOST: u64 = 1000;
 const RETRY: Duration = Duration::from_secs(1);
 const LONGEST_LINE: u64 = 64 * 1024;
 
@@ -53,7 +55,7 @@ pub fn path(data_dir: &Path) -> PathBuf {
 pub async fn act(journal: &Journal, ask: Ask) -> Answer {
     match ask {
         Ask::ReplayKept { destination, limit } => {
-            match journal.replay_kept(&destination, limit).await {
+            match journal.replay_kept(&destination, limit.min(MOST)).await {
                 Ok(made) => Answer::Made(made),
                 Err(error) => Answer::Failed(error.to_string()),
             }

@@ -43,12 +43,13 @@ pub(super) async fn keep(
     loop {
         let found = find(&wanted);
         let done = found.is_ok() || wanted.not_configured.is_some();
-        if let Err(why) = &found
-            && publish.borrow().as_ref().err() != Some(why)
+        let why = found.as_ref().err().cloned();
+        let before = publish.send_replace(found);
+        if let Some(why) = why
+            && before.err().as_ref() != Some(&why)
         {
             tracing::error!("events are answered 503: {why}");
         }
-        drop(publish.send_replace(found));
         if done {
             stop.cancelled().await;
             return;

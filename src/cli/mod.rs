@@ -31,7 +31,7 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-use crate::config::{ConfigError, Input};
+use crate::config::{ConfigError, Input, settings};
 
 /// What a command ended with, other than an error.
 type Outcome = anyhow::Result<ExitCode>;
@@ -101,9 +101,20 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
 
 /// The one place where the environment and `.env` are read.
 fn input(matches: &ArgMatches) -> anyhow::Result<Input> {
-    let environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+    let mut environment = std::collections::BTreeMap::new();
+    for (name, value) in std::env::vars_os() {
+        // A name that is not UTF-8 is none of ours.
+        let Ok(name) = name.into_string() else {
+            continue;
+        };
+        match value.into_string() {
+            Ok(value) => drop(environment.insert(name, value)),
+            Err(_) if settings::is_variable(&name) => {
+                return Err(Usage(format!("{name}: the value is not UTF-8")).into());
+            }
+            Err(_) => {}
+        }
+    }
     let dotenv = match std::fs::read(".env") {
         Ok(text) => Some(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,

@@ -115,10 +115,12 @@ pub(super) fn show(input: &Input, matches: &ArgMatches) -> Outcome {
         for delivery in event_json(event, false)?.deliveries {
             let (destination, state, attempts) =
                 (delivery.destination, delivery.state, delivery.attempts);
-            let asset = delivery.asset.unwrap_or("none");
+            let asset = delivery
+                .asset
+                .map_or("none".to_owned(), |asset| format!("{asset:?}"));
             let reason = delivery
                 .reason
-                .map(|r| format!(", because: {r}"))
+                .map(|r| format!(", because: {r:?}"))
                 .unwrap_or_default();
             print(&format!(
                 "  {destination}: {state}, attempts {attempts}, asset {asset}{reason}"

@@ -181,15 +181,9 @@ fn unknown_variables(input: &Input) -> Result<Vec<String>, ConfigError> {
         .map(dotenv::parse)
         .transpose()?
         .unwrap_or_default();
-    let known = |name: &str| {
-        let bare = name.strip_suffix("_FILE").unwrap_or(name);
-        settings::SETTINGS
-            .iter()
-            .any(|setting| setting.variables.contains(&bare))
-    };
     Ok(dotenv
         .iter()
-        .filter(|(name, _, _)| !known(name))
+        .filter(|(name, _, _)| !settings::is_variable(name))
         .map(|(name, _, line)| format!(".env, line {line}: {name} is no setting of orbit-relay"))
         .collect())
 }

@@ -186,6 +186,14 @@ pub const SETTINGS: &[Setting] = &[
     ),
 ];
 
+/// Whether this variable, or what it names with `_FILE`, is one of the settings'.
+pub fn is_variable(name: &str) -> bool {
+    let bare = name.strip_suffix("_FILE").unwrap_or(name);
+    SETTINGS
+        .iter()
+        .any(|setting| setting.variables.contains(&bare))
+}
+
 const fn one(
     name: &'static str,
     variables: &'static [&'static str],

@@ -96,8 +96,8 @@ async fn every_trouble_that_may_pass_postpones_and_names_its_reason() {
     let site = Site::with_a_manual_clock().await;
     let relay = site.start().await;
     let plant = site.plant();
-    let redirect = |status| PlantAnswer::Redirect(status, format!("{other_host}/login?token=x"));
-    let named = format!("a redirect to {other_host}/login: it is not followed");
+    let redirect = |status| PlantAnswer::Redirect(status, format!("{other_host}/token=x?token=x"));
+    let named = format!("a redirect to {other_host}: it is not followed");
     let rows = [
         ("500", PlantAnswer::Status(500), "answered 500"),
         ("502", PlantAnswer::Status(502), "answered 502"),

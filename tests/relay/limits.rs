@@ -261,3 +261,18 @@ async fn a_request_under_way_at_the_end_is_answered_and_counted() {
     assert_eq!(sums.accepted, 1);
     assert_eq!(sums.rejected, [("wrong_signature".to_owned(), 1)].into());
 }
+
+#[tokio::test]
+async fn strangers_who_only_hold_connections_open_keep_no_event_out() {
+    let site = Site::new().await;
+    let relay = site.start().await;
+    let mut strangers = Vec::new();
+    for _ in 0..300 {
+        strangers.push(silent(&relay, b"").await);
+    }
+    tokio::time::timeout(Duration::from_secs(5), relay.accept(inspection(1)))
+        .await
+        .expect("long before their time is over");
+    relay.finish().await;
+    drop(strangers);
+}

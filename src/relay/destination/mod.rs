@@ -164,23 +164,14 @@ impl Destination {
             .headers()
             .get(LOCATION)
             .and_then(|location| location.to_str().ok());
-        let outcome = outcome::of_status(status, location.map(without_secrets).as_deref());
+        let location = location.and_then(|to| self.config.url.join(to).ok());
+        // Path and query may hold a secret.
+        let location = location.map(|to| to.origin().ascii_serialization());
+        let outcome = outcome::of_status(status, location.as_deref());
         // Read to the end so that the connection can be used again, and so that an answer that
         // never ends is a time-out; what stands in it is the affair of a success rule.
         http::read_limited(&mut answer, ANSWER_LIMIT).await?;
         Ok(outcome)
-    }
-}
-
-/// Scheme, host and path of where a redirect points: its query may hold a secret.
-fn without_secrets(location: &str) -> String {
-    match Url::parse(location) {
-        Ok(url) => format!("{}{}", url.origin().ascii_serialization(), url.path()),
-        Err(_) => location
-            .split(['?', '#'])
-            .next()
-            .unwrap_or_default()
-            .to_owned(),
     }
 }
 
@@ -215,12 +206,5 @@ mod tests {
             let error = Auth::parse(text).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("canary"), "{text}");
         }
-    }
-
-    #[test]
-    fn a_redirect_is_named_without_its_query() {
-        let named = without_secrets("https://user:canary@elsewhere.example/path?token=canary#x");
-        assert_eq!(named, "https://elsewhere.example/path");
-        assert_eq!(without_secrets("/login?token=canary"), "/login");
     }
 }

@@ -29,7 +29,8 @@ pub fn of_status(status: u16, location: Option<&str>) -> Outcome {
             "answered {status}: the credentials are refused, see INTEGRATION_AUTH"
         )),
         408 | 425 | 429 | 500..=599 => Outcome::Postponed(format!("answered {status}")),
-        _ => Outcome::Dead(format!("answered {status}")),
+        400..=499 => Outcome::Dead(format!("answered {status}")),
+        _ => Outcome::Postponed(format!("answered {status}, which is no status of HTTP")),
     }
 }
 
@@ -44,11 +45,11 @@ mod tests {
 
     #[test]
     fn every_status_has_its_outcome() {
-        for status in 100..=599 {
+        for status in 100..=999 {
             let outcome = of_status(status, Some("https://elsewhere.example"));
             match status {
                 200..=299 => assert_eq!(outcome, Outcome::Delivered, "{status}"),
-                300..=399 | 401 | 403 | 408 | 425 | 429 | 500..=599 => {
+                100..=199 | 300..=399 | 401 | 403 | 408 | 425 | 429 | 500..=999 => {
                     assert!(matches!(outcome, Outcome::Postponed(_)), "{status}");
                 }
                 _ => assert!(matches!(outcome, Outcome::Dead(_)), "{status}"),

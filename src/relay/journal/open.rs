@@ -47,6 +47,12 @@ pub enum OpenError {
     /// Another relay works there.
     #[error("another orbit-relay uses the data directory {}; this one waits for it to end", .0.display())]
     Locked(PathBuf),
+    /// The file was removed or replaced under the running relay.
+    #[error(
+        "{} was removed or replaced while the relay ran: put it back, or start the relay again to \
+         begin a new journal", .0.display()
+    )]
+    Vanished(PathBuf),
     /// The journal was written by a later version.
     #[error(
         "the journal has version {found}, this orbit-relay knows {VERSION}: use the newer \
@@ -70,8 +76,12 @@ pub enum OpenError {
 pub(super) struct Opened {
     pub(super) store: Store,
     checkpointer: Checkpointer,
+    files: [(PathBuf, FileId); 2],
     _lock: File,
 }
+
+/// Which file it is, whatever its name: device and inode.
+type FileId = (u64, u64);
 
 impl Opened {
     /// `again` after trouble in this process, whose own leases still hold.
@@ -79,6 +89,9 @@ impl Opened {
         let dir = &config.data_dir;
         let lock = lock(dir)?;
         let path = dir.join(DATABASE);
+        if again && !path.exists() {
+            return Err(OpenError::Vanished(path));
+        }
         let database = |source: StoreError| OpenError::Database {
             path: path.clone(),
             source,
@@ -91,11 +104,29 @@ impl Opened {
             .take_over(now, !again, config.destinations.as_deref())
             .map_err(database)?;
         let checkpointer = Checkpointer::start(&path).map_err(|e| database(e.into()))?;
+        let files = [path.clone(), dir.join(LOCK)].map(|path| {
+            let id = file_id(&path).unwrap_or_default();
+            (path, id)
+        });
         Ok(Self {
             store,
             checkpointer,
+            files,
             _lock: lock,
         })
+    }
+
+    /// Whether the names in the data directory still mean the files that are open: what is
+    /// written into a file that was removed is gone with this process.
+    pub(super) fn check(&self) -> Result<(), OpenError> {
+        match self
+            .files
+            .iter()
+            .find(|(path, id)| file_id(path).ok() != Some(*id))
+        {
+            Some((path, _)) => Err(OpenError::Vanished(path.clone())),
+            None => Ok(()),
+        }
     }
 
     /// To be told of each commit.
@@ -137,6 +168,11 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
         .and_then(|()| writeln!(file, "{}", std::process::id()))
         .map_err(fail)?;
     Ok(file)
+}
+
+fn file_id(path: &Path) -> std::io::Result<FileId> {
+    let file = std::fs::metadata(path)?;
+    Ok((file.dev(), file.ino()))
 }
 
 /// The user that this process runs as, as the system shows it.

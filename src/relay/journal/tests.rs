@@ -437,6 +437,34 @@ async fn a_damaged_journal_is_named_and_the_relay_recovers_when_it_is_gone() {
 }
 
 #[tokio::test]
+async fn a_journal_that_is_removed_under_the_relay_takes_nothing_until_it_is_back() {
+    let world = World::new().await;
+    append(&world.journal, 0..2).await;
+    let (path, aside) = (
+        world.dir.path().join(DATABASE),
+        world.dir.path().join("aside"),
+    );
+    std::fs::rename(&path, &aside).unwrap();
+    for n in 2..4 {
+        let why = world
+            .journal
+            .append(event(n))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(why.contains("removed or replaced"), "{why}");
+    }
+    assert!(
+        !path.exists(),
+        "no new journal is begun beside what was promised"
+    );
+    std::fs::rename(&aside, &path).unwrap();
+    opened(&world.journal).await;
+    append(&world.journal, 2..4).await;
+    assert_eq!(world.sums().of(State::Pending), 4);
+}
+
+#[tokio::test]
 async fn a_full_disk_fails_the_whole_group_and_is_recovered_from() {
     let world = World::new().await;
     append(&world.journal, 0..1).await;

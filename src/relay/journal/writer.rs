@@ -120,6 +120,7 @@ impl Writer {
             {
                 group.push(work);
             }
+            self.check();
             if self.journal.is_none() {
                 self.open();
             }
@@ -183,8 +184,17 @@ impl Writer {
         why
     }
 
+    /// Lets go of files that others removed.
+    fn check(&mut self) {
+        if let Some(Err(error)) = self.journal.as_ref().map(Opened::check) {
+            self.journal = None;
+            self.say(Availability::Unavailable(describe(&error)));
+        }
+    }
+
     /// While all is well there is nothing to do; otherwise finds out whether it is well again.
     fn recover(&mut self) {
+        self.check();
         if *self.availability.borrow() == Availability::Open {
             return;
         }

@@ -3,6 +3,7 @@
 //! ```text
 //! mod      the routes, and what each outcome is answered and counted as
 //! serve    connections: how many, how long, and how they end
+//! idle     which connection makes room when all places are taken
 //! budget   the memory that bodies in flight may take
 //! refusals what the log says of refused requests, and how often
 //! ```
@@ -16,6 +17,7 @@
 //! Deliver is never called: receive and deliver meet in the journal.
 
 mod budget;
+mod idle;
 mod refusals;
 pub mod serve;
 

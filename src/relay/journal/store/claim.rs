@@ -196,7 +196,9 @@ impl Store {
         let Some((first, last)) = destination.kept.first().copied() else {
             return Ok(0);
         };
-        let end = last.unwrap_or(last_seq).min(first + limit - 1);
+        let end = last
+            .unwrap_or(last_seq)
+            .min(first.saturating_add(limit - 1));
         if end < first {
             return Ok(0);
         }
