@@ -6,6 +6,7 @@
 //! - A certificate is checked unless [`Trust::Anything`] was asked for.
 
 use std::error::Error as _;
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -40,6 +41,21 @@ impl Clone for ClientCertificate {
             chain: self.chain.clone(),
             key: self.key.clone_key(),
         }
+    }
+}
+
+/// What requests go through on their way.
+#[derive(Clone)]
+pub struct Proxy {
+    /// Its URL, which may hold user and password.
+    pub url: url::Url,
+    /// Hosts that are reached without it, as `NO_PROXY` lists them.
+    pub except: String,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
     }
 }
 
@@ -83,6 +99,9 @@ pub struct PemError {
 /// A client that could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
+    /// A file of certificates cannot be used.
+    #[error(transparent)]
+    Pem(#[from] PemError),
     /// A certificate or key does not fit.
     #[error("the TLS settings cannot be used")]
     Tls(#[from] rustls::Error),

@@ -5,6 +5,7 @@
 //! - An error of this module never holds the text that it refuses.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretBox, SecretString};
@@ -35,6 +36,51 @@ impl fmt::Debug for Secret {
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
+    }
+}
+
+/// Where a secret is found: it was given, or it is read from a file each time it is used, so that
+/// a new one needs no restart.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Given by value or by the environment.
+    Given(Secret),
+    /// In this file; white space around it is ignored.
+    File(PathBuf),
+}
+
+/// Why there is no secret now.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SourceError {
+    /// The file cannot be read.
+    #[error("the secret's file {path} cannot be read: {reason}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The file holds nothing.
+    #[error("the secret's file {0} is empty")]
+    Empty(String),
+}
+
+impl Source {
+    /// The secret as it is now.
+    pub fn current(&self) -> Result<Secret, SourceError> {
+        let path = match self {
+            Self::Given(secret) => return Ok(secret.clone()),
+            Self::File(path) => path,
+        };
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|e| SourceError::Unreadable {
+            path: shown.clone(),
+            reason: e.to_string(),
+        })?;
+        match text.trim() {
+            "" => Err(SourceError::Empty(shown)),
+            text => Ok(Secret::new(text.to_owned())),
+        }
     }
 }
 
@@ -106,6 +152,18 @@ mod tests {
         assert_eq!(format!("{secret} {secret:?}"), "*** ***");
         let key = WebhookSecret::parse(&"ab".repeat(32)).unwrap();
         assert_eq!(format!("{key:?}"), "***");
+    }
+
+    #[test]
+    fn a_secret_in_a_file_is_read_anew_each_time() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let source = Source::File(file.path().to_owned());
+        assert!(matches!(source.current(), Err(SourceError::Empty(_))));
+        for text in ["old", "new"] {
+            std::fs::write(file.path(), format!(" {text}\n")).unwrap();
+            assert_eq!(source.current().unwrap().expose(), text);
+        }
+        assert!(!format!("{source:?}").contains("new"));
     }
 
     #[test]

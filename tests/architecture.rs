@@ -38,7 +38,7 @@ const LAYERS: [&[&str]; 9] = [
 const NEIGHBOURS: [(&str, &str); 1] = [("relay::enrich", "orbit")];
 
 /// Where each outside crate may be named. A crate that is not listed may be named anywhere.
-const HOMES: [(&str, &[&str]); 16] = [
+const HOMES: [(&str, &[&str]); 21] = [
     ("rusqlite", &["relay::journal"]),
     ("axum", &["relay::receive", "ops", "app", "sim"]),
     ("hyper", &["relay::receive", "ops", "app", "sim"]),
@@ -52,6 +52,11 @@ const HOMES: [(&str, &[&str]); 16] = [
     ("rustls", &["http", "sim"]),
     ("prometheus", &["metrics", "ops"]),
     ("csv", &["relay::assets"]),
+    ("minijinja", &["relay::transform"]),
+    ("toml", &["config"]),
+    ("strsim", &["config"]),
+    ("sha1", &["relay::destination"]),
+    ("rustix", &["relay::journal"]),
     ("dotenvy", &["config"]),
     ("secrecy", &["secret"]),
     ("mimalloc", &["main"]),

@@ -106,13 +106,17 @@ impl App {
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::new().context("the metrics cannot be made")?;
         let assets = Arc::new(Assets::load(config.asset_map.clone())?);
-        let destination = config
-            .destination
-            .clone()
-            .map(Destination::build)
-            .transpose()?;
+        let mut destinations = Vec::new();
+        for config in config.destinations {
+            let destination = Destination::build(config.destination.clone())?;
+            let (health, seen) = watch::channel(deliver::Health::Untried);
+            destinations.push((config, destination, health, seen));
+        }
         let orbit = config.orbit.clone().map(orbit::Client::build).transpose()?;
-        let ids: Vec<_> = destination.iter().map(|d| d.id().to_owned()).collect();
+        let ids: Vec<_> = destinations
+            .iter()
+            .map(|(_, d, ..)| d.id().to_owned())
+            .collect();
         let journal_config = journal::Config {
             data_dir: config.data_dir.clone(),
             lease: destination::TIMEOUT + LEASE_MARGIN,
@@ -122,12 +126,14 @@ impl App {
             .context("the journal's thread cannot be started")?;
         let (secret_tx, secret) = watch::channel(Err("the relay was started just now".to_owned()));
         let (status, webhook_status) = watch::channel(status_at_start(orbit.is_some()));
-        let (health, destination_health) = watch::channel(deliver::Health::Untried);
         let parts = Parts {
             journal: journal.availability(),
             secret: secret.clone(),
             webhook: webhook_status,
-            destination: destination.as_ref().map(|_| destination_health),
+            destinations: destinations
+                .iter()
+                .map(|(_, d, _, seen)| (d.name().to_owned(), seen.clone()))
+                .collect(),
             sums: journal.sums(),
         };
 
@@ -147,7 +153,7 @@ impl App {
             clock: clock.clone(),
             metrics: metrics.clone(),
             on_test: Box::new(say_test(parts.clone())),
-            say_accepted: destination.is_none(),
+            say_accepted: destinations.is_empty(),
         };
         let router = receive::router(receive);
         tasks.start(
@@ -169,8 +175,9 @@ impl App {
             };
             tasks.start("webhook", webhook::run(reconcile, stop.clone()));
         }
-        if let Some(destination) = destination {
+        for (config, destination, health, _) in destinations {
             let deliver = Deliver {
+                config,
                 journal: journal.clone(),
                 destination,
                 assets: assets.current(),

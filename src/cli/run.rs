@@ -87,7 +87,7 @@ fn announce(config: &Config, webhook_at: &str, ops_at: &str) {
             config.webhook.url.as_str().trim_end_matches('/')
         );
     }
-    if config.destination.is_none() {
+    if config.destinations.is_empty() {
         tracing::warn!("no INTEGRATION_URL: events are kept and nothing is forwarded");
     }
 }

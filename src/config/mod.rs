@@ -24,7 +24,8 @@ pub use self::resolve::{ConfigError, Input, Shown};
 use self::resolve::{Values, refused};
 use crate::event::TEST;
 use crate::http::Trust;
-use crate::relay::destination::{self, Auth, INTEGRATION, TIMEOUT};
+use crate::relay::deliver;
+use crate::relay::destination::{self, Auth, INTEGRATION};
 use crate::secret::{Secret, WebhookSecret};
 use crate::{orbit, reconcile};
 
@@ -53,7 +54,7 @@ pub struct Config {
     /// The asset map.
     pub asset_map: Option<PathBuf>,
     /// Where inspections go.
-    pub destination: Option<destination::Config>,
+    pub destinations: Vec<deliver::Config>,
     /// How the log looks.
     pub log: Log,
     /// Every setting and where it came from, for the log.
@@ -159,7 +160,7 @@ impl Config {
                 .unwrap_or(Duration::from_mins(5)),
             data_dir: path(&values, "data-dir")?.unwrap_or_else(|| "./data".into()),
             asset_map: path(&values, "asset-map")?,
-            destination: destination(&values, forwarded)?,
+            destinations: integration(&values, forwarded)?.into_iter().collect(),
             log: log(&values)?,
             shown,
             warnings,
@@ -240,12 +241,13 @@ fn path(values: &Values, name: &str) -> Result<Option<PathBuf>, ConfigError> {
     values.read(name, |text| Ok::<_, String>(PathBuf::from(text)))
 }
 
-fn destination(
+/// The destination that needs no file.
+fn integration(
     values: &Values,
-    event_types: Vec<String>,
-) -> Result<Option<destination::Config>, ConfigError> {
+    events: Vec<String>,
+) -> Result<Option<deliver::Config>, ConfigError> {
     let auth = values.read("integration-auth", Auth::parse)?;
-    let trust = values.read("integration-ca", parse::authorities)?;
+    let ca_file = values.read("integration-ca", parse::authorities)?;
     let Some((url, url_auth)) = values.read("integration-url", parse::integration_url)? else {
         return Ok(None);
     };
@@ -258,14 +260,10 @@ fn destination(
             "the integration URL has a user and password too: give one",
         ));
     }
-    Ok(Some(destination::Config {
-        id: INTEGRATION.to_owned(),
-        url,
-        auth: auth.or(url_auth),
-        event_types,
-        trust: trust.unwrap_or(Trust::Authorities(Vec::new())),
-        timeout: TIMEOUT,
-    }))
+    let mut destination = destination::Config::new(INTEGRATION, url);
+    destination.auth = auth.or(url_auth).unwrap_or(Auth::None);
+    destination.tls.ca_file = ca_file;
+    Ok(Some(deliver::Config::new(destination, events)))
 }
 
 fn log(values: &Values) -> Result<Log, ConfigError> {

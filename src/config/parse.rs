@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::http::{self, ClientCertificate, Trust};
-use crate::relay::destination::{Auth, AuthError};
+use crate::relay::destination::Auth;
 
 pub(super) fn switch(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
@@ -35,14 +35,16 @@ pub(super) fn trust(text: &str) -> Result<Trust, String> {
     match switch(text) {
         Ok(true) => Ok(Trust::Authorities(Vec::new())),
         Ok(false) => Ok(Trust::Anything),
-        Err(_) => authorities(text)
+        Err(_) => http::read_authorities(Path::new(text))
+            .map(Trust::Authorities)
             .map_err(|e| format!("{e}; give true, false, or the path of a CA bundle in PEM form")),
     }
 }
 
-pub(super) fn authorities(path: &str) -> Result<Trust, String> {
-    let added = http::read_authorities(Path::new(path)).map_err(|e| e.to_string())?;
-    Ok(Trust::Authorities(added))
+/// The path of a CA bundle that can be read.
+pub(super) fn authorities(path: &str) -> Result<PathBuf, String> {
+    http::read_authorities(Path::new(path)).map_err(|e| e.to_string())?;
+    Ok(PathBuf::from(path))
 }
 
 pub(super) fn certificate(text: &str) -> Result<ClientCertificate, String> {
@@ -127,7 +129,7 @@ pub(super) fn integration_url(text: &str) -> Result<(Url, Option<Auth>), String>
         decode(url.username()),
         decode(url.password().unwrap_or_default()),
     );
-    let auth = Auth::basic(&user, &password).map_err(|e: AuthError| e.to_string())?;
+    let auth = Auth::basic(&user, &password);
     let cleared = url.set_username("").is_ok() && url.set_password(None).is_ok();
     if cleared {
         Ok((url, Some(auth)))

@@ -64,8 +64,9 @@ fn the_first_variable_that_is_set_counts() {
     ];
     let url = |environment: &[_]| {
         load(&[], environment, "")
+            .destinations
+            .remove(0)
             .destination
-            .unwrap()
             .url
             .to_string()
     };

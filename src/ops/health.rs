@@ -4,6 +4,8 @@
 //! - `ready` is false only while events cannot be accepted.
 //! - No secret and no URL with credentials is in a reason.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -21,8 +23,8 @@ pub struct Parts {
     pub secret: watch::Receiver<Result<WebhookSecret, String>>,
     /// Our webhook in Orbit.
     pub webhook: watch::Receiver<webhook::Status>,
-    /// The destination, if there is one.
-    pub destination: Option<watch::Receiver<deliver::Health>>,
+    /// The destinations by name.
+    pub destinations: BTreeMap<String, watch::Receiver<deliver::Health>>,
     /// The journal's sums.
     pub sums: watch::Receiver<Sums>,
 }
@@ -38,8 +40,8 @@ pub struct Health {
     pub listener: Part,
     /// Orbit, and our webhook there.
     pub orbit: Part,
-    /// Where they go.
-    pub destination: Part,
+    /// Where they go, by name.
+    pub destinations: BTreeMap<String, Part>,
 }
 
 /// One part, in a word and a reason.
@@ -80,26 +82,17 @@ impl Parts {
             ),
             webhook::Status::Failing(why) => ill("failing", why),
         };
-        let destination = match self
-            .destination
-            .as_ref()
-            .map(|health| health.borrow().clone())
-        {
-            None => because(
-                "none",
-                "no integration URL: events are kept and not forwarded",
-            ),
-            Some(deliver::Health::Untried) => because("untried", "nothing was sent yet"),
-            Some(deliver::Health::Working) => well("working"),
-            Some(deliver::Health::Failing(why)) => ill("failing", &why),
-            Some(deliver::Health::Down(why)) => ill("down", &why),
-        };
+        let destinations = self
+            .destinations
+            .iter()
+            .map(|(name, health)| (name.clone(), destination(&health.borrow())))
+            .collect();
         Health {
             ready: journal.well && listener.well,
             journal,
             listener,
             orbit,
-            destination,
+            destinations,
         }
     }
 
@@ -110,11 +103,26 @@ impl Parts {
             Some(reason) => format!("{} ({reason})", part.status),
             None => part.status.to_owned(),
         };
-        format!(
-            "webhook: {}; destination: {}",
-            word(&health.orbit),
-            word(&health.destination)
-        )
+        let destinations: Vec<_> = health
+            .destinations
+            .iter()
+            .map(|(name, part)| format!("destination {name}: {}", word(part)))
+            .collect();
+        let destinations = if destinations.is_empty() {
+            "no destination: events are kept and not forwarded".to_owned()
+        } else {
+            destinations.join("; ")
+        };
+        format!("webhook: {}; {destinations}", word(&health.orbit))
+    }
+}
+
+fn destination(health: &deliver::Health) -> Part {
+    match health {
+        deliver::Health::Untried => because("untried", "nothing was sent yet"),
+        deliver::Health::Working => well("working"),
+        deliver::Health::Failing(why) => ill("failing", why),
+        deliver::Health::Down(why) => ill("down", why),
     }
 }
 

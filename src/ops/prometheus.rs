@@ -22,7 +22,8 @@ pub(super) fn render(parts: &Parts, metrics: &Metrics) -> Result<Vec<u8>, promet
     metrics.set_part("journal", health.journal.well);
     metrics.set_part("listener", health.listener.well);
     metrics.set_part("orbit", health.orbit.well);
-    metrics.set_part("destination", health.destination.well);
+    let destinations_well = health.destinations.values().all(|part| part.well);
+    metrics.set_part("destinations", destinations_well);
     let mut text = Vec::new();
     TextEncoder::new().encode(&metrics.registry().gather(), &mut text)?;
     Ok(text)

@@ -90,7 +90,7 @@ async fn the_flags_of_the_official_example_work_against_the_simulator() {
         .line("test payload: arrived, verified and in the journal")
         .await;
     assert!(
-        said.contains("webhook: registered; destination: working"),
+        said.contains("webhook: registered; destination integration: working"),
         "{said}"
     );
 

@@ -65,10 +65,10 @@ async fn what_comes_while_the_plant_is_down_is_delivered_when_it_is_up_again() {
         relay.accept(inspection(n)).await;
     }
     let down = |health: &_| matches!(health, orbit_relay::relay::deliver::Health::Down(_));
-    level(relay.parts.destination.clone().unwrap(), "down", down).await;
+    level(relay.health(), "down", down).await;
     let ready = relay.get("/readyz").await;
     assert_eq!(ready.status, 200, "events are accepted all the same");
-    let destination = &ready.json()["destination"];
+    let destination = &ready.json()["destinations"]["integration"];
     assert_eq!(destination["status"], "down");
     let why = destination["reason"].as_str().unwrap();
     assert!(why.contains("cannot connect"), "{why}");
@@ -83,7 +83,7 @@ async fn what_comes_while_the_plant_is_down_is_delivered_when_it_is_up_again() {
     assert_eq!(keys.len(), 10);
     assert!(keys.values().all(|n| *n == 1), "{keys:?}");
     assert_eq!(
-        relay.get("/readyz").await.json()["destination"]["status"],
+        relay.get("/readyz").await.json()["destinations"]["integration"]["status"],
         "working"
     );
     relay.finish().await;
@@ -340,7 +340,7 @@ async fn events_from_before_there_was_a_destination_wait_until_a_person_asks_for
         relay.accept(inspection(n)).await;
     }
     assert_eq!(
-        relay.get("/readyz").await.json()["destination"]["status"],
+        relay.get("/readyz").await.json()["destinations"]["integration"]["status"],
         "none"
     );
     let sums = relay.finish().await;

@@ -23,15 +23,9 @@ async fn an_exchange_that_does_not_end_in_time_is_postponed_and_names_the_deadli
         tls: false,
     };
     let plant = Backend::start(config).await.unwrap();
-    let destination = Destination::build(destination::Config {
-        id: "integration".into(),
-        url: plant.url().parse().unwrap(),
-        auth: None,
-        event_types: vec![],
-        trust: Trust::Authorities(vec![]),
-        timeout: Duration::from_millis(300),
-    })
-    .unwrap();
+    let mut config = destination::Config::new("integration", plant.url().parse().unwrap());
+    config.timeout = Duration::from_millis(300);
+    let destination = Destination::build(config).unwrap();
     for answer in [Answer::Hang, Answer::Drip] {
         plant.world().set_answer(answer);
         let request = Request {
@@ -39,8 +33,12 @@ async fn an_exchange_that_does_not_end_in_time_is_postponed_and_names_the_deadli
             attempt: 1,
             body: b"{}".to_vec(),
         };
-        let outcome = destination.send(request).await;
-        assert_eq!(outcome, Outcome::Postponed("no answer within 0.3 s".into()));
+        let sent = destination.send(request).await;
+        let late = Outcome::Postponed {
+            reason: "no answer within 0.3 s".into(),
+            retry_after: None,
+        };
+        assert_eq!(sent.outcome, late);
     }
     plant.stop().await;
 }

@@ -145,7 +145,7 @@ async fn metrics_are_prometheus_text_and_their_names_are_these() {
     assert_eq!(relay.post("no event").await.status, 400);
     relay.until_there_are(1, State::Delivered).await;
     let working = |health: &Health| *health == Health::Working;
-    level(relay.parts.destination.clone().unwrap(), "working", working).await;
+    level(relay.health(), "working", working).await;
     let answer = relay.get("/metrics").await;
     assert_eq!(answer.status, 200);
     let content_type = answer.header("content-type").unwrap();
@@ -209,11 +209,11 @@ async fn health_names_every_part_in_a_word_and_troubles_elsewhere_are_no_503() {
     site.plant().set_answer(PlantAnswer::Status(500));
     relay.accept(inspection(1)).await;
     let failing = |health: &Health| matches!(health, Health::Failing(_));
-    level(relay.parts.destination.clone().unwrap(), "failing", failing).await;
+    level(relay.health(), "failing", failing).await;
     let ready = relay.get("/readyz").await;
     assert_eq!(ready.status, 200);
     let expected = json!({"status": "failing", "reason": "answered 500"});
-    assert_eq!(ready.json()["destination"], expected);
+    assert_eq!(ready.json()["destinations"]["integration"], expected);
     assert!(
         (relay
             .metric(r#"orbit_relay_part_well{part="destination"}"#)
@@ -325,7 +325,7 @@ async fn no_secret_is_in_the_journal_the_metrics_the_health_or_a_reason() {
         Health::Failing(why) | Health::Down(why) => why.contains("cannot connect"),
         Health::Untried | Health::Working => false,
     };
-    level(relay.parts.destination.clone().unwrap(), "refused", failing).await;
+    level(relay.health(), "refused", failing).await;
     assert_hidden(&surfaces(&relay, &site.data_dir()).await, &secrets);
     relay.finish().await;
     drop(port);

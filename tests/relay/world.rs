@@ -19,6 +19,7 @@ use orbit_relay::clock::{Clock, Hand};
 use orbit_relay::config::{Config, Input};
 use orbit_relay::ops::health::Parts;
 use orbit_relay::reconcile::webhook::Status;
+use orbit_relay::relay::deliver::Health;
 use orbit_relay::relay::journal::{
     Availability, DeliveryRow, EventRow, EventsPage, Reader, State, Sums,
 };
@@ -314,6 +315,11 @@ impl Relay {
         level(self.parts.journal.clone(), "journal open", open).await;
         let known = |secret: &Result<_, _>| secret.is_ok();
         drop(level(self.parts.secret.clone(), "a secret", known).await);
+    }
+
+    /// How the destination that needs no file does.
+    pub(crate) fn health(&self) -> watch::Receiver<Health> {
+        self.parts.destinations["integration"].clone()
     }
 
     /// A page of the ops port.

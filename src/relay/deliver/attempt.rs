@@ -53,7 +53,7 @@ impl Attempt {
             &self.claim.identity,
             &self.claim.destination_id,
         );
-        if !self.shared.destination.takes(&self.claim.event_type) {
+        if !self.shared.config.events.contains(&self.claim.event_type) {
             let reason = format!("{} is not among the event types", self.claim.event_type);
             self.record(Disposition::Skipped { reason }).await;
             tracing::debug!(
@@ -80,7 +80,13 @@ impl Attempt {
         let rest = until(began, self.claim.lease.until);
         let outcome = tokio::time::timeout(rest, self.shared.destination.send(request))
             .await
-            .unwrap_or_else(|_| Outcome::Postponed("no answer before the lease ended".into()));
+            .map_or_else(
+                |_| Outcome::Postponed {
+                    reason: "no answer before the lease ended".into(),
+                    retry_after: None,
+                },
+                |sent| sent.outcome,
+            );
         let took = until(began, clock.steady());
         self.conclude(outcome, took, rendered.asset, rendered.action)
             .await
@@ -179,13 +185,13 @@ impl Attempt {
         let (action, asset) = (action.as_deref(), asset.as_deref());
         let (word, disposition) = match &outcome {
             Outcome::Delivered => ("delivered", Disposition::Delivered),
-            Outcome::Dead(reason) => (
+            Outcome::Dead { reason } => (
                 "dead",
                 Disposition::Dead {
                     reason: reason.clone(),
                 },
             ),
-            Outcome::Postponed(reason) => {
+            Outcome::Postponed { reason, .. } | Outcome::Parked { reason, .. } => {
                 let delay = Schedule::SECOND_TO_MINUTE.delay(*attempt, retry::chance());
                 let due_at = later(clock.steady(), delay);
                 (
@@ -217,7 +223,7 @@ impl Attempt {
                 );
                 Ended::Reached
             }
-            Outcome::Dead(reason) => {
+            Outcome::Dead { reason } => {
                 tracing::error!(
                     seq, event = identity, event_type, action, asset,
                     destination = destination_id, attempt, took_ms, %reason,
@@ -225,7 +231,7 @@ impl Attempt {
                 );
                 Ended::Reached
             }
-            Outcome::Postponed(reason) => {
+            Outcome::Postponed { reason, .. } | Outcome::Parked { reason, .. } => {
                 // Once for each event: the further tries are the circuit's affair.
                 if *attempt == 1 {
                     tracing::warn!(

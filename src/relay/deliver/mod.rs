@@ -33,19 +33,87 @@ use self::unmapped::Unmapped;
 use crate::clock::{Clock, later};
 use crate::metrics::Metrics;
 use crate::relay::assets::AssetMap;
-use crate::relay::destination::Destination;
+use crate::relay::destination::{self, Destination};
 use crate::relay::journal::{Journal, State};
+use crate::relay::transform::expression::Expression;
+use crate::retry;
 
-/// How many sends of one destination are under way at once.
-const IN_FLIGHT: usize = 4;
+/// How many posts of one destination are under way at once, unless it says otherwise.
+pub const IN_FLIGHT: usize = 4;
 /// Wake-ups may be missed; this is how late due work goes out then.
 const POLL: Duration = Duration::from_secs(1);
 /// After the journal could not give anything.
 const JOURNAL_PAUSE: Duration = Duration::from_millis(500);
 
+/// What one destination gets, and how.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it is posted.
+    pub destination: destination::Config,
+    /// The event types that it takes.
+    pub events: Vec<String>,
+    /// And only those of which this holds.
+    pub when: Option<Expression>,
+    /// Whether a completed event and its alert are one.
+    pub once_per: OncePer,
+    /// Which deliveries wait for one another.
+    pub order_by: OrderBy,
+    /// How many posts are under way at once.
+    pub max_in_flight: usize,
+    /// No more posts than this.
+    pub rate_limit: Option<Rate>,
+    /// When a post is tried again, and when it is given up.
+    pub retry: retry::Plan,
+}
+
+/// What there is one delivery of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OncePer {
+    /// An event: a completed event and its alert are two.
+    Event,
+    /// An inspection: a completed event and its alert are one.
+    Inspection,
+}
+
+/// Which deliveries wait for one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderBy {
+    /// None.
+    None,
+    /// Those of one asset: one at a time, in order of arrival.
+    Asset,
+}
+
+/// So many in so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// So many.
+    pub count: u32,
+    /// In so long.
+    pub per: Duration,
+}
+
+impl Config {
+    /// A destination that is posted to like this, with the defaults for all else.
+    pub fn new(destination: destination::Config, events: Vec<String>) -> Self {
+        Self {
+            destination,
+            events,
+            when: None,
+            once_per: OncePer::Event,
+            order_by: OrderBy::None,
+            max_in_flight: IN_FLIGHT,
+            rate_limit: None,
+            retry: retry::Plan::default(),
+        }
+    }
+}
+
 /// What the loop of one destination needs.
 #[derive(Debug)]
 pub struct Deliver {
+    /// What it gets, and how.
+    pub config: Config,
     /// Where deliveries come from.
     pub journal: Journal,
     /// Where they go.
@@ -91,6 +159,7 @@ struct Found {
 
 /// What all tries of one destination share.
 struct Shared {
+    config: Config,
     journal: Journal,
     destination: Destination,
     assets: watch::Receiver<Arc<AssetMap>>,
@@ -104,6 +173,7 @@ struct Shared {
 /// Delivers until `stop`, then lets the sends under way end.
 pub async fn run(deliver: Deliver, stop: CancellationToken) {
     let Deliver {
+        config,
         journal,
         destination,
         assets,
@@ -114,6 +184,7 @@ pub async fn run(deliver: Deliver, stop: CancellationToken) {
     let unmapped = Unmapped::default();
     let unrecorded = AtomicUsize::new(0);
     let shared = Shared {
+        config,
         journal,
         destination,
         assets,
@@ -164,7 +235,11 @@ impl Worker {
             return 0;
         }
         match self.circuit.gate(now) {
-            Gate::Closed => IN_FLIGHT - self.sends.len(),
+            Gate::Closed => self
+                .shared
+                .config
+                .max_in_flight
+                .saturating_sub(self.sends.len()),
             Gate::Probe => usize::from(self.sends.is_empty()),
             Gate::Open(_) => 0,
         }
@@ -229,7 +304,7 @@ impl Worker {
                 self.say(Health::Working);
             }
             Ended::Failed { seq, reason } => {
-                if self.circuit.failed(seq, now, crate::retry::chance()) {
+                if self.circuit.failed(seq, now, retry::chance()) {
                     let sums = self.shared.journal.sums().borrow().clone();
                     let waiting = sums.destinations.iter().find(|d| d.id == destination);
                     let waiting =

@@ -6,6 +6,8 @@
 
 pub mod outcome;
 
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -14,7 +16,8 @@ use url::Url;
 
 use self::outcome::Outcome;
 use crate::http;
-use crate::secret::Secret;
+use crate::relay::transform::expression::Expression;
+use crate::secret::{Secret, Source, SourceError};
 
 /// One exchange takes no longer.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
@@ -25,28 +28,160 @@ const AGENT: &str = concat!("orbit-relay/", env!("CARGO_PKG_VERSION"));
 /// The id and name of the destination that needs no file.
 pub const INTEGRATION: &str = "integration";
 
-/// One destination.
+/// Where and how one destination is posted to.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What keys are made of.
+    /// What people call it.
+    pub name: String,
+    /// What keys are made of; survives a new name.
     pub id: String,
     /// Where events go, without user and password.
     pub url: Url,
+    /// Headers that every post carries besides the relay's own.
+    pub headers: Vec<Header>,
     /// How the relay shows who it is.
-    pub auth: Option<Auth>,
-    /// The event types that it takes.
-    pub event_types: Vec<String>,
-    /// Whose certificate it may show.
-    pub trust: http::Trust,
-    /// The deadline of one whole exchange.
+    pub auth: Auth,
+    /// How the body is signed.
+    pub sign: Option<Sign>,
+    /// Which answers are a success.
+    pub success: Success,
+    /// Whose certificate is believed, and which one is shown.
+    pub tls: Tls,
+    /// What posts go through.
+    pub proxy: Option<http::Proxy>,
+    /// Link-local and cloud-metadata addresses that are no mistake here.
+    pub allow_addresses: Vec<IpAddr>,
+    /// The deadline of one whole try.
     pub timeout: Duration,
 }
 
-/// Credentials, sent as one header.
+impl Config {
+    /// A destination with this name and URL, and the defaults for all else.
+    pub fn new(name: &str, url: Url) -> Self {
+        Self {
+            name: name.to_owned(),
+            id: name.to_owned(),
+            url,
+            headers: Vec::new(),
+            auth: Auth::None,
+            sign: None,
+            success: Success::default(),
+            tls: Tls::default(),
+            proxy: None,
+            allow_addresses: Vec::new(),
+            timeout: TIMEOUT,
+        }
+    }
+}
+
+/// A header whose name and value are fit to be sent.
 #[derive(Clone, Debug)]
-pub struct Auth {
-    header: HeaderName,
-    value: Secret,
+pub struct Header {
+    name: HeaderName,
+    value: HeaderValue,
+}
+
+impl Header {
+    /// Reads a name and a value.
+    pub fn new(name: &str, value: &str) -> Result<Self, AuthError> {
+        Ok(Self {
+            name: HeaderName::try_from(name).map_err(|_| AuthError::Form)?,
+            value: HeaderValue::try_from(value).map_err(|_| AuthError::Character)?,
+        })
+    }
+}
+
+/// Which answers are a success.
+#[derive(Clone, Debug, Default)]
+pub struct Success {
+    /// These statuses; none given: every 2xx.
+    pub status: Option<Vec<u16>>,
+    /// And this must hold of `response`: `status`, `headers`, `text`, `json`.
+    pub when: Option<Expression>,
+}
+
+/// Whose certificate is believed besides the public authorities', and which one is shown. Files
+/// are read again when they change.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// A CA bundle.
+    pub ca_file: Option<PathBuf>,
+    /// The client certificate.
+    pub client_cert_file: Option<PathBuf>,
+    /// Its key, where it is not in the same file.
+    pub client_key_file: Option<PathBuf>,
+}
+
+/// How a body is signed.
+#[derive(Clone, Debug)]
+pub enum Sign {
+    /// Standard Webhooks, with every secret that is live.
+    StandardWebhooks(Vec<Source>),
+    /// One header over the body.
+    Hmac {
+        /// The header.
+        header: HeaderName,
+        /// The hash.
+        algorithm: Algorithm,
+        /// How the code is written.
+        encoding: Encoding,
+        /// What stands before it, such as `sha256=`.
+        prefix: String,
+        /// The key.
+        secret: Source,
+    },
+}
+
+/// The hash of an HMAC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// SHA-256.
+    Sha256,
+    /// SHA-1, for receivers that know nothing better.
+    Sha1,
+}
+
+/// How a code is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// Hexadecimal digits, lower case.
+    Hex,
+    /// Base64 with padding.
+    Base64,
+}
+
+/// How the relay shows who it is.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// Not at all.
+    None,
+    /// One header.
+    Header {
+        /// Its name.
+        name: HeaderName,
+        /// Its value.
+        value: Source,
+    },
+    /// HTTP Basic.
+    Basic {
+        /// The user.
+        user: String,
+        /// The password.
+        password: Source,
+    },
+    /// A bearer token.
+    Bearer(Source),
+    /// OAuth 2 client credentials: a token is fetched, kept, and renewed.
+    OAuth2 {
+        /// Where tokens are fetched.
+        token_url: Url,
+        /// Who asks.
+        client_id: String,
+        /// The secret of who asks.
+        client_secret: Source,
+        /// What for.
+        scope: Option<String>,
+    },
 }
 
 /// Why a text is no authentication. The text itself is not kept.
@@ -65,31 +200,54 @@ impl Auth {
     pub fn parse(text: &str) -> Result<Self, AuthError> {
         let text = text.trim();
         if let Some(token) = text.strip_prefix("Bearer ") {
-            return Self::new(AUTHORIZATION, format!("Bearer {}", token.trim()));
+            return Ok(Self::Bearer(given(token.trim())?));
         }
         if let Some(pair) = text.strip_prefix("Basic ") {
             let (user, password) = pair.trim().split_once(':').ok_or(AuthError::Form)?;
-            return Self::basic(user, password);
+            return Ok(Self::basic(user, password));
         }
         let (name, value) = text.split_once(':').ok_or(AuthError::Form)?;
         let name = HeaderName::try_from(name.trim()).map_err(|_| AuthError::Form)?;
-        Self::new(name, value.trim().to_owned())
+        let value = given(value.trim())?;
+        Ok(Self::Header { name, value })
     }
 
     /// HTTP Basic.
-    pub fn basic(user: &str, password: &str) -> Result<Self, AuthError> {
-        use base64::Engine as _;
-        let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
-        Self::new(AUTHORIZATION, format!("Basic {pair}"))
+    pub fn basic(user: &str, password: &str) -> Self {
+        Self::Basic {
+            user: user.to_owned(),
+            password: Source::Given(Secret::new(password.to_owned())),
+        }
     }
 
-    fn new(header: HeaderName, value: String) -> Result<Self, AuthError> {
-        HeaderValue::try_from(&value).map_err(|_| AuthError::Character)?;
-        Ok(Self {
-            header,
-            value: Secret::new(value),
+    /// Whether the relay shows who it is at all.
+    pub fn is_some(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
+    fn header(&self) -> Result<Option<(HeaderName, String)>, SourceError> {
+        Ok(match self {
+            Self::None | Self::OAuth2 { .. } => None,
+            Self::Header { name, value } => {
+                Some((name.clone(), value.current()?.expose().to_owned()))
+            }
+            Self::Basic { user, password } => {
+                use base64::Engine as _;
+                let pair = format!("{user}:{}", password.current()?.expose());
+                let pair = base64::engine::general_purpose::STANDARD.encode(pair);
+                Some((AUTHORIZATION, format!("Basic {pair}")))
+            }
+            Self::Bearer(token) => Some((
+                AUTHORIZATION,
+                format!("Bearer {}", token.current()?.expose()),
+            )),
         })
     }
+}
+
+fn given(value: &str) -> Result<Source, AuthError> {
+    HeaderValue::try_from(value).map_err(|_| AuthError::Character)?;
+    Ok(Source::Given(Secret::new(value.to_owned())))
 }
 
 /// A destination that can be sent to.
@@ -110,11 +268,24 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
+/// What came of one try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// What it means.
+    pub outcome: Outcome,
+    /// The beginning of the answer, as text, without known secrets; none when there was none.
+    pub answer: Option<String>,
+}
+
 impl Destination {
     /// Builds the client.
     pub fn build(config: Config) -> Result<Self, http::BuildError> {
+        let added = match &config.tls.ca_file {
+            None => Vec::new(),
+            Some(file) => http::read_authorities(file)?,
+        };
         let client = http::Client::build(&http::Config {
-            trust: config.trust.clone(),
+            trust: http::Trust::Authorities(added),
             certificate: None,
             timeout: config.timeout,
         })?;
@@ -126,19 +297,20 @@ impl Destination {
         &self.config.id
     }
 
-    /// Whether it takes events of this type.
-    pub fn takes(&self, event_type: &str) -> bool {
-        self.config
-            .event_types
-            .iter()
-            .any(|taken| taken == event_type)
+    /// What people call it.
+    pub fn name(&self) -> &str {
+        &self.config.name
     }
 
     /// Sends once.
-    pub async fn send(&self, request: Request) -> Outcome {
-        match self.exchange(request).await {
+    pub async fn send(&self, request: Request) -> Sent {
+        let outcome = match self.exchange(request).await {
             Ok(outcome) => outcome,
             Err(error) => outcome::of_error(&self.client.explain(error, self.config.timeout)),
+        };
+        Sent {
+            outcome,
+            answer: None,
         }
     }
 
@@ -152,8 +324,11 @@ impl Destination {
             .header("webhook-id", &request.key)
             .header("relay-attempt", request.attempt)
             .body(request.body);
-        if let Some(Auth { header, value }) = &self.config.auth
-            && let Ok(mut value) = HeaderValue::try_from(value.expose())
+        for Header { name, value } in &self.config.headers {
+            builder = builder.header(name, value);
+        }
+        if let Ok(Some((header, value))) = self.config.auth.header()
+            && let Ok(mut value) = HeaderValue::try_from(value)
         {
             value.set_sensitive(true);
             builder = builder.header(header, value);
@@ -190,8 +365,8 @@ mod tests {
             ),
             ("X-Api-Key: k y", "x-api-key", "k y"),
         ] {
-            let auth = Auth::parse(text).unwrap();
-            assert_eq!((auth.header.as_str(), auth.value.expose()), (header, value));
+            let auth = Auth::parse(text).unwrap().header().unwrap().unwrap();
+            assert_eq!((auth.0.as_str(), auth.1.as_str()), (header, value));
         }
     }
 

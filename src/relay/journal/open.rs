@@ -24,9 +24,12 @@ const LOCK: &str = "relay.lock";
 
 /// Marks the file as ours for the `file` command and for a curious person.
 const APPLICATION_ID: i32 = 0x6f72_6c79;
-const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/0001.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../migrations/0001.sql"),
+    include_str!("../../../migrations/0002.sql"),
+];
 /// The schema that this version writes.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Why the journal cannot be opened now.
 #[derive(Debug, thiserror::Error)]

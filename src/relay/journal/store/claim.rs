@@ -71,8 +71,9 @@ impl Store {
             .connection
             .prepare_cached(
                 "SELECT seq FROM delivery INDEXED BY delivery_due
-                 WHERE destination = ?1 AND due_at <= ?2
-                 AND state IN ('pending', 'postponed') ORDER BY due_at LIMIT ?3",
+                 WHERE destination = ?1 AND replayed IN (0, 1) AND due_at <= ?2
+                 AND state IN ('pending', 'postponed') AND waits_for IS NULL
+                 ORDER BY due_at LIMIT ?3",
             )?
             .query_map([no, now.as_millisecond(), limit], |row| row.get(0))?
             .collect::<Result<_, _>>()?;
@@ -174,7 +175,8 @@ impl Store {
             .connection
             .prepare_cached(
                 "SELECT due_at FROM delivery INDEXED BY delivery_due WHERE destination = ?1
-                 AND state IN ('pending', 'postponed') ORDER BY due_at LIMIT 1",
+                 AND replayed IN (0, 1) AND state IN ('pending', 'postponed') AND waits_for IS NULL
+                 ORDER BY due_at LIMIT 1",
             )?
             .query_row([destination.no], |row| row.get(0))
             .optional()?;

@@ -114,7 +114,7 @@ impl Store {
             self.connection.execute(
                 "UPDATE delivery INDEXED BY delivery_due
                  SET due_at = ?2 WHERE destination = ?1 AND due_at > ?3
-                 AND state IN ('pending', 'postponed')",
+                 AND state IN ('pending', 'postponed') AND waits_for IS NULL",
                 params![no, now.as_millisecond(), latest.as_millisecond()],
             )?;
         }

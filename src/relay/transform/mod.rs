@@ -1,9 +1,16 @@
 //! Step 6 of the path: the body that a destination gets.
 //!
+//! ```text
+//! mod         the body
+//! expression  what a `when` says
+//! ```
+//!
 //! # Invariants
 //! - Pure. What is passed through travels as the text that was sent: numbers, depth, order and
 //!   unknown members survive.
 //! - The sender's own `relay` member is left out; ours stands last.
+
+pub mod expression;
 
 use serde::Serialize;
 

@@ -1,0 +1,139 @@
+//! What a `when` says: an expression that is true or false of an event or of an answer.
+//!
+//! # Invariants
+//! - Pure, and bounded by fuel: no expression runs for long, whatever it is given.
+//! - A name that is not there is undefined, and so is what hangs below it.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior, Value};
+use serde::Serialize;
+
+/// About as many steps as an evaluation may take.
+const FUEL: u64 = 50_000;
+
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+    environment.set_fuel(Some(FUEL));
+    environment
+});
+
+/// An expression that was read.
+#[derive(Clone)]
+pub struct Expression {
+    text: String,
+    compiled: Arc<minijinja::Expression<'static, 'static>>,
+}
+
+/// Why a text is no expression, or why it has no value here.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the expression `{text}`: {reason}")]
+pub struct ExpressionError {
+    text: String,
+    reason: String,
+}
+
+impl Expression {
+    /// Reads an expression.
+    pub fn parse(text: &str) -> Result<Self, ExpressionError> {
+        let compiled = ENVIRONMENT
+            .compile_expression_owned(text.to_owned())
+            .map_err(|e| refused(text, &e))?;
+        Ok(Self {
+            text: text.to_owned(),
+            compiled: Arc::new(compiled),
+        })
+    }
+
+    /// Whether it is true of what `names` holds: an object, whose members are the names.
+    pub fn holds(&self, names: &impl Serialize) -> Result<bool, ExpressionError> {
+        let value = self
+            .compiled
+            .eval(Value::from(Serde(names)))
+            .map_err(|e| refused(&self.text, &e))?;
+        Ok(value.is_true())
+    }
+
+    /// Its text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The names that it asks for, such as `inspection`.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.compiled.undeclared_variables(false).into_iter()
+    }
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Expression({:?})", self.text)
+    }
+}
+
+fn refused(text: &str, error: &minijinja::Error) -> ExpressionError {
+    let detail = error.detail().map(|d| format!(": {d}"));
+    ExpressionError {
+        text: text.to_owned(),
+        reason: format!("{}{}", error.kind(), detail.unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn holds(text: &str, names: &serde_json::Value) -> bool {
+        Expression::parse(text).unwrap().holds(names).unwrap()
+    }
+
+    #[test]
+    fn an_unknown_severity_is_treated_as_the_highest() {
+        let when = "inspection.severity in (none, 0) or inspection.severity >= 3";
+        for (severity, expected) in [
+            (json!(null), true),
+            (json!(0), true),
+            (json!(1), false),
+            (json!(3), true),
+        ] {
+            let names = json!({"inspection": {"severity": severity}});
+            assert_eq!(holds(when, &names), expected, "{names}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_defined() {
+        let when = "response.json.error_code is not defined or response.json.error_code == 200";
+        assert!(holds(when, &json!({"response": {}})));
+        assert!(holds(
+            when,
+            &json!({"response": {"json": {"error_code": 200}}})
+        ));
+        assert!(!holds(
+            when,
+            &json!({"response": {"json": {"error_code": 40301}}})
+        ));
+    }
+
+    #[test]
+    fn what_is_no_expression_is_refused_with_its_text() {
+        let error = Expression::parse("inspection.severity >=").unwrap_err();
+        assert!(
+            error.to_string().contains("inspection.severity >="),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_names_that_it_asks_for_are_known() {
+        let when = Expression::parse("event.data.x == inspection.severity").unwrap();
+        let mut names: Vec<_> = when.names().collect();
+        names.sort();
+        assert_eq!(names, ["event", "inspection"]);
+    }
+}
