@@ -27,6 +27,9 @@ CREATE INDEX delivery_due ON delivery (destination, replayed, due_at)
 CREATE INDEX delivery_line ON delivery (destination, line, seq)
     WHERE line IS NOT NULL AND state IN ('pending', 'sending', 'postponed');
 
+CREATE INDEX delivery_waiting ON delivery (destination, waits_for)
+    WHERE waits_for IS NOT NULL;
+
 CREATE INDEX delivery_dead ON delivery (destination, seq)
     WHERE state = 'dead';
 
