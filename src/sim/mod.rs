@@ -16,7 +16,7 @@
 //! | [`model`] | the JSON shapes of Orbit |
 //! | [`javascript`] | JSON as a JavaScript engine writes it, and Orbit's signature over it |
 //! | [`random`] | numbers from a seed |
-//! | `serve`, `reply` | sockets, TLS, answers, and connections dropped without one |
+//! | `serve`, `identity`, `reply` | sockets, certificates, answers, and connections dropped without one |
 //!
 //! # Invariants
 //! - Nothing here is used outside of the demo, `simulate` and tests; the shipped image is built
@@ -28,6 +28,7 @@
 //! - Opinions about the relay: nothing here knows what a relay should do.
 
 pub mod backend;
+mod identity;
 pub mod javascript;
 pub mod model;
 pub mod orbit;
@@ -40,5 +41,6 @@ pub mod site;
 #[cfg(test)]
 mod tests;
 
+pub use identity::{CertificateError, ClientIdentity};
 pub use serve::StartError;
 pub use site::asset_map_csv;

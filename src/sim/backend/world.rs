@@ -2,6 +2,7 @@
 //!
 //! # Invariants
 //! - A post is on record before its answer goes out.
+//! - A path with an answer of its own is not met by the answer for all.
 //! - Accepted posts are counted by idempotency key for as long as the backend lives; of the posts
 //!   themselves the latest are kept, bounded by number and by bytes.
 
@@ -9,13 +10,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 
+use super::answer::Reaction;
 use super::{Answer, Received, Tally};
 use crate::clock::Clock;
-use crate::sim::reply::{Drip, respond, with_header, with_type};
+use crate::sim::reply::respond;
 use crate::sim::serve::Dropped;
 
 /// The largest body that is taken: an event with its pictures in it.
@@ -42,6 +44,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     answer: Answer,
+    answers_at: BTreeMap<String, Answer>,
+    tallies_at: BTreeMap<String, Tally>,
     received: VecDeque<Arc<Received>>,
     received_bytes: usize,
     accepted_by_key: BTreeMap<String, u64>,
@@ -57,14 +61,26 @@ impl BackendWorld {
         }))
     }
 
-    /// How POSTs are answered from now on.
+    /// How POSTs are answered from now on, but for those to a path with an answer of its own.
     pub fn set_answer(&self, answer: Answer) {
         self.state().answer = answer;
+    }
+
+    /// How POSTs to this path, which is without a query, are answered from now on.
+    pub fn set_answer_at(&self, path: &str, answer: Answer) {
+        self.state().answers_at.insert(path.to_owned(), answer);
     }
 
     /// The latest posts, oldest first.
     pub fn received(&self) -> Vec<Arc<Received>> {
         self.state().received.iter().cloned().collect()
+    }
+
+    /// The latest posts to this path, with whatever query, oldest first.
+    pub fn received_at(&self, path: &str) -> Vec<Arc<Received>> {
+        let mut received = self.received();
+        received.retain(|post| without_query(&post.path) == path);
+        received
     }
 
     /// How often each idempotency key was accepted. Posts without one count under the empty key.
@@ -77,6 +93,12 @@ impl BackendWorld {
         *self.0.tally.borrow()
     }
 
+    /// How many posts came to this path, with whatever query.
+    pub fn tally_at(&self, path: &str) -> Tally {
+        let tally = self.state().tallies_at.get(path).copied();
+        tally.unwrap_or_default()
+    }
+
     /// Waits until `count` posts were accepted. The caller bounds the wait.
     pub async fn wait_for(&self, count: u64) {
         self.wait_until(|tally| tally.accepted >= count).await;
@@ -87,6 +109,11 @@ impl BackendWorld {
         let mut tally = self.0.tally.subscribe();
         // The sender lives as long as this handle, so there is no error to see.
         drop(tally.wait_for(|tally| wanted(*tally)).await);
+    }
+
+    /// Waits until the tally of this path is as wanted. The caller bounds the wait.
+    pub async fn wait_until_at(&self, path: &str, wanted: impl Fn(Tally) -> bool) {
+        self.wait_until(|_| wanted(self.tally_at(path))).await;
     }
 
     /// Every post from now on, accepted or not. A reader that falls behind by 1,024 misses some.
@@ -117,53 +144,29 @@ impl BackendWorld {
             let problem = json!({"error": "the body is cut off, or larger than 16 MiB"});
             return Ok(respond(StatusCode::PAYLOAD_TOO_LARGE, &problem));
         };
-        let answer = self.state().answer.clone();
-        let authorization = head.headers.get(header::AUTHORIZATION);
-        let status = match &answer {
-            Answer::Ok | Answer::Drip => Some(StatusCode::OK),
-            Answer::Status(status)
-            | Answer::RetryAfter(status, _)
-            | Answer::Redirect(status, _) => {
-                Some(StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
-            }
-            Answer::Html500 => Some(StatusCode::INTERNAL_SERVER_ERROR),
-            Answer::Hang | Answer::Reset => None,
-            Answer::RequireAuth(expected) => Some(match authorization {
-                Some(value) if value.as_bytes() == expected.as_bytes() => StatusCode::OK,
-                _ => StatusCode::UNAUTHORIZED,
-            }),
-        };
+        let answer = self.state().answer_to(head.uri.path(), &body);
+        let reaction = answer.react(&head.headers, false);
         self.record(Received {
             path: head.uri.to_string(),
             headers: by_name(&head.headers),
             body,
             at: self.0.clock.wall(),
-            answered: status.map(|s| s.as_u16()),
+            answered: reaction.status(),
         });
-        let Some(status) = status else {
-            if answer == Answer::Hang {
-                std::future::pending::<()>().await;
-            }
-            return Err(Dropped);
-        };
-        let plain = respond(status, &json!({"accepted": status.is_success()}));
-        Ok(match answer {
-            Answer::Redirect(_, location) => with_header(plain, header::LOCATION, &location),
-            Answer::RetryAfter(_, s) => with_header(plain, header::RETRY_AFTER, &s.to_string()),
-            Answer::Html500 => {
-                let page = "<html><body><h1>Internal Server Error</h1></body></html>";
-                with_type(status, "text/html", page)
-            }
-            Answer::Drip => plain.map(|_| Body::new(Drip::default())),
-            _ => plain,
-        })
+        perform(reaction).await
     }
 
     fn record(&self, received: Received) {
         let received = Arc::new(received);
         let accepted = received.accepted();
+        let count = |tally: &mut Tally| {
+            tally.attempts += 1;
+            tally.accepted += u64::from(accepted);
+        };
         {
             let mut state = self.state();
+            let path = without_query(&received.path).to_owned();
+            count(state.tallies_at.entry(path).or_default());
             if accepted {
                 let count = state.accepted_by_key.entry(received.key().to_owned());
                 *count.or_default() += 1;
@@ -177,10 +180,8 @@ impl BackendWorld {
                 state.received_bytes -= oldest.body.len();
             }
         }
-        self.0.tally.send_modify(|tally| {
-            tally.attempts += 1;
-            tally.accepted += u64::from(accepted);
-        });
+        // After the lock is free: whoever waits for a tally reads the state.
+        self.0.tally.send_modify(count);
         // Nobody may be listening.
         self.0.news.send(received).ok();
     }
@@ -212,6 +213,29 @@ impl BackendWorld {
             "latest": latest.iter().map(show).collect::<Vec<_>>(),
         })
     }
+}
+
+impl State {
+    /// The answer to the next POST to this path.
+    fn answer_to(&mut self, path: &str, body: &[u8]) -> Answer {
+        let own = self.answers_at.get_mut(path);
+        own.unwrap_or(&mut self.answer).next(body)
+    }
+}
+
+async fn perform(reaction: Reaction) -> Result<Response<Body>, Dropped> {
+    match reaction {
+        Reaction::Respond(after, response) => {
+            tokio::time::sleep(after).await;
+            Ok(response)
+        }
+        Reaction::Hang => std::future::pending().await,
+        Reaction::Reset => Err(Dropped),
+    }
+}
+
+fn without_query(path: &str) -> &str {
+    path.split_once('?').map_or(path, |(path, _)| path)
 }
 
 fn by_name(headers: &HeaderMap) -> BTreeMap<String, String> {
