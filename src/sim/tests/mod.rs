@@ -5,6 +5,7 @@
 
 mod api;
 mod backend;
+mod oauth;
 mod world;
 
 use std::time::Duration;
