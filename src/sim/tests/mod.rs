@@ -6,6 +6,7 @@
 mod api;
 mod backend;
 mod oauth;
+mod proxy;
 mod world;
 
 use std::time::Duration;
