@@ -74,6 +74,7 @@ impl Attempt {
             key,
             attempt: self.claim.attempt,
             body: rendered.body,
+            at: self.shared.clock.wall(),
         };
         let clock = &self.shared.clock;
         let began = clock.steady();
