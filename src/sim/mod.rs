@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`orbit`] | Orbit over HTTPS: a world that tests edit, and the API on top of it |
 //! | [`backend`] | the plant's own system: takes any POST, answers as it is told |
+//! | [`proxy`] | a forward proxy between the relay and a plant |
 //! | [`plant`] | robots and what they find; the same again for the same seed |
 //! | [`site`] | what there is to inspect, and its asset map |
 //! | [`model`] | the JSON shapes of Orbit |
@@ -33,6 +34,7 @@ pub mod javascript;
 pub mod model;
 pub mod orbit;
 pub mod plant;
+pub mod proxy;
 pub mod random;
 mod reply;
 mod serve;

@@ -1,12 +1,15 @@
-//! A plant's own system: takes any POST, remembers it, and answers as it is told.
+//! A plant's own system: takes any POST, remembers it, and answers as it is told. It may play
+//! several, each at a path of its own.
 //!
 //! # Invariants
-//! - It never refuses a POST for what is in it, only for a body beyond [`BODY_BYTES`].
+//! - Unless it is told so, it refuses no POST for what is in it, only for a body beyond
+//!   [`BODY_BYTES`].
 //!
 //! # Not here
 //! - Care for secrets: what was received is handed out as it came, except on `GET /received`.
 
 mod answer;
+mod oauth;
 mod world;
 
 use std::collections::BTreeMap;
@@ -16,6 +19,7 @@ use axum::body::Bytes;
 use jiff::Timestamp;
 
 pub use answer::Answer;
+pub use oauth::{OAuth, TOKEN_PATH};
 pub use world::{BODY_BYTES, BackendWorld, KEPT_BYTES, KEPT_POSTS};
 
 use super::identity::{Authority, CertificateError, ClientIdentity, Identity};
@@ -154,12 +158,22 @@ impl Backend {
 
     /// Its integration URL.
     pub fn url(&self) -> String {
+        self.url_of("/inspections")
+    }
+
+    /// Where tokens are asked for, once [`BackendWorld::set_oauth`] has said who gets them.
+    pub fn token_url(&self) -> String {
+        self.url_of(TOKEN_PATH)
+    }
+
+    /// The URL of any path.
+    pub fn url_of(&self, path: &str) -> String {
         let scheme = if self.papers.identity.is_some() {
             "https"
         } else {
             "http"
         };
-        format!("{scheme}://{}/inspections", self.addr())
+        format!("{scheme}://{}{path}", self.addr())
     }
 
     /// Its certificate, when it speaks HTTPS.

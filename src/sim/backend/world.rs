@@ -2,6 +2,7 @@
 //!
 //! # Invariants
 //! - A post is on record before its answer goes out.
+//! - A request for a token is no post: neither the tallies nor the list of posts hold it.
 //! - A path with an answer of its own is not met by the answer for all.
 //! - Accepted posts are counted by idempotency key for as long as the backend lives; of the posts
 //!   themselves the latest are kept, bounded by number and by bytes.
@@ -15,7 +16,8 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 
 use super::answer::Reaction;
-use super::{Answer, Received, Tally};
+use super::oauth::TokenEndpoint;
+use super::{Answer, OAuth, Received, Tally};
 use crate::clock::Clock;
 use crate::sim::reply::respond;
 use crate::sim::serve::Dropped;
@@ -28,6 +30,8 @@ pub const KEPT_POSTS: usize = 10_000;
 
 /// So do posts whose bodies come to more than this.
 pub const KEPT_BYTES: usize = 64 << 20;
+
+const KEPT_TOKEN_REQUESTS: usize = 1_000;
 
 /// What the backend knows and how it behaves: a handle that tests read and edit.
 #[derive(Clone, Debug)]
@@ -46,6 +50,8 @@ struct State {
     answer: Answer,
     answers_at: BTreeMap<String, Answer>,
     tallies_at: BTreeMap<String, Tally>,
+    tokens: TokenEndpoint,
+    token_requests: VecDeque<Arc<Received>>,
     received: VecDeque<Arc<Received>>,
     received_bytes: usize,
     accepted_by_key: BTreeMap<String, u64>,
@@ -69,6 +75,33 @@ impl BackendWorld {
     /// How POSTs to this path, which is without a query, are answered from now on.
     pub fn set_answer_at(&self, path: &str, answer: Answer) {
         self.state().answers_at.insert(path.to_owned(), answer);
+    }
+
+    /// Who gets tokens at [`TOKEN_PATH`](super::TOKEN_PATH) from now on. With none, that path is
+    /// as any other.
+    pub fn set_oauth(&self, client: Option<OAuth>) {
+        self.state().tokens.client = client;
+    }
+
+    /// How requests for a token are answered from now on: [`Answer::Ok`] and [`Answer::Slow`]
+    /// give tokens, all others do not.
+    pub fn set_oauth_answer(&self, answer: Answer) {
+        self.state().tokens.answer = answer;
+    }
+
+    /// No token that was given is valid any more.
+    pub fn revoke_tokens(&self) {
+        self.state().tokens.revoke();
+    }
+
+    /// How many tokens were given.
+    pub fn tokens_issued(&self) -> u64 {
+        self.state().tokens.issued
+    }
+
+    /// The latest requests for a token, oldest first. They are not among the posts.
+    pub fn token_requests(&self) -> Vec<Arc<Received>> {
+        self.state().token_requests.iter().cloned().collect()
     }
 
     /// The latest posts, oldest first.
@@ -104,7 +137,8 @@ impl BackendWorld {
         self.wait_until(|tally| tally.accepted >= count).await;
     }
 
-    /// Waits until the tally is as wanted. The caller bounds the wait.
+    /// Waits until the tally is as wanted, which is looked at anew after each request for a token
+    /// too. The caller bounds the wait.
     pub async fn wait_until(&self, wanted: impl Fn(Tally) -> bool) {
         let mut tally = self.0.tally.subscribe();
         // The sender lives as long as this handle, so there is no error to see.
@@ -144,15 +178,29 @@ impl BackendWorld {
             let problem = json!({"error": "the body is cut off, or larger than 16 MiB"});
             return Ok(respond(StatusCode::PAYLOAD_TOO_LARGE, &problem));
         };
-        let answer = self.state().answer_to(head.uri.path(), &body);
-        let reaction = answer.react(&head.headers, false);
-        self.record(Received {
+        let now = self.0.clock.steady();
+        let (reaction, asks_for_token) = {
+            let mut state = self.state();
+            if state.tokens.is_at(head.uri.path()) {
+                (state.tokens.react(&head.headers, &body, now), true)
+            } else {
+                let token_is_valid = state.tokens.accepts(&head.headers, now);
+                let answer = state.answer_to(head.uri.path(), &body);
+                (answer.react(&head.headers, token_is_valid), false)
+            }
+        };
+        let received = Received {
             path: head.uri.to_string(),
             headers: by_name(&head.headers),
             body,
             at: self.0.clock.wall(),
             answered: reaction.status(),
-        });
+        };
+        if asks_for_token {
+            self.record_token_request(received);
+        } else {
+            self.record(received);
+        }
         perform(reaction).await
     }
 
@@ -184,6 +232,17 @@ impl BackendWorld {
         self.0.tally.send_modify(count);
         // Nobody may be listening.
         self.0.news.send(received).ok();
+    }
+
+    fn record_token_request(&self, received: Received) {
+        {
+            let mut state = self.state();
+            state.token_requests.push_back(Arc::new(received));
+            if state.token_requests.len() > KEPT_TOKEN_REQUESTS {
+                state.token_requests.pop_front();
+            }
+        }
+        self.0.tally.send_modify(|_| {});
     }
 
     fn list(&self) -> Value {

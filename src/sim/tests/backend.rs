@@ -15,11 +15,14 @@ use crate::http::{self, ClientCertificate, Trust};
 use crate::sim::ClientIdentity;
 use crate::sim::backend::{Answer, Backend, BackendConfig, BackendWorld, Tally, Tls};
 
-const TEN: Duration = Duration::from_secs(10);
+pub(super) const TEN: Duration = Duration::from_secs(10);
 
-async fn start(tls: Tls) -> Backend {
+pub(super) async fn start(tls: Tls) -> Backend {
+    start_with(tls, Clock::system()).await
+}
+
+async fn start_with(tls: Tls, clock: Clock) -> Backend {
     let listen = "127.0.0.1:0".parse().unwrap();
-    let clock = Clock::system();
     Backend::start(BackendConfig { listen, clock, tls })
         .await
         .unwrap()
@@ -44,15 +47,19 @@ fn certificate(identity: &ClientIdentity) -> ClientCertificate {
     http::read_client_certificate(&certificate, Some(&key)).unwrap()
 }
 
-struct Plant {
-    backend: Backend,
-    world: BackendWorld,
+pub(super) struct Plant {
+    pub(super) backend: Backend,
+    pub(super) world: BackendWorld,
     client: http::Client,
 }
 
 impl Plant {
     async fn start() -> Self {
-        let backend = start(Tls::Off).await;
+        Self::with_clock(Clock::system()).await
+    }
+
+    pub(super) async fn with_clock(clock: Clock) -> Self {
+        let backend = start_with(Tls::Off, clock).await;
         Self {
             world: backend.world(),
             client: client(None, None),
@@ -60,7 +67,7 @@ impl Plant {
         }
     }
 
-    fn post(&self, path: &str, body: &str) -> RequestBuilder {
+    pub(super) fn post(&self, path: &str, body: &str) -> RequestBuilder {
         let url = format!("http://{}{path}", self.backend.addr());
         let request = self.client.request(Method::POST, url.parse().unwrap());
         request.body(body.to_owned())

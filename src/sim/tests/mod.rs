@@ -5,6 +5,8 @@
 
 mod api;
 mod backend;
+mod oauth;
+mod proxy;
 mod world;
 
 use std::time::Duration;
