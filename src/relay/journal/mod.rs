@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! mod        what others call: the handle, leases, errors
+//! acts       what a person may do, as calls
 //! state      a delivery's states and their legal changes (pure)
 //! writer     the one thread that writes, in groups: one fsync for all who wait
 //! store      the SQL of events, deliveries and sums
@@ -22,6 +23,7 @@
 //! # Not here
 //! Several relays on one journal: one process holds the lock of the data directory.
 
+mod acts;
 mod checkpoint;
 mod open;
 mod read;

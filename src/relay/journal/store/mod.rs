@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! mod    the transaction, events, the ends of tries, sums
+//! acts   who did what; pause and resume
 //! claim  which deliveries go next, and kept events that are asked for
 //! dedupe which events were seen before
 //! memory cursors and sums, as the tables have them
@@ -13,6 +14,7 @@
 //!   none of them ever walks through what is finished.
 //! - `memory` equals what the open transaction would read; a rollback restores it.
 
+mod acts;
 mod claim;
 mod dedupe;
 mod memory;
