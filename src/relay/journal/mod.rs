@@ -7,9 +7,10 @@
 //! writer     the one thread that writes, in groups: one fsync for all who wait
 //! store      the SQL of events, deliveries and sums
 //! checkpoint copies the log into the database, beside the writer
+//! filter     which deliveries a person means
 //! open       data directory, lock, schema
 //! sums       what was received, and what became of it
-//! read       what `status` and `events` read, in a process of their own
+//! read       what commands read, in a process of their own
 //! ```
 //!
 //! # Invariants
@@ -25,6 +26,7 @@
 
 mod acts;
 mod checkpoint;
+mod filter;
 mod open;
 mod read;
 mod state;
@@ -39,8 +41,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 
+pub use self::acts::{Bulk, Kind, Worked};
+pub use self::filter::{DeliveryId, Filter};
 pub use self::open::{DATABASE, OpenError};
-pub use self::read::{DeliveryRow, EventRow, EventsPage, ReadError, Reader};
+pub use self::read::{
+    Act, Counted, DeliveriesPage, Delivery, DeliveryDetail, DeliveryRow, EventRow, EventsPage, Job,
+    ReadError, Reader,
+};
 pub use self::state::State;
 use self::store::{Store, StoreError};
 pub use self::sums::{DestinationSums, Sums};
@@ -177,6 +184,29 @@ pub enum Disposition {
     },
     /// Not tried after all: given back as it was.
     Released,
+}
+
+/// Why a destination is paused: one fact for all that waits for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paused {
+    /// Since when.
+    pub at: Timestamp,
+    /// Who did it: a person, or `relay`.
+    pub by: String,
+    /// Why.
+    pub why: String,
+    /// What is to be set right, where the relay itself paused it: `credentials`, `gone` or
+    /// `refused`.
+    pub trouble: Option<String>,
+}
+
+/// That a destination is down: its circuit is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Down {
+    /// Since when.
+    pub at: Timestamp,
+    /// Why.
+    pub why: String,
 }
 
 impl Disposition {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::State;
+use super::{Down, Paused, State};
 
 /// The sums of promise 6.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,13 +25,25 @@ pub struct Sums {
     pub destinations: Vec<DestinationSums>,
 }
 
-/// One destination's sums. `accepted` of all = `kept` + the sum over `states`.
+/// One destination's sums. `accepted` of all = `kept` + `expired` + the sum over `states`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DestinationSums {
     /// The destination's id.
     pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// Why nothing goes out, if a person or the relay paused it.
+    pub paused: Option<Paused>,
+    /// Why only probes go out, if it is down.
+    pub down: Option<Down>,
+    /// Whether it is no longer configured: what it still had waits for a person.
+    pub removed: bool,
+    /// Deliveries that were never claimed and can be now.
+    pub fresh: u64,
     /// Events that came while it was not configured; a person may ask for them.
     pub kept: u64,
+    /// Events that were kept, until their time to be kept was over.
+    pub expired: u64,
     /// Deliveries by state.
     pub states: BTreeMap<State, u64>,
     /// When the oldest event that it still waits for was received.
@@ -45,8 +57,13 @@ impl DestinationSums {
     }
 
     fn lines(&self, accepted: u64) -> Vec<String> {
-        let Self { id, kept, .. } = self;
-        let accepted = accepted.saturating_sub(*kept);
+        let Self {
+            name: id,
+            kept,
+            expired,
+            ..
+        } = self;
+        let accepted = accepted.saturating_sub(*kept + *expired);
         let states = State::ALL
             .into_iter()
             .map(|s| format!("{} {}", s.as_str(), self.of(s)));
@@ -58,6 +75,21 @@ impl DestinationSums {
         if *kept > 0 {
             lines.push(format!(
                 "{id}: kept {kept} that came before it was configured"
+            ));
+        }
+        if *expired > 0 {
+            lines.push(format!("{id}: {expired} that were kept are gone by age"));
+        }
+        if let Some(Paused { at, by, why, .. }) = &self.paused {
+            lines.push(format!("{id}: PAUSED since {at} by {by}: {why}"));
+        }
+        if let Some(Down { at, why }) = &self.down {
+            lines.push(format!("{id}: DOWN since {at}: {why}"));
+        }
+        if self.removed {
+            lines.push(format!(
+                "{id}: no longer configured; what it still had is parked until it is brought back \
+                 or discarded"
             ));
         }
         if let Some(at) = self.oldest_undelivered_at {
@@ -111,10 +143,14 @@ impl Sums {
     pub fn mistakes(&self) -> Vec<String> {
         self.destinations
             .iter()
-            .filter(|d| d.kept + d.total() != self.accepted)
+            .filter(|d| d.kept + d.expired + d.total() != self.accepted)
             .map(|d| {
-                let (id, kept, total, accepted) = (&d.id, d.kept, d.total(), self.accepted);
-                format!("destination {id}: kept {kept} + deliveries {total} ≠ accepted {accepted}")
+                let (name, kept, expired) = (&d.name, d.kept, d.expired);
+                let (total, accepted) = (d.total(), self.accepted);
+                format!(
+                    "destination {name}: kept {kept} + expired {expired} + deliveries {total} ≠ \
+                     accepted {accepted}"
+                )
             })
             .collect()
     }

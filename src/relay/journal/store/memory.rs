@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use crate::relay::journal::{DestinationSums, State, Sums};
+use crate::relay::journal::{DestinationSums, Down, Paused, State, Sums};
 
 pub(super) const ACCEPTED: &str = "accepted";
 pub(super) const DUPLICATE: &str = "duplicate";
@@ -33,6 +33,16 @@ pub(super) struct Destination {
     /// Ranges of events that are not this destination's, in order; the last may be open.
     pub(super) kept: Vec<(i64, Option<i64>)>,
     pub(super) states: BTreeMap<State, i64>,
+    pub(super) name: String,
+    pub(super) paused: Option<Paused>,
+    pub(super) down: Option<Down>,
+    /// Nothing goes out before then, in milliseconds of the steady clock.
+    pub(super) hold_until: i64,
+    /// For how long it has worked, ever: what an event's age is measured by.
+    pub(super) worked_ms: i64,
+    /// Kept events whose time to be kept is over: those outside and those inside `kept`.
+    pub(super) expired: i64,
+    pub(super) expired_kept: i64,
     pub(super) changed: bool,
 }
 
@@ -118,12 +128,32 @@ impl Destination {
             .map(|(state, n)| (*state, unsigned(*n)))
             .collect();
         *states.entry(State::Pending).or_insert(0) += unsigned(fresh);
+        if !self.is_served() {
+            let waiting = [State::Pending, State::Postponed].map(|state| states.remove(&state));
+            *states.entry(State::Parked).or_insert(0) += waiting.iter().flatten().sum::<u64>();
+        }
         Ok(DestinationSums {
             id: self.id.clone(),
-            kept: unsigned(self.kept_within(1, last_seq)),
+            name: self.name.clone(),
+            paused: self.paused.clone(),
+            down: self.down.clone(),
+            removed: self.is_removed(),
+            fresh: if self.is_served() { unsigned(fresh) } else { 0 },
+            kept: unsigned(self.kept_within(1, last_seq) - self.expired_kept),
+            expired: unsigned(self.expired + self.expired_kept),
             states,
             oldest_undelivered_at: self.oldest_undelivered(connection, last_seq)?,
         })
+    }
+
+    /// Whether anything goes out: it is configured and not paused.
+    pub(super) fn is_served(&self) -> bool {
+        self.paused.is_none() && !self.is_removed()
+    }
+
+    /// Whether it is no longer configured: what comes from now on is kept.
+    pub(super) fn is_removed(&self) -> bool {
+        self.kept.last().is_some_and(|(_, last)| last.is_none())
     }
 
     pub(super) fn first_fresh(&self) -> i64 {
@@ -166,12 +196,23 @@ pub(in crate::relay::journal) fn read_sums(connection: &Connection) -> rusqlite:
 
 pub(super) fn destinations(connection: &Connection) -> rusqlite::Result<Vec<Destination>> {
     let mut destinations = connection
-        .prepare_cached("SELECT no, id, cursor FROM destination ORDER BY no")?
+        .prepare_cached(
+            "SELECT no, id, cursor, name, paused_at, paused_by, paused_why, paused_trouble,
+             down_at, down_why, hold_until, worked_ms, expired, expired_kept
+             FROM destination ORDER BY no",
+        )?
         .query_map([], |row| {
             Ok(Destination {
                 no: row.get(0)?,
                 id: row.get(1)?,
                 cursor: row.get(2)?,
+                name: row.get(3)?,
+                paused: paused(row)?,
+                down: down(row)?,
+                hold_until: row.get(10)?,
+                worked_ms: row.get(11)?,
+                expired: row.get(12)?,
+                expired_kept: row.get(13)?,
                 kept: Vec::new(),
                 states: BTreeMap::new(),
                 changed: false,
@@ -195,6 +236,28 @@ pub(super) fn destinations(connection: &Connection) -> rusqlite::Result<Vec<Dest
             .collect();
     }
     Ok(destinations)
+}
+
+fn paused(row: &Row<'_>) -> rusqlite::Result<Option<Paused>> {
+    let Some(at) = row.get::<_, Option<i64>>(4)? else {
+        return Ok(None);
+    };
+    Ok(Some(Paused {
+        at: Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH),
+        by: row.get::<_, Option<String>>(5)?.unwrap_or_default(),
+        why: row.get::<_, Option<String>>(6)?.unwrap_or_default(),
+        trouble: row.get(7)?,
+    }))
+}
+
+fn down(row: &Row<'_>) -> rusqlite::Result<Option<Down>> {
+    let Some(at) = row.get::<_, Option<i64>>(8)? else {
+        return Ok(None);
+    };
+    Ok(Some(Down {
+        at: Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH),
+        why: row.get::<_, Option<String>>(9)?.unwrap_or_default(),
+    }))
 }
 
 pub(super) fn unsigned(n: i64) -> u64 {

@@ -3,6 +3,7 @@
 //! ```text
 //! mod    the transaction, events, the ends of tries, sums
 //! acts   who did what; pause and resume
+//! bulk   what is done to many deliveries, in steps
 //! claim  which deliveries go next, and kept events that are asked for
 //! dedupe which events were seen before
 //! memory cursors and sums, as the tables have them
@@ -15,6 +16,7 @@
 //! - `memory` equals what the open transaction would read; a rollback restores it.
 
 mod acts;
+mod bulk;
 mod claim;
 mod dedupe;
 mod memory;
