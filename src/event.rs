@@ -20,6 +20,18 @@ use sha2::{Digest, Sha256};
 /// The source that is always there.
 pub const ORBIT: &str = "orbit";
 
+/// The source of what the relay itself has to say.
+pub const RELAY: &str = "relay";
+
+/// What stands for the type in a key where a completed event and its alert are one.
+pub const INSPECTION: &str = "inspection";
+
+/// The type of an inspection that was finished.
+pub const COMPLETED: &str = "ACTION_COMPLETED";
+
+/// The type of an inspection that found something.
+pub const ALERT: &str = "ACTION_COMPLETED_WITH_ALERT";
+
 /// The type of what the test button of Orbit's webhook page sends.
 pub const TEST: &str = "TEST";
 

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
+    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    core::Collector,
 };
 
 /// All values, shared by all parts.
@@ -20,7 +21,8 @@ pub struct Metrics {
     kept: IntGaugeVec,
     part_well: IntGaugeVec,
     body_bytes: IntGauge,
-    delivery_seconds: Histogram,
+    delivery_seconds: HistogramVec,
+    attempt_seconds: HistogramVec,
     rejected: Arc<Mutex<BTreeMap<String, u64>>>,
 }
 
@@ -36,6 +38,10 @@ impl Metrics {
         };
         let gauges = |name: &str, help: &str, labels: &[&str]| {
             register(&registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
+        };
+        let histograms = |name: &str, help: &str, buckets: &[f64]| {
+            let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+            register(&registry, HistogramVec::new(options, &["destination"])?)
         };
         let build = gauges(
             "orbit_relay_build_info",
@@ -76,15 +82,15 @@ impl Metrics {
                     "Bytes of request bodies in flight.",
                 )?,
             )?,
-            delivery_seconds: register(
-                &registry,
-                Histogram::with_opts(
-                    HistogramOpts::new(
-                        "orbit_relay_delivery_seconds",
-                        "Time from receipt to delivery.",
-                    )
-                    .buckets(vec![0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0, 86400.0]),
-                )?,
+            delivery_seconds: histograms(
+                "orbit_relay_delivery_seconds",
+                "Time from receipt to delivery.",
+                &[0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0, 86400.0],
+            )?,
+            attempt_seconds: histograms(
+                "orbit_relay_delivery_attempt_seconds",
+                "Time that one try took.",
+                &[0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 30.0],
             )?,
             rejected: Arc::default(),
             registry,
@@ -121,16 +127,26 @@ impl Metrics {
         }
     }
 
-    /// Counts one try.
-    pub fn count_attempt(&self, destination: &str, outcome: &'static str) {
+    /// Counts one try, and how long it took.
+    pub fn count_attempt(
+        &self,
+        destination: &str,
+        outcome: &'static str,
+        took: std::time::Duration,
+    ) {
         self.attempts
             .with_label_values(&[destination, outcome])
             .inc();
+        self.attempt_seconds
+            .with_label_values(&[destination])
+            .observe(took.as_secs_f64());
     }
 
     /// Notes how long an event took from receipt to delivery.
-    pub fn observe_delivery(&self, took: std::time::Duration) {
-        self.delivery_seconds.observe(took.as_secs_f64());
+    pub fn observe_delivery(&self, destination: &str, took: std::time::Duration) {
+        self.delivery_seconds
+            .with_label_values(&[destination])
+            .observe(took.as_secs_f64());
     }
 
     /// Notes how many deliveries are in a state.

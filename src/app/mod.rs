@@ -37,8 +37,8 @@ use crate::metrics::Metrics;
 use crate::ops::health::Parts;
 use crate::reconcile::webhook::{self, Reconcile};
 use crate::relay::deliver::{self, Deliver};
-use crate::relay::destination::{self, Destination};
-use crate::relay::journal::{self, Journal};
+use crate::relay::destination::Destination;
+use crate::relay::journal::{self, Journal, Registered};
 use crate::relay::receive::{self, Receive, serve};
 use crate::{ops, orbit};
 
@@ -46,8 +46,6 @@ use crate::{ops, orbit};
 /// together less than the 10 s after which Docker kills.
 const GRACE: Duration = Duration::from_secs(7);
 const CLOSING: Duration = Duration::from_secs(2);
-/// Longer than one send takes, so that a lease never ends before its send.
-const LEASE_MARGIN: Duration = Duration::from_secs(30);
 
 /// The sockets that the relay listens on.
 #[derive(Debug)]
@@ -113,14 +111,17 @@ impl App {
             destinations.push((config, destination, health, seen));
         }
         let orbit = config.orbit.clone().map(orbit::Client::build).transpose()?;
-        let ids: Vec<_> = destinations
+        let registered: Vec<_> = destinations
             .iter()
-            .map(|(_, d, ..)| d.id().to_owned())
+            .map(|(_, d, ..)| Registered {
+                id: d.id().to_owned(),
+                name: d.name().to_owned(),
+            })
             .collect();
+        let ids: Vec<_> = registered.iter().map(|r| r.id.clone()).collect();
         let journal_config = journal::Config {
             data_dir: config.data_dir.clone(),
-            lease: destination::TIMEOUT + LEASE_MARGIN,
-            destinations: Some(ids.clone()),
+            destinations: Some(registered),
         };
         let (journal, writer) = Journal::start(journal_config, clock.clone())
             .context("the journal's thread cannot be started")?;

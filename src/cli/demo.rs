@@ -22,7 +22,7 @@ use crate::clock::{Clock, until};
 use crate::config::{Config, Input};
 use crate::relay::journal::State;
 use crate::secret::Secret;
-use crate::sim::backend::{Backend, BackendConfig, Received};
+use crate::sim::backend::{Backend, BackendConfig, Received, Tls};
 use crate::sim::orbit::{Orbit, OrbitConfig};
 
 const EVERY: Duration = Duration::from_millis(1500);
@@ -52,7 +52,7 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
     let backend = Backend::start(BackendConfig {
         listen: ANY_PORT,
         clock: clock.clone(),
-        tls: false,
+        tls: Tls::Off,
     })
     .await?;
     let listeners = Listeners {

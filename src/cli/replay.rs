@@ -6,7 +6,6 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::ArgMatches;
 use tokio::net::UnixStream;
@@ -67,7 +66,6 @@ impl Asker {
         journal::Reader::open(data_dir)?;
         let config = journal::Config {
             data_dir: data_dir.to_owned(),
-            lease: Duration::from_mins(1),
             destinations: None,
         };
         let (journal, writer) = Journal::start(config, Clock::system())?;

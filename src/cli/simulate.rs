@@ -18,7 +18,7 @@ use super::signals::Signals;
 use super::{Outcome, Usage, print, runtime};
 use crate::clock::Clock;
 use crate::secret::Secret;
-use crate::sim::backend::{Answer, Backend, BackendConfig};
+use crate::sim::backend::{Answer, Backend, BackendConfig, Tls};
 use crate::sim::orbit::{Orbit, OrbitConfig};
 
 pub(super) fn orbit(matches: &ArgMatches) -> Outcome {
@@ -85,7 +85,11 @@ pub(super) fn backend(matches: &ArgMatches) -> Outcome {
     let config = BackendConfig {
         listen: listen(matches)?,
         clock: Clock::system(),
-        tls: matches.get_flag("tls"),
+        tls: if matches.get_flag("tls") {
+            Tls::SelfSigned
+        } else {
+            Tls::Off
+        },
     };
     runtime()?.block_on(async {
         let backend = Backend::start(config).await?;

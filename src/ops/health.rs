@@ -123,6 +123,7 @@ fn destination(health: &deliver::Health) -> Part {
         deliver::Health::Working => well("working"),
         deliver::Health::Failing(why) => ill("failing", why),
         deliver::Health::Down(why) => ill("down", why),
+        deliver::Health::Paused(why) => ill("paused", why),
     }
 }
 

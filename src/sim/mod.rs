@@ -11,12 +11,13 @@
 //! |---|---|
 //! | [`orbit`] | Orbit over HTTPS: a world that tests edit, and the API on top of it |
 //! | [`backend`] | the plant's own system: takes any POST, answers as it is told |
+//! | [`proxy`] | a forward proxy between the relay and a plant |
 //! | [`plant`] | robots and what they find; the same again for the same seed |
 //! | [`site`] | what there is to inspect, and its asset map |
 //! | [`model`] | the JSON shapes of Orbit |
 //! | [`javascript`] | JSON as a JavaScript engine writes it, and Orbit's signature over it |
 //! | [`random`] | numbers from a seed |
-//! | `serve`, `reply` | sockets, TLS, answers, and connections dropped without one |
+//! | `serve`, `identity`, `reply` | sockets, certificates, answers, and connections dropped without one |
 //!
 //! # Invariants
 //! - Nothing here is used outside of the demo, `simulate` and tests; the shipped image is built
@@ -28,10 +29,12 @@
 //! - Opinions about the relay: nothing here knows what a relay should do.
 
 pub mod backend;
+mod identity;
 pub mod javascript;
 pub mod model;
 pub mod orbit;
 pub mod plant;
+pub mod proxy;
 pub mod random;
 mod reply;
 mod serve;
@@ -40,5 +43,6 @@ pub mod site;
 #[cfg(test)]
 mod tests;
 
+pub use identity::{CertificateError, ClientIdentity};
 pub use serve::StartError;
 pub use site::asset_map_csv;

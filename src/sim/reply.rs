@@ -1,4 +1,4 @@
-//! Answers, and a body that comes a byte at a time.
+//! Answers, and bodies that are slow, large or cut off.
 //!
 //! # Invariants
 //! - JSON goes out as JavaScript would write it.
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use hyper::body::Frame;
+use hyper::body::{Frame, SizeHint};
 use serde::Serialize;
 use tokio::time::Interval;
 
@@ -71,5 +71,86 @@ impl hyper::body::Body for Drip {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         ready!(self.0.poll_tick(context));
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b" ")))))
+    }
+}
+
+/// So many bytes, as fast as they are read. Their number is not declared.
+#[derive(Debug)]
+pub(crate) struct Flood {
+    chunks_left: u32,
+}
+
+const CHUNK: &[u8] = &[b'x'; 64 << 10];
+const CHUNKS_PER_MIB: u32 = 16;
+
+impl Flood {
+    /// A body of so many MiB.
+    pub(crate) fn of_mib(mib: u32) -> Self {
+        Self {
+            chunks_left: mib.saturating_mul(CHUNKS_PER_MIB),
+        }
+    }
+}
+
+impl hyper::body::Body for Flood {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(left) = self.chunks_left.checked_sub(1) else {
+            return Poll::Ready(None);
+        };
+        self.chunks_left = left;
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(CHUNK)))))
+    }
+}
+
+/// Declares more than it gives, and then the connection is closed.
+#[derive(Debug, Default)]
+pub(crate) enum BrokenOff {
+    /// Nothing has been given yet.
+    #[default]
+    Whole,
+    /// The beginning has been given. The server gets one turn to send it.
+    Begun,
+    /// There is no more.
+    Cut,
+}
+
+const BEGINNING: &[u8] = br#"{"accepted":"#;
+const DECLARED_BYTES: u64 = 1_000;
+
+/// Why a body breaks off.
+#[derive(Debug, thiserror::Error)]
+#[error("the body is cut off, as it was to be")]
+pub(crate) struct CutOff;
+
+impl hyper::body::Body for BrokenOff {
+    type Data = Bytes;
+    type Error = CutOff;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        match *self {
+            Self::Whole => {
+                *self = Self::Begun;
+                Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(BEGINNING)))))
+            }
+            Self::Begun => {
+                *self = Self::Cut;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Self::Cut => Poll::Ready(Some(Err(CutOff))),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(DECLARED_BYTES)
     }
 }

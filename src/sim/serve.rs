@@ -16,15 +16,13 @@ use axum::http::{Request, Response};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::ServerConfig;
-use rustls::crypto::ring;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
+
+use super::identity::{CertificateError, Identity};
 
 /// Enough for a load test on one machine, and a bound all the same.
 const CONNECTIONS: usize = 1_024;
@@ -40,62 +38,12 @@ pub enum StartError {
     /// The address cannot be listened on.
     #[error("cannot listen on {0}")]
     Listen(SocketAddr, #[source] std::io::Error),
-    /// No certificate could be made.
-    #[error("cannot make a self-signed certificate")]
-    Certificate(#[from] rcgen::Error),
-    /// The certificate was made but cannot be used.
-    #[error("cannot use the self-signed certificate")]
-    Tls(#[from] rustls::Error),
+    /// There is no certificate that could be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// The client that sends webhooks could not be built.
     #[error("cannot build the client that sends webhooks")]
     Client(#[from] crate::http::BuildError),
-}
-
-/// A certificate for this machine's loopback names, signed by itself.
-#[derive(Debug)]
-pub(crate) struct Identity {
-    pem: String,
-    der: CertificateDer<'static>,
-    key: PrivateKeyDer<'static>,
-}
-
-impl Identity {
-    /// Makes a new one.
-    pub(crate) fn self_signed(name: &str) -> Result<Self, StartError> {
-        let key = rcgen::KeyPair::generate()?;
-        let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-        let mut params = rcgen::CertificateParams::new(names)?;
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(rcgen::DnType::CommonName, name);
-        // Python's strict check wants it.
-        params.use_authority_key_identifier_extension = true;
-        let certificate = params.self_signed(&key)?;
-        Ok(Self {
-            pem: certificate.pem(),
-            der: certificate.der().clone(),
-            key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-        })
-    }
-
-    /// The certificate, for whoever wants to trust it.
-    pub(crate) fn pem(&self) -> &str {
-        &self.pem
-    }
-
-    /// SHA-256 of the certificate, in hex.
-    pub(crate) fn sha256(&self) -> String {
-        hex::encode(Sha256::digest(&self.der))
-    }
-
-    fn acceptor(&self) -> Result<TlsAcceptor, rustls::Error> {
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(vec![self.der.clone()], self.key.clone_key())?;
-        Ok(TlsAcceptor::from(Arc::new(config)))
-    }
 }
 
 /// A running server. Dropping it stops it too, without waiting.
@@ -117,10 +65,22 @@ impl Server {
         F: Future<Output = Result<Response<Body>, Dropped>> + Send + 'static,
     {
         let acceptor = identity.map(Identity::acceptor).transpose()?;
+        Self::listen(listen, move |stream| {
+            greet(stream, acceptor.clone(), answer.clone())
+        })
+        .await
+    }
+
+    /// Listens, and leaves each connection to `converse`.
+    pub(crate) async fn listen<C, F>(listen: SocketAddr, converse: C) -> Result<Self, StartError>
+    where
+        C: Fn(TcpStream) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
         let fail = |e| StartError::Listen(listen, e);
         let listener = TcpListener::bind(listen).await.map_err(fail)?;
         let addr = listener.local_addr().map_err(fail)?;
-        let task = tokio::spawn(accept(listener, acceptor, answer));
+        let task = tokio::spawn(accept(listener, converse));
         Ok(Self { addr, task })
     }
 
@@ -143,10 +103,10 @@ impl Drop for Server {
     }
 }
 
-async fn accept<A, F>(listener: TcpListener, acceptor: Option<TlsAcceptor>, answer: A)
+async fn accept<C, F>(listener: TcpListener, converse: C)
 where
-    A: Fn(Request<Body>) -> F + Clone + Send + 'static,
-    F: Future<Output = Result<Response<Body>, Dropped>> + Send + 'static,
+    C: Fn(TcpStream) -> F + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
 {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     // Dropped with this task, and every connection with it.
@@ -161,9 +121,11 @@ where
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let (acceptor, answer) = (acceptor.clone(), answer.clone());
+        // Small writes do not wait for each other; a peer that is gone has no use for that.
+        stream.set_nodelay(true).ok();
+        let conversation = converse(stream);
         connections.spawn(async move {
-            greet(stream, acceptor, answer).await;
+            conversation.await;
             drop(place);
         });
     }
@@ -175,9 +137,6 @@ where
     A: Fn(Request<Body>) -> F,
     F: Future<Output = Result<Response<Body>, Dropped>>,
 {
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
     match acceptor {
         None => converse(stream, answer).await,
         Some(acceptor) => {

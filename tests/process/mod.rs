@@ -27,7 +27,7 @@ use std::time::Duration;
 use orbit_relay::clock::Clock;
 use orbit_relay::http::{self, Trust};
 use orbit_relay::secret::WebhookSecret;
-use orbit_relay::sim::backend::{Backend, BackendConfig};
+use orbit_relay::sim::backend::{Backend, BackendConfig, Tls};
 use orbit_relay::sim::javascript;
 use reqwest::Method;
 use serde_json::Value;
@@ -442,7 +442,7 @@ pub async fn plant() -> Backend {
     let config = BackendConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
         clock: Clock::system(),
-        tls: false,
+        tls: Tls::Off,
     };
     Backend::start(config).await.unwrap()
 }

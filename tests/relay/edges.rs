@@ -10,7 +10,7 @@ use orbit_relay::orbit::{Client, Config};
 use orbit_relay::relay::destination::outcome::Outcome;
 use orbit_relay::relay::destination::{self, Destination, Request};
 use orbit_relay::secret::Secret;
-use orbit_relay::sim::backend::{Answer, Backend, BackendConfig};
+use orbit_relay::sim::backend::{Answer, Backend, BackendConfig, Tls};
 use orbit_relay::sim::orbit::{Orbit, OrbitConfig};
 
 const LOOPBACK: &str = "127.0.0.1:0";
@@ -20,7 +20,7 @@ async fn an_exchange_that_does_not_end_in_time_is_postponed_and_names_the_deadli
     let config = BackendConfig {
         listen: LOOPBACK.parse().unwrap(),
         clock: Clock::system(),
-        tls: false,
+        tls: Tls::Off,
     };
     let plant = Backend::start(config).await.unwrap();
     let mut config = destination::Config::new("integration", plant.url().parse().unwrap());

@@ -202,7 +202,7 @@ async fn health_names_every_part_in_a_word_and_troubles_elsewhere_are_no_503() {
         "journal": {"status": "open"},
         "listener": {"status": "listening"},
         "orbit": {"status": "registered"},
-        "destination": untried,
+        "destinations": {"integration": untried},
     });
     assert_eq!(ready.json(), expected);
 
@@ -216,7 +216,7 @@ async fn health_names_every_part_in_a_word_and_troubles_elsewhere_are_no_503() {
     assert_eq!(ready.json()["destinations"]["integration"], expected);
     assert!(
         (relay
-            .metric(r#"orbit_relay_part_well{part="destination"}"#)
+            .metric(r#"orbit_relay_part_well{part="destinations"}"#)
             .await)
             .abs()
             < 0.5
@@ -322,7 +322,9 @@ async fn no_secret_is_in_the_journal_the_metrics_the_health_or_a_reason() {
     let port = site.stop_plant().await;
     relay.accept(inspection(sent)).await;
     let failing = |health: &Health| match health {
-        Health::Failing(why) | Health::Down(why) => why.contains("cannot connect"),
+        Health::Failing(why) | Health::Down(why) | Health::Paused(why) => {
+            why.contains("cannot connect")
+        }
         Health::Untried | Health::Working => false,
     };
     level(relay.health(), "refused", failing).await;

@@ -24,7 +24,7 @@ use orbit_relay::relay::journal::{
     Availability, DeliveryRow, EventRow, EventsPage, Reader, State, Sums,
 };
 use orbit_relay::secret::{Secret, WebhookSecret};
-use orbit_relay::sim::backend::{Answer as PlantAnswer, Backend, BackendConfig, BackendWorld};
+use orbit_relay::sim::backend::{Answer as PlantAnswer, Backend, BackendConfig, BackendWorld, Tls};
 use orbit_relay::sim::javascript::sign;
 use orbit_relay::sim::orbit::{Inspection, Orbit, OrbitConfig, World};
 use tempfile::TempDir;
@@ -61,21 +61,21 @@ pub(crate) struct Site {
 impl Site {
     /// Orbit and a plant, in fair weather; the relay trusts Orbit's certificate and knows a secret.
     pub(crate) async fn new() -> Self {
-        Self::build(Clock::system(), None, false).await
+        Self::build(Clock::system(), None, Tls::Off).await
     }
 
     /// As [`Site::new`], with a clock that stands still until the test moves it.
     pub(crate) async fn with_a_manual_clock() -> Self {
         let (clock, hand) = Clock::manual(Clock::system().wall());
-        Self::build(clock, Some(hand), false).await
+        Self::build(clock, Some(hand), Tls::Off).await
     }
 
     /// As [`Site::new`], with a plant that speaks HTTPS.
     pub(crate) async fn with_a_plant_behind_tls() -> Self {
-        Self::build(Clock::system(), None, true).await
+        Self::build(Clock::system(), None, Tls::SelfSigned).await
     }
 
-    async fn build(clock: Clock, hand: Option<Hand>, tls: bool) -> Self {
+    async fn build(clock: Clock, hand: Option<Hand>, tls: Tls) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let listen = any_port();
         let orbit = OrbitConfig {
@@ -200,7 +200,7 @@ impl Site {
         let plant = BackendConfig {
             listen: self.plant_at,
             clock: self.clock.clone(),
-            tls: false,
+            tls: Tls::Off,
         };
         let plant = Backend::start(plant).await.unwrap();
         *self.plant.lock().unwrap() = Some(plant);

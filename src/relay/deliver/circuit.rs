@@ -1,7 +1,8 @@
 //! Whether a destination is tried at all: its circuit breaker.
 //!
 //! Failures of three different events in a row open it. While it is open one probe at a time goes
-//! out, at most a minute apart; the first success closes it.
+//! out, at most a minute apart; the first success closes it. A probe that is refused shows that
+//! somebody answers: the next one goes out soon, with another event.
 //!
 //! # Invariants
 //! - Pure: time and chance are arguments.
@@ -49,12 +50,28 @@ impl Circuit {
         self.next_probe_at.is_some()
     }
 
-    /// The destination answered as it should, be it with a refusal of this one event.
-    /// True if that closed the circuit.
+    /// Open from the start, with a probe at once.
+    pub(super) fn open(now: Timestamp) -> Self {
+        Self {
+            failed: Vec::new(),
+            failed_probes: 1,
+            next_probe_at: Some(now),
+        }
+    }
+
+    /// The destination took an event. True if that closed the circuit.
     pub(super) fn succeeded(&mut self) -> bool {
         let was_open = self.is_open();
         *self = Self::default();
         was_open
+    }
+
+    /// The destination refused an event: it answers, but this was no success.
+    pub(super) fn refused(&mut self, now: Timestamp) {
+        if self.is_open() {
+            self.failed_probes = 1;
+            self.next_probe_at = Some(later(now, Schedule::SECOND_TO_MINUTE.first));
+        }
     }
 
     /// The destination failed with this event. True if that opened the circuit.
@@ -126,7 +143,41 @@ mod tests {
         assert!(!circuit.succeeded());
     }
 
+    #[test]
+    fn a_refused_probe_keeps_it_open_and_the_next_goes_out_soon() {
+        let mut circuit = Circuit::default();
+        let mut now = NOW;
+        for seq in 1..=20 {
+            circuit.failed(seq, now, 0.0);
+            now = later(now, Duration::from_mins(2));
+        }
+        circuit.refused(now);
+        let soon = later(now, Duration::from_secs(1));
+        assert_eq!(circuit.gate(now), Gate::Open(soon));
+        assert!(circuit.succeeded());
+    }
+
     proptest! {
+        #[test]
+        fn whatever_came_before_the_first_success_closes_it(
+            ends in prop::collection::vec((0i64..50, 0u8..3, 0u64..100), 0..300)
+        ) {
+            let (mut circuit, mut now) = (Circuit::default(), NOW);
+            for (seq, end, wait) in ends {
+                now = later(now, Duration::from_secs(wait));
+                match end {
+                    0 => drop(circuit.failed(seq, now, 0.5)),
+                    1 => circuit.refused(now),
+                    _ => {}
+                }
+                if let Gate::Open(until) = circuit.gate(now) {
+                    prop_assert!(until <= later(now, Duration::from_secs(72)));
+                }
+            }
+            circuit.succeeded();
+            prop_assert_eq!(circuit.gate(now), Gate::Closed);
+        }
+
         #[test]
         fn an_open_circuit_probes_within_a_minute_and_its_jitter(
             failures in 3i64..200, chance in 0.0..1.0

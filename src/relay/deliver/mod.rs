@@ -1,113 +1,74 @@
-//! Step 7 of the path: claim → map → freeze → send → record.
+//! Step 7 of the path: claim → filter → map → freeze → send → record.
 //!
 //! ```text
-//! mod      the loop of one destination: when to claim, how much, when to stop
+//! mod      the loop of one destination: when to claim, when to send, when to stop
+//! config   what one destination gets, and how
+//! prepare  claim, filter, map, freeze: several deliveries at once
 //! attempt  one try of one delivery
+//! record   the end of a try on its way into the journal
+//! standing what the end of a try means for the delivery and the destination (pure)
 //! circuit  whether the destination is tried at all (pure)
+//! rate     how many posts go out in a time (pure)
 //! unmapped what is said, once, of an action that finds no asset
 //! ```
 //!
 //! # Invariants
 //! - The key and the body of a delivery are the same at every try; what changes is a header.
-//! - A destination's trouble is its own: each has a loop, a circuit and a limit of its own.
-//! - While the end of a try cannot be recorded, nothing more is claimed.
+//! - A destination's trouble is its own: each has a loop, a circuit and limits of its own.
+//! - While the end of a try cannot be recorded, nothing more is claimed or sent.
+//! - At most [`AHEAD`] deliveries are claimed ahead of their turn, and only as far as the
+//!   destination is fast; they are given back when it is down, paused, or asks for time.
 //!
 //! # Not here
 //! What an answer means: `destination::outcome`. What a state may become: `journal::state`.
 
 mod attempt;
 mod circuit;
+mod config;
+mod prepare;
+mod rate;
+mod record;
+mod standing;
 mod unmapped;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use self::attempt::{Attempt, Ended};
-use self::circuit::{Circuit, Gate};
+use self::attempt::Done;
+use self::circuit::Gate;
+pub use self::config::{Config, Health, IN_FLIGHT, OncePer, OrderBy, Rate};
+pub use self::prepare::rehearse;
+use self::prepare::{Filled, Ready};
+use self::rate::Limiter;
+use self::standing::{Pause, Standing, Turned};
 use self::unmapped::Unmapped;
-use crate::clock::{Clock, later};
+use crate::clock::{Clock, later, until};
 use crate::metrics::Metrics;
 use crate::relay::assets::AssetMap;
-use crate::relay::destination::{self, Destination};
-use crate::relay::journal::{Journal, State};
-use crate::relay::transform::expression::Expression;
+use crate::relay::destination::Destination;
+use crate::relay::journal::{
+    DestinationSums, Down, Ended, Journal, Lease, Paused, Sums, Want, WriteError,
+};
 use crate::retry;
 
-/// How many posts of one destination are under way at once, unless it says otherwise.
-pub const IN_FLIGHT: usize = 4;
 /// Wake-ups may be missed; this is how late due work goes out then.
 const POLL: Duration = Duration::from_secs(1);
 /// After the journal could not give anything.
 const JOURNAL_PAUSE: Duration = Duration::from_millis(500);
-
-/// What one destination gets, and how.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Where it is posted.
-    pub destination: destination::Config,
-    /// The event types that it takes.
-    pub events: Vec<String>,
-    /// And only those of which this holds.
-    pub when: Option<Expression>,
-    /// Whether a completed event and its alert are one.
-    pub once_per: OncePer,
-    /// Which deliveries wait for one another.
-    pub order_by: OrderBy,
-    /// How many posts are under way at once.
-    pub max_in_flight: usize,
-    /// No more posts than this.
-    pub rate_limit: Option<Rate>,
-    /// When a post is tried again, and when it is given up.
-    pub retry: retry::Plan,
-}
-
-/// What there is one delivery of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OncePer {
-    /// An event: a completed event and its alert are two.
-    Event,
-    /// An inspection: a completed event and its alert are one.
-    Inspection,
-}
-
-/// Which deliveries wait for one another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OrderBy {
-    /// None.
-    None,
-    /// Those of one asset: one at a time, in order of arrival.
-    Asset,
-}
-
-/// So many in so long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// So many.
-    pub count: u32,
-    /// In so long.
-    pub per: Duration,
-}
-
-impl Config {
-    /// A destination that is posted to like this, with the defaults for all else.
-    pub fn new(destination: destination::Config, events: Vec<String>) -> Self {
-        Self {
-            destination,
-            events,
-            when: None,
-            once_per: OncePer::Event,
-            order_by: OrderBy::None,
-            max_in_flight: IN_FLIGHT,
-            rate_limit: None,
-            retry: retry::Plan::default(),
-        }
-    }
-}
+/// As many deliveries may be claimed ahead of their turn.
+const AHEAD: usize = 256;
+/// What was claimed ahead and is gone this soon was too little; after that long, too much.
+const SOON: Duration = Duration::from_millis(50);
+const LATE: Duration = Duration::from_millis(200);
+/// As many ends of tries may be on their way into the journal.
+const RECORDING: usize = 256;
 
 /// What the loop of one destination needs.
 #[derive(Debug)]
@@ -128,35 +89,6 @@ pub struct Deliver {
     pub health: watch::Sender<Health>,
 }
 
-/// How a destination does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// Nothing was sent yet.
-    Untried,
-    /// The last try reached it.
-    Working,
-    /// The last try failed, for this reason.
-    Failing(String),
-    /// It is down: only probes are sent.
-    Down(String),
-}
-
-/// The loop of one destination.
-struct Worker {
-    shared: Arc<Shared>,
-    health: watch::Sender<Health>,
-    circuit: Circuit,
-    sends: JoinSet<Ended>,
-}
-
-/// What a claim leaves to wait for.
-struct Found {
-    /// Whether a new event is to wake the loop.
-    hungry: bool,
-    /// When to look again in any case.
-    wake_at: jiff::Timestamp,
-}
-
 /// What all tries of one destination share.
 struct Shared {
     config: Config,
@@ -170,6 +102,32 @@ struct Shared {
     unrecorded: AtomicUsize,
 }
 
+/// The loop of one destination.
+struct Worker {
+    shared: Arc<Shared>,
+    health: watch::Sender<Health>,
+    sums: watch::Receiver<Sums>,
+    standing: Standing,
+    limiter: Limiter,
+    /// Claimed, and waiting for a place.
+    ready: VecDeque<Ready>,
+    filling: Option<JoinHandle<Result<Filled, WriteError>>>,
+    sends: JoinSet<Done>,
+    records: JoinSet<()>,
+    /// How many are claimed ahead.
+    ahead: usize,
+    filled_at: Timestamp,
+    /// The journal had no more: look again then, or when something new comes.
+    idle_until: Option<Timestamp>,
+    hungry: bool,
+    /// The destination asked for time.
+    hold_until: Timestamp,
+    paused: bool,
+    hasten: bool,
+    worked: Duration,
+    worked_at: Timestamp,
+}
+
 /// Delivers until `stop`, then lets the sends under way end.
 pub async fn run(deliver: Deliver, stop: CancellationToken) {
     let Deliver {
@@ -181,8 +139,9 @@ pub async fn run(deliver: Deliver, stop: CancellationToken) {
         metrics,
         health,
     } = deliver;
-    let unmapped = Unmapped::default();
-    let unrecorded = AtomicUsize::new(0);
+    let now = clock.steady();
+    let sums = journal.sums();
+    let limiter = Limiter::new(config.rate_limit);
     let shared = Shared {
         config,
         journal,
@@ -190,14 +149,28 @@ pub async fn run(deliver: Deliver, stop: CancellationToken) {
         assets,
         clock,
         metrics,
-        unmapped,
-        unrecorded,
+        unmapped: Unmapped::default(),
+        unrecorded: AtomicUsize::new(0),
     };
     let worker = Worker {
         shared: Arc::new(shared),
         health,
-        circuit: Circuit::default(),
+        sums,
+        standing: Standing::default(),
+        limiter,
+        ready: VecDeque::new(),
+        filling: None,
         sends: JoinSet::new(),
+        records: JoinSet::new(),
+        ahead: 0,
+        filled_at: now,
+        idle_until: None,
+        hungry: false,
+        hold_until: now,
+        paused: false,
+        hasten: false,
+        worked: Duration::ZERO,
+        worked_at: now,
     };
     worker.run(stop).await;
 }
@@ -205,124 +178,374 @@ pub async fn run(deliver: Deliver, stop: CancellationToken) {
 impl Worker {
     async fn run(mut self, stop: CancellationToken) {
         let clock = self.shared.clock.clone();
-        let mut sums = self.shared.journal.sums();
+        let mut fresh = self.sums.clone();
         let id = self.shared.destination.id().to_owned();
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = self.begin() => {}
+        }
         while !stop.is_cancelled() {
             let now = clock.steady();
-            let free = self.free(now);
-            let Found { hungry, wake_at } = self.claim(free).await;
-            let waiting = self.sends.len();
+            self.count_work(now);
+            self.look_at_pause().await;
+            self.send(now);
+            self.fill(now);
+            let wake_at = self.wake_at(now);
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(ended) = self.sends.join_next(), if waiting > 0 => self.note(ended),
+                Some(done) = self.sends.join_next() => self.conclude(unwrap(done)).await,
+                Some(recorded) = self.records.join_next() => unwrap(recorded),
+                filled = next(&mut self.filling) => self.filled(filled),
                 () = clock.sleep_until(wake_at) => {}
-                _ = sums.wait_for(|sums| has_pending(sums, &id)), if hungry => {}
+                () = until_fresh(&mut fresh, &id), if self.hungry => self.idle_until = None,
             }
         }
-        while let Some(ended) = self.sends.join_next().await {
-            self.note(ended);
+        self.end().await;
+    }
+
+    /// What an earlier process knew of the destination.
+    async fn begin(&mut self) {
+        let id = self.shared.destination.id().to_owned();
+        // The writer lives as long as this handle of its journal, so there is no error to see.
+        drop(self.sums.wait_for(|sums| of(sums, &id).is_some()).await);
+        let found = of(&self.sums.borrow(), &id).cloned();
+        let Some(found) = found else { return };
+        let now = self.shared.clock.steady();
+        self.standing = Standing::new(found.down.is_some(), now);
+        if let Some(down) = found.down {
+            self.say(Health::Down(down.why));
+        }
+        let trouble = found.paused.and_then(|paused| paused.trouble);
+        if trouble.as_deref() == Some("credentials") {
+            self.resume("the relay was started anew").await;
         }
     }
 
-    /// How many deliveries may be claimed now.
-    fn free(&self, now: jiff::Timestamp) -> usize {
-        if self
-            .shared
-            .unrecorded
-            .load(std::sync::atomic::Ordering::Acquire)
-            > 0
+    /// Gives back what was not sent, and lets what is under way end.
+    async fn end(mut self) {
+        if let Some(filling) = self.filling.take()
+            && let Ok(Ok(filled)) = filling.await
         {
-            return 0;
+            self.ready.extend(filled.ready);
         }
-        match self.circuit.gate(now) {
-            Gate::Closed => self
-                .shared
-                .config
-                .max_in_flight
-                .saturating_sub(self.sends.len()),
-            Gate::Probe => usize::from(self.sends.is_empty()),
-            Gate::Open(_) => 0,
+        self.give_back();
+        while let Some(done) = self.sends.join_next().await {
+            self.conclude(unwrap(done)).await;
+        }
+        while let Some(recorded) = self.records.join_next().await {
+            unwrap(recorded);
         }
     }
 
-    /// Claims and starts up to `free` deliveries; says when to look again.
-    async fn claim(&mut self, free: usize) -> Found {
-        let now = self.shared.clock.steady();
-        let poll = later(now, POLL);
-        if free == 0 {
-            let wake_at = match self.circuit.gate(now) {
-                Gate::Open(until) => until.min(poll),
-                Gate::Closed | Gate::Probe => poll,
-            };
-            return Found {
-                hungry: false,
-                wake_at,
-            };
+    /// Time in which the destination works is what an event's age is measured by.
+    fn count_work(&mut self, now: Timestamp) {
+        if self.standing.works() && !self.paused {
+            self.worked += until(self.worked_at, now);
         }
+        self.worked_at = now;
+    }
+
+    /// A person may pause and resume at any time; new credentials resume by themselves.
+    async fn look_at_pause(&mut self) {
         let id = self.shared.destination.id();
-        let claims = match self.shared.journal.claim(id, free, now).await {
-            Ok(claims) => claims,
-            Err(error) => {
-                tracing::debug!(%error, destination = id, "deliver: nothing claimed");
-                // What the sums say now would wake it at once, for nothing.
-                return Found {
-                    hungry: false,
-                    wake_at: later(now, JOURNAL_PAUSE),
-                };
+        let paused = of(&self.sums.borrow(), id).and_then(|d| d.paused.clone());
+        let was = std::mem::replace(&mut self.paused, paused.is_some());
+        match paused {
+            None if was => {
+                self.standing.resumed();
+                self.hasten = true;
+                self.idle_until = None;
+                self.say(Health::Untried);
             }
-        };
-        let claimed = claims.now.len();
-        for claim in claims.now {
-            let attempt = Attempt {
-                shared: Arc::clone(&self.shared),
-                claim,
-            };
-            self.sends.spawn(attempt.run());
-        }
-        let hungry = claimed < free;
-        let due = claims.next_due.filter(|_| hungry);
-        Found {
-            hungry,
-            wake_at: due.map_or(poll, |due| due.min(poll)),
+            None => {}
+            Some(paused) => {
+                if !was {
+                    self.give_back();
+                    self.say(Health::Paused(paused.why));
+                }
+                if paused.trouble.as_deref() == Some("credentials")
+                    && self.shared.destination.credentials_changed()
+                {
+                    self.resume("the credentials changed").await;
+                }
+            }
         }
     }
 
-    fn note(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
-        let ended = match ended {
-            Ok(ended) => ended,
-            // A try never panics by its own doing; if it does, the task that waits for this one
-            // must not go on as if nothing had happened.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
-        let destination = self.shared.destination.id();
-        let now = self.shared.clock.steady();
-        match ended {
-            Ended::Reached => {
-                if self.circuit.succeeded() {
-                    tracing::info!(destination, "deliver: the destination works again");
-                }
-                self.say(Health::Working);
-            }
-            Ended::Failed { seq, reason } => {
-                if self.circuit.failed(seq, now, retry::chance()) {
-                    let sums = self.shared.journal.sums().borrow().clone();
-                    let waiting = sums.destinations.iter().find(|d| d.id == destination);
-                    let waiting =
-                        waiting.map_or(0, |d| d.of(State::Pending) + d.of(State::Postponed));
-                    tracing::warn!(
-                        destination, %reason, waiting,
-                        "deliver: the destination is down; events wait, a probe goes out at most \
-                         a minute apart"
-                    );
-                }
-                self.say(if self.circuit.is_open() {
-                    Health::Down(reason)
-                } else {
-                    Health::Failing(reason)
-                });
-            }
-            Ended::Untried => {}
+    async fn resume(&self, why: &str) {
+        let (at, id) = (self.shared.clock.wall(), self.shared.destination.id());
+        match self.shared.journal.resume(at, id, "relay", why).await {
+            Ok(_) => tracing::info!(destination = id, "deliver: resumed, {why}"),
+            Err(error) => tracing::debug!(%error, destination = id, "deliver: not resumed"),
         }
+    }
+
+    /// Starts as many sends as may be under way.
+    fn send(&mut self, now: Timestamp) {
+        if self.paused || self.hold_until > now {
+            self.give_back();
+        }
+        let probing = match self.standing.gate(now) {
+            Gate::Closed => false,
+            Gate::Probe => true,
+            Gate::Open(_) => return self.give_back(),
+        };
+        while self.sends.len() < self.places(probing)
+            && self.limiter.next_at(now) <= now
+            && let Some(ready) = self.ready.pop_front()
+        {
+            let rest = until(now, ready.claim.lease.until);
+            if ready.probe != probing || rest < self.shared.config.destination.timeout {
+                self.release(vec![ready.claim.lease]);
+                continue;
+            }
+            self.limiter.count(now);
+            self.sends
+                .spawn(attempt::send(Arc::clone(&self.shared), ready));
+        }
+    }
+
+    /// How many sends may be under way.
+    fn places(&self, probing: bool) -> usize {
+        let stuck = self.shared.unrecorded.load(Ordering::Acquire) > 0;
+        if stuck || self.records.len() >= RECORDING {
+            0
+        } else if probing {
+            1
+        } else {
+            self.shared.config.max_in_flight
+        }
+    }
+
+    /// Claims more when little is left.
+    fn fill(&mut self, now: Timestamp) {
+        let idle = self.idle_until.is_some_and(|until| until > now);
+        let closed = self.paused || self.hold_until > now;
+        if self.filling.is_some() || idle || closed || self.ready.len() > self.ahead / 2 {
+            return;
+        }
+        let gate = self.standing.gate(now);
+        let places = self.places(gate == Gate::Probe);
+        let under_way = self.sends.len() + self.ready.len();
+        let limit = match gate {
+            Gate::Open(_) => 0,
+            Gate::Probe => usize::from(under_way == 0).min(places),
+            Gate::Closed if places == 0 => 0,
+            Gate::Closed => (places + self.ahead).saturating_sub(under_way),
+        };
+        if limit == 0 {
+            return;
+        }
+        let want = Want {
+            destination: self.shared.destination.id().to_owned(),
+            limit,
+            replays: places.div_ceil(2).max(self.ahead / 2),
+            probe: gate == Gate::Probe,
+            in_order: self.shared.config.order_by == OrderBy::Asset
+                || self.shared.config.once_per == OncePer::Inspection,
+            hasten: self.hasten,
+            worked: std::mem::take(&mut self.worked),
+            now,
+            lease: self.shared.config.lease(),
+        };
+        self.hungry = false;
+        self.idle_until = None;
+        self.grow(now);
+        let filling = prepare::fill(Arc::clone(&self.shared), want);
+        self.filling = Some(tokio::spawn(filling));
+    }
+
+    /// Claims as far ahead as the destination is fast.
+    fn grow(&mut self, now: Timestamp) {
+        let lasted = until(self.filled_at, now);
+        if lasted.is_zero() || lasted > LATE {
+            self.ahead /= 2;
+        } else if lasted < SOON {
+            self.ahead = (self.ahead * 2 + 4).min(AHEAD);
+        }
+        self.ahead = self.ahead.min(self.limiter.within(POLL));
+    }
+
+    fn filled(&mut self, filled: Result<Result<Filled, WriteError>, JoinError>) {
+        self.filling = None;
+        let now = self.shared.clock.steady();
+        self.filled_at = now;
+        match unwrap(filled) {
+            Ok(filled) => {
+                let Filled {
+                    ready,
+                    claimed,
+                    claims,
+                } = filled;
+                self.ready.extend(ready);
+                self.hasten &= claims.more_to_hasten;
+                if claimed == 0 {
+                    let poll = later(now, POLL);
+                    self.idle_until = Some(claims.next_due.map_or(poll, |due| due.min(poll)));
+                    self.hungry = !claims.closed;
+                }
+            }
+            Err(error) => {
+                let destination = self.shared.destination.name();
+                tracing::debug!(%error, destination, "deliver: nothing claimed");
+                // What the sums say now would wake it at once, for nothing.
+                self.idle_until = Some(later(now, JOURNAL_PAUSE));
+            }
+        }
+    }
+
+    /// When to look again in any case.
+    fn wake_at(&self, now: Timestamp) -> Timestamp {
+        let mut wake_at = later(now, POLL);
+        if let Some(idle_until) = self.idle_until {
+            wake_at = wake_at.min(idle_until);
+        }
+        if let Gate::Open(until) = self.standing.gate(now) {
+            wake_at = wake_at.min(until);
+        }
+        if self.hold_until > now {
+            wake_at = wake_at.min(self.hold_until);
+        }
+        if !self.ready.is_empty() && self.limiter.next_at(now) > now {
+            wake_at = wake_at.min(self.limiter.next_at(now));
+        }
+        wake_at
+    }
+
+    /// What the end of a try means, for the delivery and for the destination.
+    async fn conclude(&mut self, done: Done) {
+        let now = self.shared.clock.steady();
+        let reached = done.sent.reached();
+        let verdict = self.standing.conclude(
+            done.tried(),
+            done.sent.outcome.clone(),
+            &self.shared.config.retry,
+            now,
+            retry::chance(),
+        );
+        done.say(&self.shared, &verdict);
+        if let Some(hold_until) = verdict.hold_until {
+            self.hold_until = self.hold_until.max(hold_until);
+        }
+        let ended = Ended {
+            disposition: verdict.disposition,
+            answer: done.sent.answer,
+            hold_until: verdict.hold_until,
+            at: self.shared.clock.wall(),
+        };
+        let recording = record::record(Arc::clone(&self.shared), done.ready.claim.lease, ended);
+        self.records.spawn(recording);
+        match verdict.turned {
+            Some(Turned::Down) => self.went_down(&reached).await,
+            Some(Turned::Up) => self.came_up().await,
+            None => {}
+        }
+        if let Some(pause) = verdict.pause {
+            self.pause(pause).await;
+        }
+        if !self.paused {
+            self.say(match reached {
+                Ok(()) if !self.standing.is_down() => Health::Working,
+                Ok(()) => return,
+                Err(why) if self.standing.is_down() => Health::Down(why),
+                Err(why) => Health::Failing(why),
+            });
+        }
+    }
+
+    async fn went_down(&mut self, why: &Result<(), String>) {
+        self.give_back();
+        let why = why.clone().err().unwrap_or_default();
+        let destination = self.shared.destination.name();
+        let waiting = of(&self.sums.borrow(), self.shared.destination.id())
+            .map_or(0, DestinationSums::waiting);
+        tracing::warn!(
+            destination, reason = %why, waiting,
+            "deliver: the destination is down; events wait, a probe goes out at most a minute apart"
+        );
+        let at = self.shared.clock.wall();
+        self.set_down(Some(Down { at, why })).await;
+    }
+
+    async fn came_up(&mut self) {
+        let destination = self.shared.destination.name();
+        tracing::info!(destination, "deliver: the destination works again");
+        self.hasten = true;
+        self.idle_until = None;
+        self.set_down(None).await;
+    }
+
+    async fn set_down(&self, down: Option<Down>) {
+        let id = self.shared.destination.id();
+        if let Err(error) = self.shared.journal.set_down(id, down).await {
+            tracing::debug!(%error, destination = id, "deliver: not noted");
+        }
+    }
+
+    /// All ends so far are recorded first: what was given up too early is to be found dead.
+    async fn pause(&mut self, pause: Pause) {
+        while let Some(recorded) = self.records.join_next().await {
+            unwrap(recorded);
+        }
+        let (id, name) = (
+            self.shared.destination.id(),
+            self.shared.destination.name().to_owned(),
+        );
+        let Pause {
+            why,
+            trouble,
+            revive,
+        } = pause;
+        let paused = Paused {
+            at: self.shared.clock.wall(),
+            by: "relay".to_owned(),
+            why: why.clone(),
+            trouble: Some(trouble.to_owned()),
+        };
+        match self
+            .shared
+            .journal
+            .pause_and_revive(id, paused, revive)
+            .await
+        {
+            Ok(()) => {
+                tracing::error!(
+                    destination = name, reason = %why,
+                    "deliver: PAUSED; events wait until: orbit-relay destinations resume {name}"
+                );
+                self.paused = true;
+                self.give_back();
+                self.say(Health::Paused(why));
+            }
+            // The next refusal tries it again.
+            Err(error) => {
+                tracing::error!(%error, destination = name, "deliver: cannot be paused");
+                self.standing.resumed();
+            }
+        }
+    }
+
+    /// What was claimed ahead waits in the journal again.
+    fn give_back(&mut self) {
+        let leases: Vec<_> = self
+            .ready
+            .drain(..)
+            .map(|ready| ready.claim.lease)
+            .collect();
+        if !leases.is_empty() {
+            self.ahead = 0;
+            self.release(leases);
+        }
+    }
+
+    fn release(&mut self, leases: Vec<Lease>) {
+        let shared = Arc::clone(&self.shared);
+        self.records.spawn(async move {
+            // Where that fails they are free when their lease ends.
+            if let Err(error) = shared.journal.release(leases).await {
+                tracing::debug!(%error, "deliver: not given back");
+            }
+        });
     }
 
     fn say(&self, now: Health) {
@@ -334,8 +557,25 @@ impl Worker {
     }
 }
 
-fn has_pending(sums: &crate::relay::journal::Sums, id: &str) -> bool {
-    sums.destinations
-        .iter()
-        .any(|d| d.id == id && d.of(State::Pending) > 0)
+async fn next<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
+    match task {
+        Some(task) => task.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A task never panics by its own doing; if one does, whoever waits for it must not go on as if
+/// nothing had happened.
+fn unwrap<T>(ended: Result<T, JoinError>) -> T {
+    ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+fn of<'a>(sums: &'a Sums, id: &str) -> Option<&'a DestinationSums> {
+    sums.destinations.iter().find(|d| d.id == id)
+}
+
+async fn until_fresh(sums: &mut watch::Receiver<Sums>, id: &str) {
+    let fresh = |sums: &Sums| of(sums, id).is_some_and(|d| d.fresh > 0);
+    // The writer lives as long as this handle of its journal, so there is no error to see.
+    drop(sums.wait_for(fresh).await);
 }

@@ -277,6 +277,19 @@ pub struct Sent {
     pub answer: Option<String>,
 }
 
+impl Sent {
+    /// Whether the destination answered as it should, be it with a refusal of this event; and
+    /// otherwise what was wrong.
+    pub fn reached(&self) -> Result<(), String> {
+        match &self.outcome {
+            Outcome::Delivered | Outcome::Dead { .. } => Ok(()),
+            Outcome::Postponed { reason, .. } | Outcome::Parked { reason, .. } => {
+                Err(reason.clone())
+            }
+        }
+    }
+}
+
 impl Destination {
     /// Builds the client.
     pub fn build(config: Config) -> Result<Self, http::BuildError> {
@@ -300,6 +313,11 @@ impl Destination {
     /// What people call it.
     pub fn name(&self) -> &str {
         &self.config.name
+    }
+
+    /// Whether the credentials are others than those that were refused.
+    pub fn credentials_changed(&self) -> bool {
+        false
     }
 
     /// Sends once.

@@ -59,11 +59,18 @@ use crate::event::{Event, Origin};
 pub struct Config {
     /// Where the journal lies. Made if it is not there.
     pub data_dir: PathBuf,
-    /// How long a claimed delivery stays claimed: longer than the longest send.
-    pub lease: Duration,
-    /// The ids of the configured destinations. A new one starts with now: what was accepted
-    /// before is kept for it. One that is not named gets nothing new. None changes nothing.
-    pub destinations: Option<Vec<String>>,
+    /// The configured destinations. A new one starts with now: what was accepted before is kept
+    /// for it. One that is not named gets nothing new. None changes nothing.
+    pub destinations: Option<Vec<Registered>>,
+}
+
+/// A destination as the journal knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// What keys are made of.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
 }
 
 /// The handle that all parts share.
@@ -72,7 +79,6 @@ pub struct Journal {
     work: std::sync::mpsc::SyncSender<Work>,
     availability: watch::Receiver<Availability>,
     sums: watch::Receiver<Sums>,
-    lease: Duration,
 }
 
 /// Whether events can be kept.
@@ -115,6 +121,30 @@ pub enum Appended {
     Duplicate,
 }
 
+/// What a claim asks for.
+#[derive(Clone, Debug)]
+pub struct Want {
+    /// Deliveries of this destination.
+    pub destination: String,
+    /// At most so many.
+    pub limit: usize,
+    /// Of them at most so many that a person asked for again, and only where nothing else waits.
+    pub replays: usize,
+    /// One, whether it is due or not: the destination is down, and this finds out whether it
+    /// still is.
+    pub probe: bool,
+    /// Retries go before new events, so that a line keeps its order.
+    pub in_order: bool,
+    /// The destination is back: what waits for a later step of its schedule is due now.
+    pub hasten: bool,
+    /// For how long the destination worked since the last claim.
+    pub worked: Duration,
+    /// Now, on the steady clock.
+    pub now: Timestamp,
+    /// How long the claim holds: longer than the longest wait and try.
+    pub lease: Duration,
+}
+
 /// A claimed delivery: the right to try it once, for a time.
 #[derive(Clone, Debug)]
 pub struct Claim {
@@ -136,6 +166,13 @@ pub struct Claim {
     pub body: Vec<u8>,
     /// Which try this is; 1 is the first.
     pub attempt: u32,
+    /// How many tries failed in a row before this one.
+    pub failures: u32,
+    /// How long it has waited since its first failure, counting only time in which the
+    /// destination worked.
+    pub waited: Duration,
+    /// Whether a person asked for it again.
+    pub replayed: bool,
     /// The relay's part of the body as it was frozen at the first send.
     pub frozen: Option<String>,
 }
@@ -154,10 +191,51 @@ pub struct Lease {
 /// What a claim found.
 #[derive(Debug, Default)]
 pub struct Claims {
-    /// The deliveries to try now.
+    /// The deliveries to try now, in order of arrival.
     pub now: Vec<Claim>,
     /// When the next one is due, on the steady clock; none when nothing waits.
     pub next_due: Option<Timestamp>,
+    /// Nothing goes out now: it is paused, or asked for time until [`Claims::next_due`].
+    pub closed: bool,
+    /// Whether [`Want::hasten`] has not reached all that waits.
+    pub more_to_hasten: bool,
+}
+
+/// What is to become of a claimed delivery before anything is sent.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Freeze the relay's part of the body, and send.
+    Freeze {
+        /// The relay's part.
+        relay: String,
+        /// The asset's id.
+        asset: Option<String>,
+        /// The line that it stands in: it goes when those before it have ended.
+        line: Option<String>,
+        /// There is to be one delivery with this key.
+        once: Option<[u8; 16]>,
+    },
+    /// The destination does not want it.
+    Skip {
+        /// Why.
+        reason: String,
+    },
+    /// It cannot be sent, ever.
+    Bury {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What came of a [`Step`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It may be sent.
+    Send,
+    /// It waits for another, is skipped, or is dead.
+    Settled,
+    /// The lease is lost.
+    Lost,
 }
 
 /// How a try ended.
@@ -169,6 +247,13 @@ pub enum Disposition {
     Postponed {
         /// When.
         due_at: Timestamp,
+        /// Never before then, whatever happens: the destination asked for it.
+        not_before: Option<Timestamp>,
+        /// Why.
+        reason: String,
+    },
+    /// Waits until a person has set the destination right: the destination is paused too.
+    Parked {
         /// Why.
         reason: String,
     },
@@ -177,13 +262,21 @@ pub enum Disposition {
         /// Why.
         reason: String,
     },
-    /// The destination does not want it.
-    Skipped {
-        /// Why.
-        reason: String,
-    },
     /// Not tried after all: given back as it was.
     Released,
+}
+
+/// The end of a try, to be recorded.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// How it ended.
+    pub disposition: Disposition,
+    /// The beginning of what the destination answered.
+    pub answer: Option<String>,
+    /// Nothing more goes to the destination before then (steady clock): it asked for that.
+    pub hold_until: Option<Timestamp>,
+    /// When, on the wall clock.
+    pub at: Timestamp,
 }
 
 /// Why a destination is paused: one fact for all that waits for it.
@@ -216,8 +309,8 @@ impl Disposition {
             Self::Delivered => State::Delivered,
             Self::Postponed { .. } => State::Postponed,
             Self::Dead { .. } => State::Dead,
-            Self::Skipped { .. } => State::Skipped,
-            Self::Released => State::Pending,
+            // Shown as parked for as long as the destination is paused.
+            Self::Parked { .. } | Self::Released => State::Pending,
         }
     }
 }
@@ -226,13 +319,11 @@ impl Journal {
     /// Starts the writer. The journal is opened by it, and opened again after trouble, so this
     /// never fails for what is wrong with the data directory: see [`Journal::availability`].
     pub fn start(config: Config, clock: crate::clock::Clock) -> std::io::Result<(Self, Writer)> {
-        let lease = config.lease;
         let started = writer::start(config, clock)?;
         let journal = Self {
             work: started.work,
             availability: started.availability,
             sums: started.sums,
-            lease,
         };
         Ok((
             journal,
@@ -257,38 +348,46 @@ impl Journal {
         self.write(move |store| store.append(&event)).await
     }
 
-    /// Claims up to `limit` deliveries that are due at `now` (steady clock).
-    pub async fn claim(
-        &self,
-        destination: &str,
-        limit: usize,
-        now: Timestamp,
-    ) -> Result<Claims, WriteError> {
-        let destination = destination.to_owned();
-        let until = crate::clock::later(now, self.lease);
-        self.write(move |store| store.claim(&destination, limit, now, until))
-            .await
+    /// Claims deliveries.
+    pub async fn claim(&self, want: Want) -> Result<Claims, WriteError> {
+        self.write(move |store| store.claim(&want)).await
     }
 
-    /// Freezes the relay's part of the body, before its first send.
-    pub async fn freeze(
+    /// Says what is to become of claimed deliveries before anything is sent; all in one commit.
+    pub async fn prepare(
         &self,
-        lease: Lease,
-        relay: String,
-        asset: Option<String>,
-    ) -> Result<(), WriteError> {
-        self.write(move |store| store.freeze(lease, &relay, asset.as_deref()))
-            .await
+        steps: Vec<(Lease, Step)>,
+        at: Timestamp,
+    ) -> Result<Vec<Fate>, WriteError> {
+        self.write(move |store| store.prepare(&steps, at)).await
+    }
+
+    /// Gives claimed deliveries back, untried.
+    pub async fn release(&self, leases: Vec<Lease>) -> Result<(), WriteError> {
+        self.write(move |store| store.release(&leases)).await
     }
 
     /// Records how a try ended, and ends the lease.
-    pub async fn record(
+    pub async fn record(&self, lease: Lease, ended: Ended) -> Result<(), WriteError> {
+        self.write(move |store| store.record(lease, &ended)).await
+    }
+
+    /// Notes that a destination is down, or that it works again.
+    pub async fn set_down(&self, destination: &str, down: Option<Down>) -> Result<(), WriteError> {
+        let destination = destination.to_owned();
+        self.write(move |store| store.set_down(&destination, down))
+            .await
+    }
+
+    /// Pauses a destination that refuses one event after the other; these wait again.
+    pub async fn pause_and_revive(
         &self,
-        lease: Lease,
-        disposition: Disposition,
-        at: Timestamp,
+        destination: &str,
+        paused: Paused,
+        refused: Vec<i64>,
     ) -> Result<(), WriteError> {
-        self.write(move |store| store.record(lease, &disposition, at))
+        let destination = destination.to_owned();
+        self.write(move |store| store.pause_and_revive(&destination, paused, &refused))
             .await
     }
 

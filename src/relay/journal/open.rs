@@ -138,8 +138,16 @@ impl Opened {
         self.checkpointer.grown(bytes, self.store.connection());
     }
 
-    pub(super) fn close(self) {
+    /// `wall` and `steady` are what the clocks show.
+    pub(super) fn close(mut self, wall: Timestamp, steady: Timestamp) {
         drop(self.checkpointer);
+        let noted = self.store.begin().and_then(|()| {
+            self.store.note_clock(wall, steady)?;
+            self.store.commit()
+        });
+        if let Err(error) = noted {
+            tracing::debug!(%error, "journal: the clocks are not noted");
+        }
         if let Err(error) = self.store.close() {
             tracing::warn!(%error, "journal: closing failed; it is repaired when it is opened");
         }

@@ -56,6 +56,11 @@ impl DestinationSums {
         self.states.get(&state).copied().unwrap_or(0)
     }
 
+    /// Deliveries that will still be tried.
+    pub fn waiting(&self) -> u64 {
+        self.of(State::Pending) + self.of(State::Postponed) + self.of(State::Parked)
+    }
+
     fn lines(&self, accepted: u64) -> Vec<String> {
         let Self {
             name: id,

@@ -7,12 +7,13 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 use super::open::{OpenError, Opened};
 use super::store::{Store, StoreError};
 use super::{Availability, Config, Sums, WriteError};
-use crate::clock::Clock;
+use crate::clock::{Clock, until};
 
 /// As much work as may wait. More are in flight only if the connection limits are wrong.
 const QUEUE: usize = 4096;
@@ -20,6 +21,9 @@ const QUEUE: usize = 4096;
 const GROUP: usize = 512;
 /// How often a journal that is not available is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How often a commit notes what the clocks show.
+const NOTE_CLOCK: Duration = Duration::from_mins(1);
 
 type Reply = Box<dyn FnOnce(Result<(), WriteError>) + Send>;
 type Act = Box<dyn FnOnce(Result<&mut Store, WriteError>) -> (Option<StoreError>, Reply) + Send>;
@@ -77,6 +81,7 @@ pub(super) fn start(config: Config, clock: Clock) -> std::io::Result<Started> {
         sums,
         journal: None,
         opened_before: false,
+        clock_noted: Timestamp::MIN,
     };
     std::thread::Builder::new()
         .name("journal".into())
@@ -100,6 +105,7 @@ struct Writer {
     sums: watch::Sender<Sums>,
     journal: Option<Opened>,
     opened_before: bool,
+    clock_noted: Timestamp,
 }
 
 impl Writer {
@@ -127,7 +133,7 @@ impl Writer {
             self.commit(&mut group);
         }
         if let Some(journal) = self.journal.take() {
-            journal.close();
+            journal.close(self.clock.wall(), self.clock.steady());
         }
     }
 
@@ -153,6 +159,11 @@ impl Writer {
             if let Some(error) = error {
                 result = Err(error);
             }
+        }
+        let (wall, steady) = (self.clock.wall(), self.clock.steady());
+        if result.is_ok() && until(self.clock_noted, steady) >= NOTE_CLOCK {
+            result = journal.store.note_clock(wall, steady);
+            self.clock_noted = steady;
         }
         let result = result.and_then(|()| journal.store.commit());
         let outcome = match result {

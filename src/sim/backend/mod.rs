@@ -1,11 +1,15 @@
-//! A plant's own system: takes any POST, remembers it, and answers as it is told.
+//! A plant's own system: takes any POST, remembers it, and answers as it is told. It may play
+//! several, each at a path of its own.
 //!
 //! # Invariants
-//! - It never refuses a POST for what is in it, only for a body beyond [`BODY_BYTES`].
+//! - Unless it is told so, it refuses no POST for what is in it, only for a body beyond
+//!   [`BODY_BYTES`].
 //!
 //! # Not here
 //! - Care for secrets: what was received is handed out as it came, except on `GET /received`.
 
+mod answer;
+mod oauth;
 mod world;
 
 use std::collections::BTreeMap;
@@ -14,9 +18,12 @@ use std::net::SocketAddr;
 use axum::body::Bytes;
 use jiff::Timestamp;
 
+pub use answer::Answer;
+pub use oauth::{OAuth, TOKEN_PATH};
 pub use world::{BODY_BYTES, BackendWorld, KEPT_BYTES, KEPT_POSTS};
 
-use super::serve::{Identity, Server, StartError};
+use super::identity::{Authority, CertificateError, ClientIdentity, Identity};
+use super::serve::{Server, StartError};
 use crate::clock::Clock;
 
 /// Where and how a backend listens.
@@ -26,32 +33,22 @@ pub struct BackendConfig {
     pub listen: SocketAddr,
     /// Where time stamps come from.
     pub clock: Clock,
-    /// Whether it speaks HTTPS, with a certificate of its own making.
-    pub tls: bool,
+    /// Whether it speaks HTTPS, and who is believed then.
+    pub tls: Tls,
 }
 
-/// How a POST is answered.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Answer {
-    /// With 200.
+/// Whether a backend speaks HTTPS, with a certificate for `localhost`, `127.0.0.1` and `::1`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// It speaks plain HTTP.
     #[default]
-    Ok,
-    /// With this status.
-    Status(u16),
-    /// With this status and a `Retry-After` of so many seconds.
-    RetryAfter(u16, u32),
-    /// With this status and a `Location`.
-    Redirect(u16, String),
-    /// With 500 and a page of HTML.
-    Html500,
-    /// Never.
-    Hang,
-    /// With 200, and a body that comes one byte a second.
-    Drip,
-    /// By closing the connection.
-    Reset,
-    /// With 200 when the `Authorization` header is this, and with 401 otherwise.
-    RequireAuth(String),
+    Off,
+    /// Its certificate is signed by itself.
+    SelfSigned,
+    /// Its certificate is signed by an authority made on the spot.
+    PrivateAuthority,
+    /// As [`Tls::PrivateAuthority`], and clients must show a certificate of the same authority.
+    RequireClient,
 }
 
 /// One POST that came.
@@ -96,28 +93,60 @@ pub struct Tally {
 #[derive(Debug)]
 pub struct Backend {
     server: Server,
-    identity: Option<Identity>,
+    papers: Papers,
     world: BackendWorld,
+}
+
+/// The certificates around one backend.
+#[derive(Debug, Default)]
+struct Papers {
+    identity: Option<Identity>,
+    authority_pem: Option<String>,
+    client: Option<ClientIdentity>,
+}
+
+impl Papers {
+    fn make(tls: Tls) -> Result<Self, CertificateError> {
+        let name = "simulated plant backend";
+        match tls {
+            Tls::Off => Ok(Self::default()),
+            Tls::SelfSigned => Ok(Self {
+                identity: Some(Identity::self_signed(name)?),
+                ..Self::default()
+            }),
+            Tls::PrivateAuthority | Tls::RequireClient => {
+                let authority = Authority::new("simulated plant authority")?;
+                let identity = authority.server(name)?;
+                let (identity, client) = if tls == Tls::RequireClient {
+                    let client = authority.client("simulated plant client")?;
+                    (identity.demanding_clients_of(&authority), Some(client))
+                } else {
+                    (identity, None)
+                };
+                Ok(Self {
+                    identity: Some(identity),
+                    authority_pem: Some(authority.pem()),
+                    client,
+                })
+            }
+        }
+    }
 }
 
 impl Backend {
     /// Listens.
     pub async fn start(config: BackendConfig) -> Result<Self, StartError> {
-        let identity = if config.tls {
-            Some(Identity::self_signed("simulated plant backend")?)
-        } else {
-            None
-        };
+        let papers = Papers::make(config.tls)?;
         let world = BackendWorld::new(config.clock);
         let handle = world.clone();
-        let server = Server::start(config.listen, identity.as_ref(), move |request| {
+        let server = Server::start(config.listen, papers.identity.as_ref(), move |request| {
             let world = handle.clone();
             async move { world.answer(request).await }
         })
         .await?;
         Ok(Self {
             server,
-            identity,
+            papers,
             world,
         })
     }
@@ -129,17 +158,37 @@ impl Backend {
 
     /// Its integration URL.
     pub fn url(&self) -> String {
-        let scheme = if self.identity.is_some() {
+        self.url_of("/inspections")
+    }
+
+    /// Where tokens are asked for, once [`BackendWorld::set_oauth`] has said who gets them.
+    pub fn token_url(&self) -> String {
+        self.url_of(TOKEN_PATH)
+    }
+
+    /// The URL of any path.
+    pub fn url_of(&self, path: &str) -> String {
+        let scheme = if self.papers.identity.is_some() {
             "https"
         } else {
             "http"
         };
-        format!("{scheme}://{}/inspections", self.addr())
+        format!("{scheme}://{}{path}", self.addr())
     }
 
     /// Its certificate, when it speaks HTTPS.
     pub fn certificate_pem(&self) -> Option<&str> {
-        self.identity.as_ref().map(Identity::pem)
+        self.papers.identity.as_ref().map(Identity::pem)
+    }
+
+    /// The certificate of the authority that signed its own, if one did.
+    pub fn authority_pem(&self) -> Option<&str> {
+        self.papers.authority_pem.as_deref()
+    }
+
+    /// What a client may show, when it demands that.
+    pub fn client_identity(&self) -> Option<&ClientIdentity> {
+        self.papers.client.as_ref()
     }
 
     /// The handle to read and edit it.

@@ -2,6 +2,8 @@
 //!
 //! # Invariants
 //! - A post is on record before its answer goes out.
+//! - A request for a token is no post: neither the tallies nor the list of posts hold it.
+//! - A path with an answer of its own is not met by the answer for all.
 //! - Accepted posts are counted by idempotency key for as long as the backend lives; of the posts
 //!   themselves the latest are kept, bounded by number and by bytes.
 
@@ -9,13 +11,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 
-use super::{Answer, Received, Tally};
+use super::answer::Reaction;
+use super::oauth::TokenEndpoint;
+use super::{Answer, OAuth, Received, Tally};
 use crate::clock::Clock;
-use crate::sim::reply::{Drip, respond, with_header, with_type};
+use crate::sim::reply::respond;
 use crate::sim::serve::Dropped;
 
 /// The largest body that is taken: an event with its pictures in it.
@@ -26,6 +30,8 @@ pub const KEPT_POSTS: usize = 10_000;
 
 /// So do posts whose bodies come to more than this.
 pub const KEPT_BYTES: usize = 64 << 20;
+
+const KEPT_TOKEN_REQUESTS: usize = 1_000;
 
 /// What the backend knows and how it behaves: a handle that tests read and edit.
 #[derive(Clone, Debug)]
@@ -42,6 +48,10 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     answer: Answer,
+    answers_at: BTreeMap<String, Answer>,
+    tallies_at: BTreeMap<String, Tally>,
+    tokens: TokenEndpoint,
+    token_requests: VecDeque<Arc<Received>>,
     received: VecDeque<Arc<Received>>,
     received_bytes: usize,
     accepted_by_key: BTreeMap<String, u64>,
@@ -57,14 +67,53 @@ impl BackendWorld {
         }))
     }
 
-    /// How POSTs are answered from now on.
+    /// How POSTs are answered from now on, but for those to a path with an answer of its own.
     pub fn set_answer(&self, answer: Answer) {
         self.state().answer = answer;
+    }
+
+    /// How POSTs to this path, which is without a query, are answered from now on.
+    pub fn set_answer_at(&self, path: &str, answer: Answer) {
+        self.state().answers_at.insert(path.to_owned(), answer);
+    }
+
+    /// Who gets tokens at [`TOKEN_PATH`](super::TOKEN_PATH) from now on. With none, that path is
+    /// as any other.
+    pub fn set_oauth(&self, client: Option<OAuth>) {
+        self.state().tokens.client = client;
+    }
+
+    /// How requests for a token are answered from now on: [`Answer::Ok`] and [`Answer::Slow`]
+    /// give tokens, all others do not.
+    pub fn set_oauth_answer(&self, answer: Answer) {
+        self.state().tokens.answer = answer;
+    }
+
+    /// No token that was given is valid any more.
+    pub fn revoke_tokens(&self) {
+        self.state().tokens.revoke();
+    }
+
+    /// How many tokens were given.
+    pub fn tokens_issued(&self) -> u64 {
+        self.state().tokens.issued
+    }
+
+    /// The latest requests for a token, oldest first. They are not among the posts.
+    pub fn token_requests(&self) -> Vec<Arc<Received>> {
+        self.state().token_requests.iter().cloned().collect()
     }
 
     /// The latest posts, oldest first.
     pub fn received(&self) -> Vec<Arc<Received>> {
         self.state().received.iter().cloned().collect()
+    }
+
+    /// The latest posts to this path, with whatever query, oldest first.
+    pub fn received_at(&self, path: &str) -> Vec<Arc<Received>> {
+        let mut received = self.received();
+        received.retain(|post| without_query(&post.path) == path);
+        received
     }
 
     /// How often each idempotency key was accepted. Posts without one count under the empty key.
@@ -77,16 +126,28 @@ impl BackendWorld {
         *self.0.tally.borrow()
     }
 
+    /// How many posts came to this path, with whatever query.
+    pub fn tally_at(&self, path: &str) -> Tally {
+        let tally = self.state().tallies_at.get(path).copied();
+        tally.unwrap_or_default()
+    }
+
     /// Waits until `count` posts were accepted. The caller bounds the wait.
     pub async fn wait_for(&self, count: u64) {
         self.wait_until(|tally| tally.accepted >= count).await;
     }
 
-    /// Waits until the tally is as wanted. The caller bounds the wait.
+    /// Waits until the tally is as wanted, which is looked at anew after each request for a token
+    /// too. The caller bounds the wait.
     pub async fn wait_until(&self, wanted: impl Fn(Tally) -> bool) {
         let mut tally = self.0.tally.subscribe();
         // The sender lives as long as this handle, so there is no error to see.
         drop(tally.wait_for(|tally| wanted(*tally)).await);
+    }
+
+    /// Waits until the tally of this path is as wanted. The caller bounds the wait.
+    pub async fn wait_until_at(&self, path: &str, wanted: impl Fn(Tally) -> bool) {
+        self.wait_until(|_| wanted(self.tally_at(path))).await;
     }
 
     /// Every post from now on, accepted or not. A reader that falls behind by 1,024 misses some.
@@ -117,53 +178,43 @@ impl BackendWorld {
             let problem = json!({"error": "the body is cut off, or larger than 16 MiB"});
             return Ok(respond(StatusCode::PAYLOAD_TOO_LARGE, &problem));
         };
-        let answer = self.state().answer.clone();
-        let authorization = head.headers.get(header::AUTHORIZATION);
-        let status = match &answer {
-            Answer::Ok | Answer::Drip => Some(StatusCode::OK),
-            Answer::Status(status)
-            | Answer::RetryAfter(status, _)
-            | Answer::Redirect(status, _) => {
-                Some(StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+        let now = self.0.clock.steady();
+        let (reaction, asks_for_token) = {
+            let mut state = self.state();
+            if state.tokens.is_at(head.uri.path()) {
+                (state.tokens.react(&head.headers, &body, now), true)
+            } else {
+                let token_is_valid = state.tokens.accepts(&head.headers, now);
+                let answer = state.answer_to(head.uri.path(), &body);
+                (answer.react(&head.headers, token_is_valid), false)
             }
-            Answer::Html500 => Some(StatusCode::INTERNAL_SERVER_ERROR),
-            Answer::Hang | Answer::Reset => None,
-            Answer::RequireAuth(expected) => Some(match authorization {
-                Some(value) if value.as_bytes() == expected.as_bytes() => StatusCode::OK,
-                _ => StatusCode::UNAUTHORIZED,
-            }),
         };
-        self.record(Received {
+        let received = Received {
             path: head.uri.to_string(),
             headers: by_name(&head.headers),
             body,
             at: self.0.clock.wall(),
-            answered: status.map(|s| s.as_u16()),
-        });
-        let Some(status) = status else {
-            if answer == Answer::Hang {
-                std::future::pending::<()>().await;
-            }
-            return Err(Dropped);
+            answered: reaction.status(),
         };
-        let plain = respond(status, &json!({"accepted": status.is_success()}));
-        Ok(match answer {
-            Answer::Redirect(_, location) => with_header(plain, header::LOCATION, &location),
-            Answer::RetryAfter(_, s) => with_header(plain, header::RETRY_AFTER, &s.to_string()),
-            Answer::Html500 => {
-                let page = "<html><body><h1>Internal Server Error</h1></body></html>";
-                with_type(status, "text/html", page)
-            }
-            Answer::Drip => plain.map(|_| Body::new(Drip::default())),
-            _ => plain,
-        })
+        if asks_for_token {
+            self.record_token_request(received);
+        } else {
+            self.record(received);
+        }
+        perform(reaction).await
     }
 
     fn record(&self, received: Received) {
         let received = Arc::new(received);
         let accepted = received.accepted();
+        let count = |tally: &mut Tally| {
+            tally.attempts += 1;
+            tally.accepted += u64::from(accepted);
+        };
         {
             let mut state = self.state();
+            let path = without_query(&received.path).to_owned();
+            count(state.tallies_at.entry(path).or_default());
             if accepted {
                 let count = state.accepted_by_key.entry(received.key().to_owned());
                 *count.or_default() += 1;
@@ -177,12 +228,21 @@ impl BackendWorld {
                 state.received_bytes -= oldest.body.len();
             }
         }
-        self.0.tally.send_modify(|tally| {
-            tally.attempts += 1;
-            tally.accepted += u64::from(accepted);
-        });
+        // After the lock is free: whoever waits for a tally reads the state.
+        self.0.tally.send_modify(count);
         // Nobody may be listening.
         self.0.news.send(received).ok();
+    }
+
+    fn record_token_request(&self, received: Received) {
+        {
+            let mut state = self.state();
+            state.token_requests.push_back(Arc::new(received));
+            if state.token_requests.len() > KEPT_TOKEN_REQUESTS {
+                state.token_requests.pop_front();
+            }
+        }
+        self.0.tally.send_modify(|_| {});
     }
 
     fn list(&self) -> Value {
@@ -212,6 +272,29 @@ impl BackendWorld {
             "latest": latest.iter().map(show).collect::<Vec<_>>(),
         })
     }
+}
+
+impl State {
+    /// The answer to the next POST to this path.
+    fn answer_to(&mut self, path: &str, body: &[u8]) -> Answer {
+        let own = self.answers_at.get_mut(path);
+        own.unwrap_or(&mut self.answer).next(body)
+    }
+}
+
+async fn perform(reaction: Reaction) -> Result<Response<Body>, Dropped> {
+    match reaction {
+        Reaction::Respond(after, response) => {
+            tokio::time::sleep(after).await;
+            Ok(response)
+        }
+        Reaction::Hang => std::future::pending().await,
+        Reaction::Reset => Err(Dropped),
+    }
+}
+
+fn without_query(path: &str) -> &str {
+    path.split_once('?').map_or(path, |(path, _)| path)
 }
 
 fn by_name(headers: &HeaderMap) -> BTreeMap<String, String> {

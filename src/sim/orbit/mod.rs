@@ -24,7 +24,8 @@ pub use weather::{Redirect, Weather};
 pub use webhook::Webhook;
 pub use world::{Inspection, KEPT_REQUESTS, POST_TIMEOUT, Post, Seen, World};
 
-use super::serve::{Identity, Server, StartError};
+use super::identity::Identity;
+use super::serve::{Server, StartError};
 use crate::clock::Clock;
 use crate::secret::Secret;
 

@@ -4,6 +4,9 @@
 //! - Every wait has a bound: the client's deadline, or ten seconds.
 
 mod api;
+mod backend;
+mod oauth;
+mod proxy;
 mod world;
 
 use std::time::Duration;
@@ -14,7 +17,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
-use super::backend::{Backend, BackendConfig};
+use super::backend::{Backend, BackendConfig, Tls};
 use super::model::{ACTION_COMPLETED, ACTION_COMPLETED_WITH_ALERT};
 use super::orbit::{Orbit, OrbitConfig, World};
 use crate::clock::Clock;
@@ -42,7 +45,7 @@ impl Site {
             clock: clock.clone(),
         });
         let orbit = orbit.await.unwrap();
-        let tls = false;
+        let tls = Tls::Off;
         let backend = Backend::start(BackendConfig { listen, clock, tls });
         let certificate = CertificateDer::from_pem_slice(orbit.certificate_pem().as_bytes());
         let client = http::Client::build(&http::Config {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{SECRET, Site, answer};
 use crate::clock::Clock;
 use crate::secret::WebhookSecret;
-use crate::sim::backend::{Answer, Backend, BackendConfig, Tally};
+use crate::sim::backend::{Answer, Backend, BackendConfig, Tally, Tls};
 use crate::sim::model::{ACTION_COMPLETED, ACTION_COMPLETED_WITH_ALERT};
 use crate::sim::orbit::{Redirect, Weather};
 
@@ -107,7 +107,7 @@ async fn a_receivers_certificate_is_checked_unless_the_webhook_says_otherwise() 
     let site = Site::start().await;
     let uuid = site.register().await;
     let listen = "127.0.0.1:0".parse().unwrap();
-    let (clock, tls) = (Clock::system(), true);
+    let (clock, tls) = (Clock::system(), Tls::SelfSigned);
     let secure = Backend::start(BackendConfig { listen, clock, tls });
     let secure = secure.await.unwrap();
     assert!(secure.certificate_pem().is_some());

@@ -2,6 +2,7 @@
 //! would.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -9,7 +10,10 @@ use super::*;
 use crate::event::{Event, Identity, Origin};
 use crate::relay::journal::open::Opened;
 use crate::relay::journal::store::Store;
-use crate::relay::journal::{Config, DeliveriesPage, DeliveryId, Disposition, Reader, State, Sums};
+use crate::relay::journal::tests::registered;
+use crate::relay::journal::{
+    Config, DeliveriesPage, DeliveryId, Disposition, Ended, Fate, Reader, State, Step, Sums, Want,
+};
 
 const TO: [&str; 2] = ["cmms", "chat"];
 
@@ -20,6 +24,20 @@ struct World {
 
 fn now() -> Timestamp {
     Timestamp::from_second(1_770_000_000).unwrap()
+}
+
+fn want(to: &str, limit: usize) -> Want {
+    Want {
+        destination: to.to_owned(),
+        limit,
+        replays: limit,
+        probe: false,
+        in_order: false,
+        hasten: false,
+        worked: Duration::ZERO,
+        now: now(),
+        lease: Duration::from_mins(1),
+    }
 }
 
 impl World {
@@ -39,8 +57,7 @@ impl World {
         self.open = None;
         let config = Config {
             data_dir: self.dir.path().to_owned(),
-            lease: std::time::Duration::from_mins(1),
-            destinations: Some(destinations.iter().map(|d| (*d).to_owned()).collect()),
+            destinations: Some(destinations.iter().map(|d| registered(d)).collect()),
         };
         self.open = Some(Opened::open(&config, now(), false).unwrap());
     }
@@ -68,12 +85,23 @@ impl World {
     /// Claims all that can be claimed for a destination and ends each as `end` says, if it says.
     fn end(&mut self, to: &str, end: impl Fn(i64) -> Option<Disposition>) {
         self.commit(|store| {
-            let until = crate::clock::later(now(), std::time::Duration::from_mins(1));
-            for claim in store.claim(to, 10_000, now(), until).unwrap().now {
-                let asset = (claim.lease.seq % 2 == 0).then_some("PUMP-101");
-                store.freeze(claim.lease, "{}", asset).unwrap();
-                if let Some(end) = end(claim.lease.seq) {
-                    store.record(claim.lease, &end, now()).unwrap();
+            for claim in store.claim(&want(to, 10_000)).unwrap().now {
+                let step = Step::Freeze {
+                    relay: "{}".into(),
+                    asset: (claim.lease.seq % 2 == 0).then(|| "PUMP-101".to_owned()),
+                    line: None,
+                    once: None,
+                };
+                let fates = store.prepare(&[(claim.lease, step)], now()).unwrap();
+                assert_eq!(fates, [Fate::Send]);
+                if let Some(disposition) = end(claim.lease.seq) {
+                    let ended = Ended {
+                        disposition,
+                        answer: None,
+                        hold_until: None,
+                        at: now(),
+                    };
+                    store.record(claim.lease, &ended).unwrap();
                 }
             }
         });
@@ -156,7 +184,8 @@ fn dead() -> Disposition {
 
 fn postponed() -> Disposition {
     Disposition::Postponed {
-        due_at: crate::clock::later(now(), std::time::Duration::from_mins(1)),
+        due_at: crate::clock::later(now(), Duration::from_mins(1)),
+        not_before: None,
         reason: "503 busy".into(),
     }
 }
@@ -425,8 +454,7 @@ fn a_pause_keeps_what_its_own_transaction_moved_before_it() {
     let mut world = World::new();
     world.append(3);
     world.commit(|store| {
-        let until = crate::clock::later(now(), std::time::Duration::from_mins(1));
-        assert_eq!(store.claim("cmms", 2, now(), until).unwrap().now.len(), 2);
+        assert_eq!(store.claim(&want("cmms", 2)).unwrap().now.len(), 2);
         store.pause(now(), "cmms", "anna", "", None).unwrap();
     });
     assert_eq!(world.of_state("cmms", State::Sending), 2);

@@ -228,17 +228,6 @@ impl Store {
         self.release_waiting(job.destination, candidate.seq)?;
         Ok(1)
     }
-
-    /// Lets those go that wait for this delivery.
-    fn release_waiting(&mut self, destination: i64, seq: i64) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached(
-                "UPDATE delivery INDEXED BY delivery_waiting SET waits_for = NULL, due_at = 0
-                 WHERE destination = ?1 AND waits_for = ?2",
-            )?
-            .execute([destination, seq])?;
-        Ok(())
-    }
 }
 
 const REPLAY: &str = "UPDATE delivery SET state = 'pending', replayed = 1, failures = 0,

@@ -1,51 +1,109 @@
-//! Which deliveries go next: retries that are due, and events that the cursor has not passed; and
-//! kept events that a person asks for.
+//! Which deliveries go next: retries that are due, events that the cursor has not passed, and what
+//! a person asked for again; and kept events that a person asks for.
 //!
 //! # Invariants
 //! - A claim takes turns between due retries and fresh events, so neither starves the other.
+//! - What a person asked for again goes only where nothing else waits.
 //! - The cursor moves only over events that got a row, or that are kept.
+//! - Nothing is claimed for a destination that is paused, or that asked for time.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::OptionalExtension as _;
+use rusqlite::{OptionalExtension as _, Row, params};
 
-use super::memory::unsigned;
+use super::memory::{Destination, unsigned};
 use super::{Store, StoreError};
 use crate::event::Origin;
-use crate::relay::journal::{Claim, Claims, Lease, State, WriteError};
+use crate::relay::journal::{Claim, Claims, Lease, State, Want, WriteError};
+
+/// Bodies of one claim come to about this much, or to one body.
+const CLAIM_BYTES: usize = 4 * 1024 * 1024;
+/// One claim brings forward so many retries.
+const HASTEN: i64 = 1000;
+
+const CLAIMED: &str = "e.source, e.type, e.identity, e.origin, e.received_at, e.body";
 
 impl Store {
-    pub(in crate::relay::journal) fn claim(
-        &mut self,
-        id: &str,
-        limit: usize,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<Claims, StoreError> {
-        let Some(index) = self.memory.destinations.iter().position(|d| d.id == id) else {
-            return Err(StoreError::Refused(WriteError::NoDestination(
-                id.to_owned(),
-            )));
+    pub(in crate::relay::journal) fn claim(&mut self, want: &Want) -> Result<Claims, StoreError> {
+        let index = self.index_of(&want.destination)?;
+        let Some(destination) = self.memory.destinations.get_mut(index) else {
+            return Ok(Claims::default());
         };
-        let no = self.memory.destinations.get(index).map_or(0, |d| d.no);
-        self.expire(no, now)?;
-        let mut due = self.due(no, limit, now)?.into_iter();
+        destination.worked_ms += millis(want.worked);
+        let no = destination.no;
+        let served = destination.is_served();
+        let hold_until = timestamp(destination.hold_until);
+        self.expire(no, want.now)?;
         let mut claims = Claims::default();
-        for turn in 0..limit {
-            let fresh_turn = (turn % 2 == 0) == self.fresh_first;
-            let seq = if fresh_turn {
-                self.take_fresh(index)?.or_else(|| due.next())
-            } else {
-                match due.next() {
-                    Some(seq) => Some(seq),
-                    None => self.take_fresh(index)?,
-                }
+        claims.closed = !served || hold_until > want.now;
+        if !served {
+            return Ok(claims);
+        }
+        if claims.closed {
+            claims.next_due = Some(hold_until);
+            return Ok(claims);
+        }
+        if want.hasten {
+            claims.more_to_hasten = self.hasten(no, want.now)? == HASTEN;
+        }
+        let retries = if want.probe {
+            self.next_retry(no, want.now)?
+        } else {
+            self.due(no, false, want.limit, want.now)?
+        };
+        let mut retries = retries.into_iter();
+        let mut bytes = 0;
+        for turn in 0..want.limit {
+            if bytes >= CLAIM_BYTES {
+                break;
+            }
+            let retry_turn = want.in_order || (turn % 2 == 1) == self.fresh_first;
+            let retry = if retry_turn { retries.next() } else { None };
+            let claim = match retry {
+                Some(seq) => Some(self.lease(index, seq, want)?),
+                None => match self.lease_fresh(index, want)? {
+                    Some(claim) => Some(claim),
+                    None => match retries.next() {
+                        Some(seq) => Some(self.lease(index, seq, want)?),
+                        None => None,
+                    },
+                },
             };
-            let Some(seq) = seq else { break };
-            claims.now.push(self.lease(no, id, seq, until)?);
+            let Some(claim) = claim else { break };
+            bytes += claim.body.len();
+            claims.now.push(claim);
         }
         self.fresh_first = !self.fresh_first;
-        claims.next_due = self.next_due(index, now)?;
+        let room = want
+            .limit
+            .saturating_sub(claims.now.len())
+            .min(want.replays);
+        if room > 0 && bytes < CLAIM_BYTES {
+            for seq in self.due(no, true, room, want.now)? {
+                let claim = self.lease(index, seq, want)?;
+                claims.now.push(claim);
+            }
+        }
+        claims.now.sort_by_key(|claim| claim.lease.seq);
+        claims.next_due = self.next_due(index, want.now)?;
         Ok(claims)
+    }
+
+    pub(super) fn index_of(&self, id: &str) -> Result<usize, StoreError> {
+        self.memory
+            .destinations
+            .iter()
+            .position(|d| d.id == id)
+            .ok_or_else(|| StoreError::Refused(WriteError::NoDestination(id.to_owned())))
+    }
+
+    pub(super) fn destination(&mut self, id: &str) -> Result<&mut Destination, StoreError> {
+        self.memory
+            .destinations
+            .iter_mut()
+            .find(|d| d.id == id)
+            .ok_or_else(|| StoreError::Refused(WriteError::NoDestination(id.to_owned())))
     }
 
     /// A lease that ran out belongs to a try that was lost: the delivery is pending again.
@@ -65,24 +123,67 @@ impl Store {
         Ok(())
     }
 
-    fn due(&mut self, no: i64, limit: usize, now: Timestamp) -> Result<Vec<i64>, StoreError> {
+    /// Brings forward what waits for a later step of its schedule, but not what the destination
+    /// itself asked to wait.
+    fn hasten(&mut self, no: i64, now: Timestamp) -> Result<i64, StoreError> {
+        let now = now.as_millisecond();
+        let hastened = self
+            .connection
+            .prepare_cached(
+                "UPDATE delivery SET due_at = max(not_before, ?2)
+                 WHERE destination = ?1 AND seq IN (
+                     SELECT seq FROM delivery INDEXED BY delivery_due
+                     WHERE destination = ?1 AND replayed IN (0, 1) AND due_at > ?2
+                     AND state IN ('pending', 'postponed') AND waits_for IS NULL
+                     AND due_at > not_before LIMIT ?3)",
+            )?
+            .execute([no, now, HASTEN])?;
+        Ok(i64::try_from(hastened).unwrap_or(0))
+    }
+
+    fn due(
+        &mut self,
+        no: i64,
+        replayed: bool,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<i64>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let due = self
             .connection
             .prepare_cached(
                 "SELECT seq FROM delivery INDEXED BY delivery_due
-                 WHERE destination = ?1 AND replayed IN (0, 1) AND due_at <= ?2
+                 WHERE destination = ?1 AND replayed = ?2 AND due_at <= ?3
                  AND state IN ('pending', 'postponed') AND waits_for IS NULL
-                 ORDER BY due_at LIMIT ?3",
+                 ORDER BY due_at, seq LIMIT ?4",
             )?
-            .query_map([no, now.as_millisecond(), limit], |row| row.get(0))?
+            .query_map(params![no, replayed, now.as_millisecond(), limit], |row| {
+                row.get(0)
+            })?
             .collect::<Result<_, _>>()?;
         Ok(due)
     }
 
-    /// Moves the cursor over the next event and gives it a row; none when there is none.
-    fn take_fresh(&mut self, index: usize) -> Result<Option<i64>, StoreError> {
+    /// The retry that a probe is made of: the next in turn, due or not, unless the destination
+    /// asked it to wait.
+    fn next_retry(&mut self, no: i64, now: Timestamp) -> Result<Vec<i64>, StoreError> {
+        let next = self
+            .connection
+            .prepare_cached(
+                "SELECT seq FROM delivery INDEXED BY delivery_due
+                 WHERE destination = ?1 AND replayed IN (0, 1) AND not_before <= ?2
+                 AND state IN ('pending', 'postponed') AND waits_for IS NULL
+                 ORDER BY replayed, due_at LIMIT 1",
+            )?
+            .query_row([no, now.as_millisecond()], |row| row.get(0))
+            .optional()?;
+        Ok(next.into_iter().collect())
+    }
+
+    /// Moves the cursor over the next event and leases its delivery; none when there is none.
+    fn lease_fresh(&mut self, index: usize, want: &Want) -> Result<Option<Claim>, StoreError> {
         let last_seq = self.memory.last_seq;
+        let token = self.next_token;
         let Some(destination) = self.memory.destinations.get_mut(index) else {
             return Ok(None);
         };
@@ -90,26 +191,33 @@ impl Store {
         if seq > last_seq {
             return Ok(None);
         }
+        let lease = lease(destination.no, seq, token, want);
         destination.cursor = seq;
-        destination.count(State::Pending, 1);
+        destination.count(State::Sending, 1);
+        self.next_token += 1;
+        self.sums_changed = true;
         self.connection
             .prepare_cached(
-                "INSERT INTO delivery (destination, seq, state, attempts, due_at, replayed, changed_at)
-                 VALUES (?1, ?2, 'pending', 0, 0, 0, 0)",
+                "INSERT INTO delivery
+                 (destination, seq, state, attempts, due_at, lease, lease_until, replayed, changed_at)
+                 VALUES (?1, ?2, 'sending', 1, 0, ?3, ?4, 0, 0)",
             )?
-            .execute([destination.no, seq])?;
-        self.sums_changed = true;
-        Ok(Some(seq))
+            .execute([lease.destination, seq, token, lease.until.as_millisecond()])?;
+        let claim = self
+            .connection
+            .prepare_cached(&format!("SELECT {CLAIMED} FROM event e WHERE e.seq = ?1"))?
+            .query_row([seq], |row| claimed(row, lease, &want.destination))?;
+        Ok(Some(claim))
     }
 
-    fn lease(
-        &mut self,
-        no: i64,
-        id: &str,
-        seq: i64,
-        until: Timestamp,
-    ) -> Result<Claim, StoreError> {
-        let token = self.next_token;
+    /// Leases a delivery that has a row.
+    fn lease(&mut self, index: usize, seq: i64, want: &Want) -> Result<Claim, StoreError> {
+        let (no, worked_ms) = self
+            .memory
+            .destinations
+            .get(index)
+            .map_or((0, 0), |d| (d.no, d.worked_ms));
+        let lease = lease(no, seq, self.next_token, want);
         self.next_token += 1;
         let from: String = self
             .connection
@@ -124,42 +232,28 @@ impl Store {
                 "UPDATE delivery SET state = 'sending', attempts = attempts + 1, lease = ?3,
                  lease_until = ?4 WHERE destination = ?1 AND seq = ?2",
             )?
-            .execute([no, seq, token, until.as_millisecond()])?;
+            .execute([no, seq, lease.token, lease.until.as_millisecond()])?;
         self.moved(no, from, State::Sending, 1);
-        let lease = Lease {
-            seq,
-            until,
-            destination: no,
-            token,
-        };
         let claim = self
             .connection
-            .prepare_cached(
-                "SELECT e.source, e.type, e.identity, e.origin, e.received_at, e.body,
-                 d.attempts, d.relay, d.replayed
+            .prepare_cached(&format!(
+                "SELECT {CLAIMED}, d.attempts, d.failures, d.waiting_since_ms, d.relay, d.replayed
                  FROM delivery d JOIN event e ON e.seq = d.seq
-                 WHERE d.destination = ?1 AND d.seq = ?2",
-            )?
+                 WHERE d.destination = ?1 AND d.seq = ?2"
+            ))?
             .query_row([no, seq], |row| {
-                let origin: String = row.get(3)?;
-                let replayed: bool = row.get(8)?;
-                Ok(Claim {
-                    lease,
-                    destination_id: id.to_owned(),
-                    source: row.get(0)?,
-                    event_type: row.get(1)?,
-                    identity: row.get(2)?,
-                    origin: match origin.as_str() {
-                        _ if replayed => Origin::Replay,
-                        "backfill" => Origin::Backfill,
-                        _ => Origin::Webhook,
-                    },
-                    received_at: Timestamp::from_millisecond(row.get(4)?)
-                        .unwrap_or(Timestamp::UNIX_EPOCH),
-                    body: row.get(5)?,
-                    attempt: row.get(6)?,
-                    frozen: row.get(7)?,
-                })
+                let mut claim = claimed(row, lease, &want.destination)?;
+                claim.attempt = row.get(6)?;
+                claim.failures = row.get(7)?;
+                let since: Option<i64> = row.get(8)?;
+                let waited = since.map_or(0, |since| unsigned(worked_ms - since));
+                claim.waited = Duration::from_millis(waited);
+                claim.frozen = row.get(9)?;
+                claim.replayed = row.get(10)?;
+                if claim.replayed {
+                    claim.origin = Origin::Replay;
+                }
+                Ok(claim)
             })?;
         Ok(claim)
     }
@@ -174,13 +268,14 @@ impl Store {
         let next: Option<i64> = self
             .connection
             .prepare_cached(
-                "SELECT due_at FROM delivery INDEXED BY delivery_due WHERE destination = ?1
-                 AND replayed IN (0, 1) AND state IN ('pending', 'postponed') AND waits_for IS NULL
+                "SELECT due_at FROM delivery INDEXED BY delivery_due
+                 WHERE destination = ?1 AND replayed = 0
+                 AND state IN ('pending', 'postponed') AND waits_for IS NULL
                  ORDER BY due_at LIMIT 1",
             )?
             .query_row([destination.no], |row| row.get(0))
             .optional()?;
-        Ok(next.and_then(|at| Timestamp::from_millisecond(at).ok()))
+        Ok(next.map(timestamp))
     }
 
     pub(in crate::relay::journal) fn replay_kept(
@@ -236,4 +331,45 @@ impl Store {
         self.sums_changed = true;
         Ok(unsigned(made))
     }
+}
+
+fn lease(destination: i64, seq: i64, token: i64, want: &Want) -> Lease {
+    Lease {
+        seq,
+        until: crate::clock::later(want.now, want.lease),
+        destination,
+        token,
+    }
+}
+
+/// The claim of a delivery that was never tried.
+fn claimed(row: &Row<'_>, lease: Lease, destination: &str) -> rusqlite::Result<Claim> {
+    let origin: String = row.get(3)?;
+    Ok(Claim {
+        lease,
+        destination_id: destination.to_owned(),
+        source: row.get(0)?,
+        event_type: row.get(1)?,
+        identity: row.get(2)?,
+        origin: if origin == Origin::Backfill.as_str() {
+            Origin::Backfill
+        } else {
+            Origin::Webhook
+        },
+        received_at: timestamp(row.get(4)?),
+        body: row.get(5)?,
+        attempt: 1,
+        failures: 0,
+        waited: Duration::ZERO,
+        replayed: false,
+        frozen: None,
+    })
+}
+
+fn timestamp(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,16 +1,16 @@
 //! The SQL of events, deliveries and sums, inside the writer's transaction.
 //!
 //! ```text
-//! mod    the transaction, events, the ends of tries, sums
+//! mod    the transaction, opening, events, sums
 //! acts   who did what; pause and resume
 //! bulk   what is done to many deliveries, in steps
 //! claim  which deliveries go next, and kept events that are asked for
+//! settle what becomes of them, and of their destination
 //! dedupe which events were seen before
 //! memory cursors and sums, as the tables have them
 //! ```
 //!
 //! # Invariants
-//! - Every change by the holder of a lease checks that exactly one row changed.
 //! - A read or change of what is open names its index: without it the statement is refused, so
 //!   none of them ever walks through what is finished.
 //! - `memory` equals what the open transaction would read; a rollback restores it.
@@ -20,6 +20,7 @@ mod bulk;
 mod claim;
 mod dedupe;
 mod memory;
+mod settle;
 
 use std::collections::BTreeMap;
 
@@ -29,7 +30,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use self::dedupe::Recent;
 pub(super) use self::memory::read_sums;
 use self::memory::{ACCEPTED, DUPLICATE, Memory, REJECTED, destinations};
-use super::{Appended, Disposition, Lease, State, Sums, WriteError};
+use super::{Appended, Registered, State, Sums, WriteError};
 use crate::event::Event;
 
 /// What ended a transaction, or one call in it.
@@ -63,6 +64,13 @@ pub(super) struct Store {
     fresh_first: bool,
 }
 
+/// The note of what the clocks showed: wall and steady, in milliseconds.
+const CLOCK: &str = "clock";
+/// A smaller difference of clocks is none.
+const LEAST_SHIFT_MS: i64 = 1000;
+/// A due time further ahead was written under a clock that nobody knows.
+const FAR_AHEAD_MS: i64 = 120_000;
+
 /// What a commit writes to the log beside event bodies: a few pages.
 const COMMIT_BYTES: u64 = 32 * 1024;
 
@@ -85,44 +93,84 @@ impl Store {
         })
     }
 
-    /// Makes what an earlier process left ready for this one.
+    /// Makes what an earlier process left ready for this one: its leases are free, its due times
+    /// are moved by as much as its clock differs from ours.
     pub(super) fn take_over(
         &mut self,
         now: Timestamp,
-        free_leases: bool,
-        destinations: Option<&[String]>,
+        first: bool,
+        destinations: Option<&[Registered]>,
     ) -> Result<(), StoreError> {
         self.begin()?;
-        if let Some(ids) = destinations {
-            self.register(ids)?;
+        if let Some(registered) = destinations {
+            self.register(registered)?;
         }
-        for no in self
-            .memory
-            .destinations
-            .iter()
-            .map(|d| d.no)
-            .collect::<Vec<_>>()
-        {
-            if free_leases {
-                let freed = self.connection.execute(
-                    "UPDATE delivery INDEXED BY delivery_leased
-                     SET state = 'pending', lease = NULL, lease_until = NULL, due_at = 0
-                     WHERE destination = ?1 AND state = 'sending'",
-                    [no],
-                )?;
-                let freed = i64::try_from(freed).unwrap_or(0);
-                self.moved(no, Some(State::Sending), State::Pending, freed);
+        if first {
+            let clock = self.note(CLOCK)?;
+            let shift = clock.and_then(|clock| shift_of(&clock, now.as_millisecond()));
+            for no in self.numbers() {
+                self.free_leases(no)?;
+                self.shift(no, now, shift)?;
             }
-            // A due time far ahead was written under another wall clock: nobody waits for that.
-            let latest = crate::clock::later(now, std::time::Duration::from_mins(2));
-            self.connection.execute(
-                "UPDATE delivery INDEXED BY delivery_due
-                 SET due_at = ?2 WHERE destination = ?1 AND due_at > ?3
-                 AND state IN ('pending', 'postponed') AND waits_for IS NULL",
-                params![no, now.as_millisecond(), latest.as_millisecond()],
-            )?;
+            self.note_clock(now, now)?;
         }
         self.commit()
+    }
+
+    fn numbers(&self) -> Vec<i64> {
+        self.memory.destinations.iter().map(|d| d.no).collect()
+    }
+
+    fn free_leases(&mut self, no: i64) -> Result<(), StoreError> {
+        let freed = self.connection.execute(
+            "UPDATE delivery INDEXED BY delivery_leased
+             SET state = 'pending', lease = NULL, lease_until = NULL, due_at = 0
+             WHERE destination = ?1 AND state = 'sending'",
+            [no],
+        )?;
+        let freed = i64::try_from(freed).unwrap_or(0);
+        self.moved(no, Some(State::Sending), State::Pending, freed);
+        Ok(())
+    }
+
+    /// Where it is not known how the clocks differ, nobody waits for a time that is far ahead.
+    fn shift(&mut self, no: i64, now: Timestamp, shift: Option<i64>) -> Result<(), StoreError> {
+        let now = now.as_millisecond();
+        let Some(shift) = shift else {
+            self.connection.execute(
+                "UPDATE delivery INDEXED BY delivery_due SET due_at = ?2, not_before = 0
+                 WHERE destination = ?1 AND replayed IN (0, 1) AND due_at > ?3
+                 AND state IN ('pending', 'postponed') AND waits_for IS NULL",
+                params![no, now, now + FAR_AHEAD_MS],
+            )?;
+            return Ok(());
+        };
+        if shift.abs() < LEAST_SHIFT_MS {
+            return Ok(());
+        }
+        self.connection.execute(
+            "UPDATE delivery INDEXED BY delivery_due SET due_at = max(due_at + ?2, 0),
+             not_before = CASE not_before WHEN 0 THEN 0 ELSE max(not_before + ?2, 0) END
+             WHERE destination = ?1 AND replayed IN (0, 1) AND due_at > 0
+             AND state IN ('pending', 'postponed') AND waits_for IS NULL",
+            [no, shift],
+        )?;
+        let mut destinations = self.memory.destinations.iter_mut();
+        if let Some(destination) = destinations.find(|d| d.no == no && d.hold_until > 0) {
+            destination.hold_until = (destination.hold_until + shift).max(0);
+            destination.changed = true;
+        }
+        Ok(())
+    }
+
+    /// Notes what both clocks show, so that the next process can tell how its own differs.
+    pub(super) fn note_clock(
+        &mut self,
+        wall: Timestamp,
+        steady: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (wall, steady) = (wall.as_millisecond(), steady.as_millisecond());
+        self.set_note(CLOCK, &format!("{wall} {steady}"))
     }
 
     pub(super) fn begin(&mut self) -> Result<(), StoreError> {
@@ -224,21 +272,24 @@ impl Store {
         Ok(Appended::Accepted(seq))
     }
 
-    fn register(&mut self, ids: &[String]) -> Result<(), StoreError> {
+    fn register(&mut self, registered: &[Registered]) -> Result<(), StoreError> {
         let last_seq = self.memory.last_seq;
-        for id in ids {
-            if !self.memory.destinations.iter().any(|d| d.id == *id) {
+        for Registered { id, name } in registered {
+            if self.memory.destinations.iter().any(|d| d.id == *id) {
+                self.connection
+                    .execute("UPDATE destination SET name = ?2 WHERE id = ?1", [id, name])?;
+                continue;
+            }
+            self.connection.execute(
+                "INSERT INTO destination (id, name, cursor) VALUES (?1, ?2, ?3)",
+                params![id, name, last_seq],
+            )?;
+            let no = self.connection.last_insert_rowid();
+            if last_seq > 0 {
                 self.connection.execute(
-                    "INSERT INTO destination (id, cursor) VALUES (?1, ?2)",
-                    params![id, last_seq],
+                    "INSERT INTO kept (destination, first_seq, last_seq) VALUES (?1, 1, ?2)",
+                    [no, last_seq],
                 )?;
-                let no = self.connection.last_insert_rowid();
-                if last_seq > 0 {
-                    self.connection.execute(
-                        "INSERT INTO kept (destination, first_seq, last_seq) VALUES (?1, 1, ?2)",
-                        [no, last_seq],
-                    )?;
-                }
             }
         }
         self.connection.execute(
@@ -246,7 +297,7 @@ impl Store {
             [last_seq],
         )?;
         for destination in destinations(&self.connection)? {
-            let gone = !ids.contains(&destination.id);
+            let gone = !registered.iter().any(|r| r.id == destination.id);
             let open = destination
                 .kept
                 .last()
@@ -265,65 +316,6 @@ impl Store {
         }
         self.memory.destinations = destinations(&self.connection)?;
         self.sums_changed = true;
-        Ok(())
-    }
-
-    pub(super) fn freeze(
-        &mut self,
-        lease: Lease,
-        relay: &str,
-        asset: Option<&str>,
-    ) -> Result<(), StoreError> {
-        let changed = self
-            .connection
-            .prepare_cached(
-                "UPDATE delivery SET relay = ?4, asset = ?5
-                 WHERE destination = ?1 AND seq = ?2 AND state = 'sending' AND lease = ?3",
-            )?
-            .execute(params![
-                lease.destination,
-                lease.seq,
-                lease.token,
-                relay,
-                asset
-            ])?;
-        held(changed, lease)
-    }
-
-    pub(super) fn record(
-        &mut self,
-        lease: Lease,
-        disposition: &Disposition,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (due_at, reason) = match disposition {
-            Disposition::Delivered | Disposition::Released => (0, None),
-            Disposition::Postponed { due_at, reason } => {
-                (due_at.as_millisecond(), Some(reason.as_str()))
-            }
-            Disposition::Dead { reason } | Disposition::Skipped { reason } => {
-                (0, Some(reason.as_str()))
-            }
-        };
-        let state = disposition.state();
-        let changed = self
-            .connection
-            .prepare_cached(
-                "UPDATE delivery SET state = ?4, due_at = ?5, reason = ?6, changed_at = ?7,
-                 lease = NULL, lease_until = NULL
-                 WHERE destination = ?1 AND seq = ?2 AND state = 'sending' AND lease = ?3",
-            )?
-            .execute(params![
-                lease.destination,
-                lease.seq,
-                lease.token,
-                state.as_str(),
-                due_at,
-                reason,
-                at.as_millisecond(),
-            ])?;
-        held(changed, lease)?;
-        self.moved(lease.destination, Some(State::Sending), state, 1);
         Ok(())
     }
 
@@ -388,8 +380,18 @@ impl Store {
         }
         for destination in self.memory.destinations.iter_mut().filter(|d| d.changed) {
             self.connection
-                .prepare_cached("UPDATE destination SET cursor = ?2 WHERE no = ?1")?
-                .execute([destination.no, destination.cursor])?;
+                .prepare_cached(
+                    "UPDATE destination SET cursor = ?2, hold_until = ?3, worked_ms = ?4,
+                     expired = ?5, expired_kept = ?6 WHERE no = ?1",
+                )?
+                .execute([
+                    destination.no,
+                    destination.cursor,
+                    destination.hold_until,
+                    destination.worked_ms,
+                    destination.expired,
+                    destination.expired_kept,
+                ])?;
             let mut delivery_sum = self.connection.prepare_cached(
                 "INSERT OR REPLACE INTO delivery_sum (destination, state, n) VALUES (?1, ?2, ?3)",
             )?;
@@ -402,10 +404,14 @@ impl Store {
     }
 }
 
-fn held(changed: usize, lease: Lease) -> Result<(), StoreError> {
-    if changed == 1 {
-        Ok(())
-    } else {
-        Err(StoreError::Refused(WriteError::LeaseLost(lease.seq)))
-    }
+/// By how much due times move: the steady clock of the earlier process went on, as far as the wall
+/// clock can tell, and ours begins at the wall clock.
+fn shift_of(clock: &str, now: i64) -> Option<i64> {
+    let (wall, steady) = clock.split_once(' ')?;
+    let (wall, steady): (i64, i64) = (wall.parse().ok()?, steady.parse().ok()?);
+    let passed = (now - wall).max(0);
+    Some(now - (steady + passed))
 }
+
+#[cfg(test)]
+mod tests;

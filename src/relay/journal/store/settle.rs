@@ -1,0 +1,366 @@
+//! What becomes of claimed deliveries, and of the destination that they go to.
+//!
+//! # Invariants
+//! - Every change by the holder of a lease checks that exactly one row changed.
+//! - A delivery that waits for another (`waits_for`) is let go in the commit in which that one ends.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, params};
+
+use super::{Store, StoreError};
+use crate::relay::journal::{
+    Disposition, Down, Ended, Fate, Lease, Paused, State, Step, WriteError,
+};
+
+/// What the freezing of one delivery comes to.
+enum Turn {
+    Now,
+    After(i64),
+    Never(String),
+}
+
+impl Store {
+    pub(in crate::relay::journal) fn prepare(
+        &mut self,
+        steps: &[(Lease, Step)],
+        at: Timestamp,
+    ) -> Result<Vec<Fate>, StoreError> {
+        let mut fates = Vec::with_capacity(steps.len());
+        for (lease, step) in steps {
+            let fate = match self.take(*lease, step, at) {
+                Ok(fate) => fate,
+                Err(StoreError::Refused(_)) => Fate::Lost,
+                Err(error) => return Err(error),
+            };
+            fates.push(fate);
+        }
+        Ok(fates)
+    }
+
+    fn take(&mut self, lease: Lease, step: &Step, at: Timestamp) -> Result<Fate, StoreError> {
+        let (relay, asset, line, once) = match step {
+            Step::Skip { reason } => return self.end(lease, State::Skipped, reason, at),
+            Step::Bury { reason } => return self.end(lease, State::Dead, reason, at),
+            Step::Freeze {
+                relay,
+                asset,
+                line,
+                once,
+            } => (relay, asset, line, once),
+        };
+        let turn = match once {
+            Some(key) => self.turn_of_once(lease, key)?,
+            None => Turn::Now,
+        };
+        let turn = match (turn, line) {
+            (Turn::Now, Some(line)) => self.turn_in_line(lease, line)?,
+            (turn, _) => turn,
+        };
+        match turn {
+            Turn::Never(reason) => self.end(lease, State::Skipped, &reason, at),
+            Turn::After(seq) => self.wait_for(lease, seq, line.as_deref(), asset.as_deref()),
+            Turn::Now => {
+                let changed = self
+                    .connection
+                    .prepare_cached(
+                        "UPDATE delivery SET relay = ?4, asset = ?5, line = ?6
+                         WHERE destination = ?1 AND seq = ?2 AND state = 'sending' AND lease = ?3",
+                    )?
+                    .execute(params![
+                        lease.destination,
+                        lease.seq,
+                        lease.token,
+                        relay,
+                        asset,
+                        line
+                    ])?;
+                held(changed, lease)?;
+                Ok(Fate::Send)
+            }
+        }
+    }
+
+    /// Of two events of one inspection the first goes, unless it came to nothing.
+    fn turn_of_once(&mut self, lease: Lease, key: &[u8; 16]) -> Result<Turn, StoreError> {
+        let holder: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT seq FROM inspection WHERE destination = ?1 AND key = ?2")?
+            .query_row(params![lease.destination, key], |row| row.get(0))
+            .optional()?;
+        if let Some(holder) = holder.filter(|holder| *holder != lease.seq) {
+            let found: Option<(String, bool)> = self
+                .connection
+                .prepare_cached(
+                    "SELECT state, relay IS NOT NULL FROM delivery
+                     WHERE destination = ?1 AND seq = ?2",
+                )?
+                .query_row([lease.destination, holder], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .optional()?;
+            let frozen = found.as_ref().is_some_and(|(_, frozen)| *frozen);
+            match found.and_then(|(word, _)| State::from_word(&word)) {
+                // A row that is gone was delivered: nothing else goes by age.
+                None | Some(State::Delivered) => {
+                    return Ok(Turn::Never(format!(
+                        "once per inspection: number {holder} of the same inspection was delivered"
+                    )));
+                }
+                // Waiting only for what came before, or for what waits for nothing any more,
+                // never goes round in a circle.
+                Some(State::Pending | State::Sending | State::Postponed)
+                    if holder < lease.seq || frozen =>
+                {
+                    return Ok(Turn::After(holder));
+                }
+                Some(_) => {}
+            }
+        }
+        self.connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO inspection (destination, key, seq) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![lease.destination, key, lease.seq])?;
+        Ok(Turn::Now)
+    }
+
+    fn turn_in_line(&mut self, lease: Lease, line: &str) -> Result<Turn, StoreError> {
+        let before: Option<i64> = self
+            .connection
+            .prepare_cached(
+                "SELECT seq FROM delivery INDEXED BY delivery_line
+                 WHERE destination = ?1 AND line = ?2 AND seq < ?3
+                 AND state IN ('pending', 'sending', 'postponed') ORDER BY seq DESC LIMIT 1",
+            )?
+            .query_row(params![lease.destination, line, lease.seq], |row| {
+                row.get(0)
+            })
+            .optional()?;
+        Ok(before.map_or(Turn::Now, Turn::After))
+    }
+
+    /// Untried: it is frozen when its turn comes.
+    fn wait_for(
+        &mut self,
+        lease: Lease,
+        seq: i64,
+        line: Option<&str>,
+        asset: Option<&str>,
+    ) -> Result<Fate, StoreError> {
+        let reason = format!("waits for number {seq}, which goes first");
+        let changed = self
+            .connection
+            .prepare_cached(
+                "UPDATE delivery SET state = 'postponed', attempts = attempts - 1, due_at = 0,
+                 waits_for = ?4, line = ?5, asset = ?6, reason = ?7, lease = NULL,
+                 lease_until = NULL
+                 WHERE destination = ?1 AND seq = ?2 AND state = 'sending' AND lease = ?3",
+            )?
+            .execute(params![
+                lease.destination,
+                lease.seq,
+                lease.token,
+                seq,
+                line,
+                asset,
+                reason
+            ])?;
+        held(changed, lease)?;
+        self.moved(lease.destination, Some(State::Sending), State::Postponed, 1);
+        Ok(Fate::Settled)
+    }
+
+    fn end(
+        &mut self,
+        lease: Lease,
+        state: State,
+        reason: &str,
+        at: Timestamp,
+    ) -> Result<Fate, StoreError> {
+        let changed = self
+            .connection
+            .prepare_cached(
+                "UPDATE delivery SET state = ?4, reason = ?5, changed_at = ?6, lease = NULL,
+                 lease_until = NULL
+                 WHERE destination = ?1 AND seq = ?2 AND state = 'sending' AND lease = ?3",
+            )?
+            .execute(params![
+                lease.destination,
+                lease.seq,
+                lease.token,
+                state.as_str(),
+                reason,
+                at.as_millisecond(),
+            ])?;
+        held(changed, lease)?;
+        self.moved(lease.destination, Some(State::Sending), state, 1);
+        self.release_waiting(lease.destination, lease.seq)?;
+        Ok(Fate::Settled)
+    }
+
+    /// Lets those go that wait for this delivery.
+    pub(super) fn release_waiting(&mut self, destination: i64, seq: i64) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "UPDATE delivery INDEXED BY delivery_waiting SET waits_for = NULL, due_at = 0
+                 WHERE destination = ?1 AND waits_for = ?2",
+            )?
+            .execute([destination, seq])?;
+        Ok(())
+    }
+
+    pub(in crate::relay::journal) fn release(
+        &mut self,
+        leases: &[Lease],
+    ) -> Result<(), StoreError> {
+        for lease in leases {
+            let released = self
+                .connection
+                .prepare_cached(
+                    "UPDATE delivery SET state = 'pending', attempts = attempts - 1, due_at = 0,
+                     lease = NULL, lease_until = NULL
+                     WHERE destination = ?1 AND seq = ?2 AND state = 'sending' AND lease = ?3",
+                )?
+                .execute([lease.destination, lease.seq, lease.token])?;
+            // One whose lease ran out is pending already.
+            if released == 1 {
+                self.moved(lease.destination, Some(State::Sending), State::Pending, 1);
+            }
+        }
+        Ok(())
+    }
+
+    pub(in crate::relay::journal) fn record(
+        &mut self,
+        lease: Lease,
+        ended: &Ended,
+    ) -> Result<(), StoreError> {
+        if ended.disposition == Disposition::Released {
+            return self.release(&[lease]);
+        }
+        let (due_at, not_before, reason) = match &ended.disposition {
+            Disposition::Delivered | Disposition::Released => (0, None, None),
+            Disposition::Postponed {
+                due_at,
+                not_before,
+                reason,
+            } => (
+                due_at.as_millisecond() + i64::from(not_before.is_some()),
+                *not_before,
+                Some(reason),
+            ),
+            Disposition::Parked { reason } | Disposition::Dead { reason } => {
+                (0, None, Some(reason))
+            }
+        };
+        let state = ended.disposition.state();
+        let failed = matches!(ended.disposition, Disposition::Postponed { .. });
+        let worked_ms = self.worked_ms(lease.destination);
+        let changed = self
+            .connection
+            .prepare_cached(
+                "UPDATE delivery SET state = ?4, due_at = ?5, not_before = ?6, reason = ?7,
+                 answer = ?8, changed_at = ?9, failures = failures + ?10,
+                 waiting_since_ms = coalesce(waiting_since_ms, ?11), lease = NULL,
+                 lease_until = NULL
+                 WHERE destination = ?1 AND seq = ?2 AND state = 'sending' AND lease = ?3",
+            )?
+            .execute(params![
+                lease.destination,
+                lease.seq,
+                lease.token,
+                state.as_str(),
+                due_at,
+                not_before.map_or(0, at_or_after),
+                reason,
+                ended.answer,
+                ended.at.as_millisecond(),
+                failed,
+                failed.then_some(worked_ms),
+            ])?;
+        held(changed, lease)?;
+        self.moved(lease.destination, Some(State::Sending), state, 1);
+        if let Some(until) = ended.hold_until {
+            self.hold(lease.destination, until);
+        }
+        if !matches!(state, State::Pending | State::Postponed) {
+            self.release_waiting(lease.destination, lease.seq)?;
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, no: i64, until: Timestamp) {
+        let mut destinations = self.memory.destinations.iter_mut();
+        if let Some(destination) = destinations.find(|d| d.no == no) {
+            destination.hold_until = destination.hold_until.max(at_or_after(until));
+            destination.changed = true;
+        }
+    }
+
+    fn worked_ms(&self, no: i64) -> i64 {
+        let mut destinations = self.memory.destinations.iter();
+        destinations.find(|d| d.no == no).map_or(0, |d| d.worked_ms)
+    }
+
+    pub(in crate::relay::journal) fn set_down(
+        &mut self,
+        id: &str,
+        down: Option<Down>,
+    ) -> Result<(), StoreError> {
+        let destination = self.destination(id)?;
+        destination.down.clone_from(&down);
+        let no = destination.no;
+        self.sums_changed = true;
+        self.connection.execute(
+            "UPDATE destination SET down_at = ?2, down_why = ?3 WHERE no = ?1",
+            params![
+                no,
+                down.as_ref().map(|down| down.at.as_millisecond()),
+                down.as_ref().map(|down| &down.why),
+            ],
+        )?;
+        Ok(())
+    }
+
+    pub(in crate::relay::journal) fn pause_and_revive(
+        &mut self,
+        id: &str,
+        paused: Paused,
+        refused: &[i64],
+    ) -> Result<(), StoreError> {
+        let no = self.destination(id)?.no;
+        for seq in refused {
+            let revived = self
+                .connection
+                .prepare_cached(
+                    "UPDATE delivery SET state = 'pending', due_at = 0
+                     WHERE destination = ?1 AND seq = ?2 AND state = 'dead'",
+                )?
+                .execute([no, *seq])?;
+            if revived == 1 {
+                self.moved(no, Some(State::Dead), State::Pending, 1);
+            }
+        }
+        let Paused {
+            at,
+            by,
+            why,
+            trouble,
+        } = paused;
+        self.pause(at, id, &by, &why, trouble.as_deref())?;
+        Ok(())
+    }
+}
+
+fn held(changed: usize, lease: Lease) -> Result<(), StoreError> {
+    if changed == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Refused(WriteError::LeaseLost(lease.seq)))
+    }
+}
+
+/// The column holds milliseconds, and nothing may be earlier than asked.
+fn at_or_after(at: Timestamp) -> i64 {
+    at.as_millisecond() + 1
+}
