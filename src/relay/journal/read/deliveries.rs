@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{ACTS, Act, EventRow, ReadError, Reader, act, events, timestamp};
 use crate::relay::journal::filter::{Candidate, Scope, candidates, scopes};
@@ -46,7 +46,7 @@ pub struct Delivery {
     pub attempts: u32,
     /// Why it stands there.
     pub reason: Option<String>,
-    /// When it is tried again, on the steady clock; none when it is not postponed.
+    /// When it is tried again, about, on the wall clock; none when no time is set for that.
     pub due_at: Option<Timestamp>,
 }
 
@@ -83,7 +83,7 @@ pub struct DeliveryDetail {
     pub answer: Option<String>,
     /// How many tries failed in a row.
     pub failures: u32,
-    /// Not before then, because the destination asked for it (steady clock).
+    /// Not before then, because the destination asked for it (about, wall clock).
     pub not_before: Option<Timestamp>,
     /// When the end of the last try was recorded.
     pub changed_at: Option<Timestamp>,
@@ -91,7 +91,7 @@ pub struct DeliveryDetail {
     pub waits_for: Option<i64>,
     /// Whether a person asked for it again.
     pub replayed: bool,
-    /// Nothing goes to the destination before then (steady clock).
+    /// Nothing goes to the destination before then (about, wall clock).
     pub hold_until: Option<Timestamp>,
     /// The act that changed it last.
     pub act: Option<Act>,
@@ -103,6 +103,7 @@ impl Reader {
     /// A page of deliveries, the newest event first.
     pub fn deliveries(&mut self, page: &DeliveriesPage) -> Result<Vec<Delivery>, ReadError> {
         let mut found = Vec::new();
+        let shift = shift(&self.0)?;
         let numbers: Vec<_> = scopes(&self.0)?.into_iter().map(|s| (s.no, s.id)).collect();
         let before = page.before.as_ref().map(|before| {
             let of = numbers.iter().find(|(_, id)| *id == before.destination);
@@ -127,7 +128,7 @@ impl Reader {
                 found.extend(
                     taken
                         .take(page.limit - mine)
-                        .map(|c| (*no, delivery(&scope, c))),
+                        .map(|c| (*no, delivery(&scope, c, shift))),
                 );
                 mine += found.len() - before;
             }
@@ -140,6 +141,7 @@ impl Reader {
     /// How many deliveries a filter takes, and the first `first` of each destination.
     pub fn count(&mut self, filter: &Filter, first: usize) -> Result<Counted, ReadError> {
         let mut counted = Counted::default();
+        let shift = shift(&self.0)?;
         let numbers: Vec<_> = scopes(&self.0)?.into_iter().map(|s| s.no).collect();
         for no in numbers {
             let mut from = 1;
@@ -158,7 +160,7 @@ impl Reader {
                         .or_insert(0) += 1;
                     if mine < first {
                         mine += 1;
-                        counted.first.push(delivery(&scope, candidate));
+                        counted.first.push(delivery(&scope, candidate, shift));
                     }
                 }
             }
@@ -226,6 +228,7 @@ impl Reader {
             )
             .optional()?;
         let row = row.unwrap_or_default();
+        let shift = shift(&transaction)?;
         let hold_until: i64 = transaction.query_row(
             "SELECT hold_until FROM destination WHERE no = ?1",
             [scope.no],
@@ -245,18 +248,18 @@ impl Reader {
             )?
             .collect::<Result<_, _>>()?;
         Ok(Some(DeliveryDetail {
-            delivery: delivery(&scope, &candidate),
+            delivery: delivery(&scope, &candidate, shift),
             event,
             destination,
             state: candidate.state,
             relay: row.relay,
             answer: row.answer,
             failures: row.failures,
-            not_before: some_time(row.not_before),
-            changed_at: some_time(row.changed_at),
+            not_before: some_time(row.not_before, shift),
+            changed_at: some_time(row.changed_at, 0),
             waits_for: row.waits_for,
             replayed: row.replayed,
-            hold_until: some_time(hold_until),
+            hold_until: some_time(hold_until, shift),
             act: last_act,
             since,
         }))
@@ -288,11 +291,31 @@ fn detail_row(row: &Row<'_>) -> rusqlite::Result<DetailRow> {
     })
 }
 
-fn some_time(ms: i64) -> Option<Timestamp> {
-    Some(ms).filter(|ms| *ms > 0).map(timestamp)
+/// None for 0; otherwise moved by so many milliseconds.
+fn some_time(ms: i64, shift: i64) -> Option<Timestamp> {
+    Some(ms)
+        .filter(|ms| *ms > 0)
+        .map(|ms| timestamp(ms.saturating_add(shift)))
 }
 
-fn delivery(scope: &Scope, candidate: &Candidate) -> Delivery {
+/// How far the wall clock stood before the steady one when the relay last noted them. Due times
+/// are on the steady clock, and people read the other.
+fn shift(connection: &Connection) -> rusqlite::Result<i64> {
+    let clock: Option<String> = connection
+        .query_row(
+            "SELECT value FROM note WHERE name = ?1",
+            [store::CLOCK],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let shift = clock.as_deref().and_then(|clock| {
+        let (wall, steady) = clock.split_once(' ')?;
+        Some(wall.parse::<i64>().ok()? - steady.parse::<i64>().ok()?)
+    });
+    Ok(shift.unwrap_or(0))
+}
+
+fn delivery(scope: &Scope, candidate: &Candidate, shift: i64) -> Delivery {
     let state = scope.shown(candidate.state);
     let waits = matches!(state, State::Pending | State::Postponed);
     Delivery {
@@ -307,6 +330,6 @@ fn delivery(scope: &Scope, candidate: &Candidate) -> Delivery {
         asset: candidate.asset.clone(),
         attempts: candidate.attempts,
         reason: candidate.reason.clone(),
-        due_at: some_time(candidate.due_at).filter(|_| waits),
+        due_at: some_time(candidate.due_at, shift).filter(|_| waits),
     }
 }

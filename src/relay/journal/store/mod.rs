@@ -65,7 +65,7 @@ pub(super) struct Store {
 }
 
 /// The note of what the clocks showed: wall and steady, in milliseconds.
-const CLOCK: &str = "clock";
+pub(super) const CLOCK: &str = "clock";
 /// A smaller difference of clocks is none.
 const LEAST_SHIFT_MS: i64 = 1000;
 /// A due time further ahead was written under a clock that nobody knows.
