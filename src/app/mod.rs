@@ -219,6 +219,12 @@ impl App {
         })
     }
 
+    /// The journal, for whoever acts on it beside the parts. It is closed when the last handle is
+    /// dropped.
+    pub fn journal(&self) -> Journal {
+        self.journal.clone()
+    }
+
     /// Runs until the stop signal, or until a part dies; then drains. `hard` ends it at once.
     pub async fn run(self, hard: CancellationToken) -> Exit {
         let Self {

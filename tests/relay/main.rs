@@ -9,6 +9,7 @@
 //! | [`limits`] | senders that send too much, too slowly or not to the end |
 //! | [`receive`] | what is an event, and which of them is new |
 //! | [`deliver`] | what becomes of an event when the plant's system has trouble |
+//! | [`engine`] | outages, circuits, pauses, lines, rates, several destinations |
 //! | [`ops`] | health, metrics, and that no secret is seen |
 //! | [`journal`] | a data directory or journal that cannot be used, and then can |
 //! | [`world`], [`wire`] | the harness |
@@ -22,6 +23,7 @@
 
 mod deliver;
 mod edges;
+mod engine;
 mod journal;
 mod limits;
 mod ops;

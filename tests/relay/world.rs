@@ -17,11 +17,14 @@ use orbit_relay::app::assets::Assets;
 use orbit_relay::app::{App, Exit, Listeners};
 use orbit_relay::clock::{Clock, Hand};
 use orbit_relay::config::{Config, Input};
+use orbit_relay::event::{ALERT, COMPLETED, Envelope, Event, ORBIT, Origin};
 use orbit_relay::ops::health::Parts;
 use orbit_relay::reconcile::webhook::Status;
-use orbit_relay::relay::deliver::Health;
+use orbit_relay::relay::deliver::{self, Health};
+use orbit_relay::relay::destination;
 use orbit_relay::relay::journal::{
-    Availability, DeliveryRow, EventRow, EventsPage, Reader, State, Sums,
+    self, Availability, DeliveryRow, DestinationSums, EventRow, EventsPage, Journal, Reader,
+    Registered, State, Sums,
 };
 use orbit_relay::secret::{Secret, WebhookSecret};
 use orbit_relay::sim::backend::{Answer as PlantAnswer, Backend, BackendConfig, BackendWorld, Tls};
@@ -53,6 +56,7 @@ pub(crate) struct Site {
     pub(crate) robots: World,
     pub(crate) clock: Clock,
     hand: Option<Hand>,
+    destinations: Vec<deliver::Config>,
     flags: BTreeMap<String, String>,
     environment: BTreeMap<String, String>,
     sent: Arc<AtomicU64>,
@@ -112,6 +116,7 @@ impl Site {
             plant: Mutex::new(Some(plant)),
             clock,
             hand,
+            destinations: Vec::new(),
             flags: flags.map(|(n, v)| (n.to_owned(), v)).into(),
             environment: environment
                 .map(|(n, v)| (n.to_owned(), v.to_owned()))
@@ -130,6 +135,64 @@ impl Site {
     pub(crate) fn without_flag(mut self, name: &str) -> Self {
         self.flags.remove(name);
         self
+    }
+
+    /// The next relay has this destination instead of, or besides, the integration URL.
+    pub(crate) fn destination(mut self, config: deliver::Config) -> Self {
+        self.flags.remove("integration-url");
+        self.destinations.push(config);
+        self
+    }
+
+    /// The next relay has no destination but those that are given to it from now on.
+    pub(crate) fn without_destinations(mut self) -> Self {
+        self.destinations.clear();
+        self
+    }
+
+    /// A destination of this name, at this path of the plant, that takes every inspection.
+    pub(crate) fn at(&self, name: &str) -> deliver::Config {
+        let plant = self.plant.lock().unwrap();
+        let url = plant.as_ref().unwrap().url_of(&format!("/{name}"));
+        let destination = destination::Config::new(name, url.parse().unwrap());
+        deliver::Config::new(destination, [COMPLETED, ALERT].map(str::to_owned).into())
+    }
+
+    /// So many inspections are waiting when the next relay starts.
+    pub(crate) async fn waiting(&self, numbers: std::ops::Range<usize>) {
+        let registered = self.destinations.iter().map(|d| Registered {
+            id: d.destination.id.clone(),
+            name: d.destination.name.clone(),
+        });
+        let config = journal::Config {
+            data_dir: self.data_dir(),
+            destinations: Some(registered.collect()),
+        };
+        let (journal, mut writer) = Journal::start(config, self.clock.clone()).unwrap();
+        let open = |now: &Availability| *now == Availability::Open;
+        level(journal.availability(), "journal open", open).await;
+        self.count(numbers.len());
+        let mut appending = tokio::task::JoinSet::new();
+        for n in numbers {
+            let body = inspection(n).into_bytes();
+            let identity = Envelope::parse(&body).unwrap().identity(&body);
+            let event = Event {
+                source: ORBIT.into(),
+                event_type: COMPLETED.into(),
+                identity,
+                origin: Origin::Webhook,
+                received_at: self.clock.wall(),
+                body,
+            };
+            let journal = journal.clone();
+            appending.spawn(async move { journal.append(event).await.unwrap() });
+            if appending.len() >= 1_000 {
+                appending.join_next().await;
+            }
+        }
+        appending.join_all().await;
+        drop(journal);
+        writer.ended().await;
     }
 
     /// The next relay finds this in its environment.
@@ -254,13 +317,15 @@ impl Site {
             environment: self.environment.clone(),
             dotenv: None,
         };
-        let config = Config::load(&input).unwrap();
+        let mut config = Config::load(&input).unwrap();
+        config.destinations.extend(self.destinations.clone());
         let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
         let app = App::build(config, listeners, self.clock.clone(), stop.clone()).unwrap();
         Relay {
             events,
             ops,
             parts: app.parts.clone(),
+            journal: app.journal(),
             assets: Arc::clone(&app.assets),
             stop,
             running: tokio::spawn(app.run(hard)),
@@ -276,6 +341,7 @@ pub(crate) struct Relay {
     pub(crate) events: SocketAddr,
     pub(crate) ops: SocketAddr,
     pub(crate) parts: Parts,
+    journal: Journal,
     pub(crate) assets: Arc<Assets>,
     stop: CancellationToken,
     running: JoinHandle<Exit>,
@@ -307,6 +373,11 @@ impl Relay {
     pub(crate) async fn post_with(&self, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         self.sent.fetch_add(1, Ordering::Relaxed);
         wire::send(self.events, &wire::request("POST", "/", headers, body)).await
+    }
+
+    /// The journal that the relay writes.
+    pub(crate) fn journal_handle(&self) -> &Journal {
+        &self.journal
     }
 
     /// Waits until events can be accepted.
@@ -345,6 +416,44 @@ impl Relay {
         let what = format!("{n} {}", state.as_str());
         self.until(&what, |sums| sums.destinations[0].of(state) == n)
             .await
+    }
+
+    /// Waits until this destination is as wanted.
+    pub(crate) async fn until_at(
+        &self,
+        name: &str,
+        what: &str,
+        wanted: impl Fn(&DestinationSums) -> bool,
+    ) -> DestinationSums {
+        let sums = self
+            .until(what, |sums| sums_at(sums, name).is_some_and(&wanted))
+            .await;
+        sums_at(&sums, name).unwrap().clone()
+    }
+
+    /// Waits until so many deliveries of this destination are in this state.
+    pub(crate) async fn until_there_are_at(&self, name: &str, n: u64, state: State) {
+        let what = format!("{name}: {n} {}", state.as_str());
+        self.until_at(name, &what, |d| d.of(state) == n).await;
+    }
+
+    /// Lets time pass in steps, with a moment for the relay after each, until this is so; gives
+    /// how much time passed.
+    pub(crate) async fn let_pass(
+        &self,
+        hand: &Hand,
+        step: Duration,
+        longest: Duration,
+        there: impl Fn(&Sums) -> bool,
+    ) -> Duration {
+        let mut passed = Duration::ZERO;
+        while !there(&self.parts.sums.borrow()) {
+            assert!(passed < longest, "{:?}", self.parts.sums.borrow());
+            hand.advance(step);
+            passed += step;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        passed
     }
 
     /// Waits until our webhook is in Orbit; gives its uuid and whether it is enabled.
@@ -428,6 +537,7 @@ impl Relay {
     /// Stops the relay, however it ends.
     pub(crate) async fn stop(self) -> Exit {
         self.stop.cancel();
+        drop(self.journal);
         let running = tokio::time::timeout(BOUND, self.running);
         running.await.expect("it ends within the bound").unwrap()
     }
@@ -446,6 +556,11 @@ impl Relay {
         assert_eq!(sums.received(), sent, "each request counts once: {sums:?}");
         sums
     }
+}
+
+/// The sums of one destination.
+pub(crate) fn sums_at<'a>(sums: &'a Sums, name: &str) -> Option<&'a DestinationSums> {
+    sums.destinations.iter().find(|d| d.name == name)
 }
 
 /// The sums as a stopped relay left them.

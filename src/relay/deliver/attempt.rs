@@ -30,6 +30,7 @@ pub(super) async fn send(shared: Arc<Shared>, mut ready: Ready) -> Done {
         key: ready.key.clone(),
         attempt: ready.claim.attempt,
         body: std::mem::take(&mut ready.body),
+        at: clock.wall(),
     };
     let rest = until(began, ready.claim.lease.until);
     let sent = tokio::time::timeout(rest, shared.destination.send(request))

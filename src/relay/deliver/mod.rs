@@ -239,7 +239,7 @@ impl Worker {
 
     /// Time in which the destination works is what an event's age is measured by.
     fn count_work(&mut self, now: Timestamp) {
-        if self.standing.works() && !self.paused {
+        if self.standing.works() && !self.paused && self.hold_until <= self.worked_at {
             self.worked += until(self.worked_at, now);
         }
         self.worked_at = now;
@@ -248,7 +248,9 @@ impl Worker {
     /// A person may pause and resume at any time; new credentials resume by themselves.
     async fn look_at_pause(&mut self) {
         let id = self.shared.destination.id();
-        let paused = of(&self.sums.borrow(), id).and_then(|d| d.paused.clone());
+        let (paused, down) = of(&self.sums.borrow(), id)
+            .map(|d| (d.paused.clone(), d.down.is_some()))
+            .unwrap_or_default();
         let was = std::mem::replace(&mut self.paused, paused.is_some());
         match paused {
             None if was => {
@@ -256,6 +258,9 @@ impl Worker {
                 self.hasten = true;
                 self.idle_until = None;
                 self.say(Health::Untried);
+                if down {
+                    self.set_down(None).await;
+                }
             }
             None => {}
             Some(paused) => {

@@ -1,25 +1,48 @@
-//! Step 8 of the path: one request to the plant's system, and what its answer means.
+//! Step 8 of the path: one post to the plant's system, and what its answer means.
+//!
+//! ```text
+//! mod          what a destination is, and what came of a try
+//! exchange     one try: credentials, post, answer, once more if the credentials were refused
+//! auth         how the relay shows who it is          oauth   tokens
+//! sign         how a body is signed                   client  certificates that change
+//! outcome      what an answer means (pure)            retry_after  when to call again (pure)
+//! blot         what an answer may not show (pure)
+//! ```
 //!
 //! # Invariants
-//! - One deadline for the whole exchange; at most 64 KiB of the answer are read.
-//! - The URL's user and password, and the credentials, are in no error and no log.
+//! - One deadline for the whole try, token and second post included; at most 64 KiB of an answer
+//!   are read.
+//! - Where the status alone decides, nothing that becomes of the body changes the outcome.
+//! - No secret is in an outcome, an answer, an error, a log line or a `Debug` text.
 
+mod auth;
+mod blot;
+mod client;
+mod exchange;
+mod oauth;
 pub mod outcome;
+mod retry_after;
+mod sign;
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, USER_AGENT};
+use jiff::Timestamp;
 use url::Url;
 
+pub use self::auth::{Auth, AuthError, Header};
+use self::client::Clients;
+use self::exchange::Refused;
+use self::oauth::Tokens;
 use self::outcome::Outcome;
+pub use self::sign::{Algorithm, Encoding, Sign, SignError};
 use crate::http;
 use crate::relay::transform::expression::Expression;
-use crate::secret::{Secret, Source, SourceError};
 
-/// One exchange takes no longer.
+/// One try takes no longer, unless the destination says otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 const ANSWER_LIMIT: usize = 64 * 1024;
@@ -29,7 +52,7 @@ const AGENT: &str = concat!("orbit-relay/", env!("CARGO_PKG_VERSION"));
 pub const INTEGRATION: &str = "integration";
 
 /// Where and how one destination is posted to.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// What people call it.
     pub name: String,
@@ -74,20 +97,22 @@ impl Config {
     }
 }
 
-/// A header whose name and value are fit to be sent.
-#[derive(Clone, Debug)]
-pub struct Header {
-    name: HeaderName,
-    value: HeaderValue,
-}
-
-impl Header {
-    /// Reads a name and a value.
-    pub fn new(name: &str, value: &str) -> Result<Self, AuthError> {
-        Ok(Self {
-            name: HeaderName::try_from(name).map_err(|_| AuthError::Form)?,
-            value: HeaderValue::try_from(value).map_err(|_| AuthError::Character)?,
-        })
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("name", &self.name)
+            .field("id", &self.id)
+            // The rest of it may hold a secret.
+            .field("url", &self.url.origin().ascii_serialization())
+            .field("headers", &self.headers)
+            .field("auth", &self.auth)
+            .field("sign", &self.sign)
+            .field("success", &self.success)
+            .field("tls", &self.tls)
+            .field("proxy", &self.proxy)
+            .field("allow_addresses", &self.allow_addresses)
+            .field("timeout", &self.timeout)
+            .finish()
     }
 }
 
@@ -112,149 +137,17 @@ pub struct Tls {
     pub client_key_file: Option<PathBuf>,
 }
 
-/// How a body is signed.
+/// A destination that can be sent to. A copy shares its connections and tokens.
 #[derive(Clone, Debug)]
-pub enum Sign {
-    /// Standard Webhooks, with every secret that is live.
-    StandardWebhooks(Vec<Source>),
-    /// One header over the body.
-    Hmac {
-        /// The header.
-        header: HeaderName,
-        /// The hash.
-        algorithm: Algorithm,
-        /// How the code is written.
-        encoding: Encoding,
-        /// What stands before it, such as `sha256=`.
-        prefix: String,
-        /// The key.
-        secret: Source,
-    },
-}
+pub struct Destination(Arc<Shared>);
 
-/// The hash of an HMAC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Algorithm {
-    /// SHA-256.
-    Sha256,
-    /// SHA-1, for receivers that know nothing better.
-    Sha1,
-}
-
-/// How a code is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// Hexadecimal digits, lower case.
-    Hex,
-    /// Base64 with padding.
-    Base64,
-}
-
-/// How the relay shows who it is.
-#[derive(Clone, Debug)]
-pub enum Auth {
-    /// Not at all.
-    None,
-    /// One header.
-    Header {
-        /// Its name.
-        name: HeaderName,
-        /// Its value.
-        value: Source,
-    },
-    /// HTTP Basic.
-    Basic {
-        /// The user.
-        user: String,
-        /// The password.
-        password: Source,
-    },
-    /// A bearer token.
-    Bearer(Source),
-    /// OAuth 2 client credentials: a token is fetched, kept, and renewed.
-    OAuth2 {
-        /// Where tokens are fetched.
-        token_url: Url,
-        /// Who asks.
-        client_id: String,
-        /// The secret of who asks.
-        client_secret: Source,
-        /// What for.
-        scope: Option<String>,
-    },
-}
-
-/// Why a text is no authentication. The text itself is not kept.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum AuthError {
-    /// It is none of the three forms.
-    #[error("write `Bearer TOKEN`, `Basic USER:PASSWORD`, or `Header-Name: value`")]
-    Form,
-    /// The value cannot stand in a header.
-    #[error("the value has a character that cannot stand in an HTTP header")]
-    Character,
-}
-
-impl Auth {
-    /// Reads `Bearer …`, `Basic user:password`, or `Header-Name: value`.
-    pub fn parse(text: &str) -> Result<Self, AuthError> {
-        let text = text.trim();
-        if let Some(token) = text.strip_prefix("Bearer ") {
-            return Ok(Self::Bearer(given(token.trim())?));
-        }
-        if let Some(pair) = text.strip_prefix("Basic ") {
-            let (user, password) = pair.trim().split_once(':').ok_or(AuthError::Form)?;
-            return Ok(Self::basic(user, password));
-        }
-        let (name, value) = text.split_once(':').ok_or(AuthError::Form)?;
-        let name = HeaderName::try_from(name.trim()).map_err(|_| AuthError::Form)?;
-        let value = given(value.trim())?;
-        Ok(Self::Header { name, value })
-    }
-
-    /// HTTP Basic.
-    pub fn basic(user: &str, password: &str) -> Self {
-        Self::Basic {
-            user: user.to_owned(),
-            password: Source::Given(Secret::new(password.to_owned())),
-        }
-    }
-
-    /// Whether the relay shows who it is at all.
-    pub fn is_some(&self) -> bool {
-        !matches!(self, Self::None)
-    }
-
-    fn header(&self) -> Result<Option<(HeaderName, String)>, SourceError> {
-        Ok(match self {
-            Self::None | Self::OAuth2 { .. } => None,
-            Self::Header { name, value } => {
-                Some((name.clone(), value.current()?.expose().to_owned()))
-            }
-            Self::Basic { user, password } => {
-                use base64::Engine as _;
-                let pair = format!("{user}:{}", password.current()?.expose());
-                let pair = base64::engine::general_purpose::STANDARD.encode(pair);
-                Some((AUTHORIZATION, format!("Basic {pair}")))
-            }
-            Self::Bearer(token) => Some((
-                AUTHORIZATION,
-                format!("Bearer {}", token.current()?.expose()),
-            )),
-        })
-    }
-}
-
-fn given(value: &str) -> Result<Source, AuthError> {
-    HeaderValue::try_from(value).map_err(|_| AuthError::Character)?;
-    Ok(Source::Given(Secret::new(value.to_owned())))
-}
-
-/// A destination that can be sent to.
-#[derive(Clone, Debug)]
-pub struct Destination {
+#[derive(Debug)]
+struct Shared {
     config: Config,
-    client: http::Client,
+    clients: Clients,
+    tokens: Tokens,
+    /// The credentials that were refused last, if they were.
+    refused: Mutex<Option<Refused>>,
 }
 
 /// One try of one delivery.
@@ -266,6 +159,8 @@ pub struct Request {
     pub attempt: u32,
     /// The frozen body.
     pub body: Vec<u8>,
+    /// The time that people read, for the signature and for dates in answers.
+    pub at: Timestamp,
 }
 
 /// What came of one try.
@@ -291,113 +186,35 @@ impl Sent {
 }
 
 impl Destination {
-    /// Builds the client.
+    /// Reads the certificates and builds the client.
     pub fn build(config: Config) -> Result<Self, http::BuildError> {
-        let added = match &config.tls.ca_file {
-            None => Vec::new(),
-            Some(file) => http::read_authorities(file)?,
-        };
-        let client = http::Client::build(&http::Config {
-            trust: http::Trust::Authorities(added),
-            certificate: None,
-            timeout: config.timeout,
-        })?;
-        Ok(Self { config, client })
+        let clients = Clients::build(&config)?;
+        Ok(Self(Arc::new(Shared {
+            config,
+            clients,
+            tokens: Tokens::default(),
+            refused: Mutex::default(),
+        })))
     }
 
     /// Its id.
     pub fn id(&self) -> &str {
-        &self.config.id
+        &self.0.config.id
     }
 
     /// What people call it.
     pub fn name(&self) -> &str {
-        &self.config.name
+        &self.0.config.name
     }
 
-    /// Whether the credentials are others than those that were refused.
-    pub fn credentials_changed(&self) -> bool {
-        false
-    }
-
-    /// Sends once.
+    /// Sends once; and once more if the credentials were refused and there are others.
     pub async fn send(&self, request: Request) -> Sent {
-        let outcome = match self.exchange(request).await {
-            Ok(outcome) => outcome,
-            Err(error) => outcome::of_error(&self.client.explain(error, self.config.timeout)),
-        };
-        Sent {
-            outcome,
-            answer: None,
-        }
+        self.0.send(request).await
     }
 
-    async fn exchange(&self, request: Request) -> Result<Outcome, reqwest::Error> {
-        let mut builder = self
-            .client
-            .request(Method::POST, self.config.url.clone())
-            .header(CONTENT_TYPE, "application/json")
-            .header(USER_AGENT, AGENT)
-            .header("idempotency-key", &request.key)
-            .header("webhook-id", &request.key)
-            .header("relay-attempt", request.attempt)
-            .body(request.body);
-        for Header { name, value } in &self.config.headers {
-            builder = builder.header(name, value);
-        }
-        if let Ok(Some((header, value))) = self.config.auth.header()
-            && let Ok(mut value) = HeaderValue::try_from(value)
-        {
-            value.set_sensitive(true);
-            builder = builder.header(header, value);
-        }
-        let mut answer = builder.send().await?;
-        let status = answer.status().as_u16();
-        let location = answer
-            .headers()
-            .get(LOCATION)
-            .and_then(|location| location.to_str().ok());
-        let location = location.and_then(|to| self.config.url.join(to).ok());
-        // Path and query may hold a secret.
-        let location = location.map(|to| to.origin().ascii_serialization());
-        let outcome = outcome::of_status(status, location.as_deref());
-        // Read to the end so that the connection can be used again, and so that an answer that
-        // never ends is a time-out; what stands in it is the affair of a success rule.
-        http::read_limited(&mut answer, ANSWER_LIMIT).await?;
-        Ok(outcome)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_three_forms_of_authentication_are_read() {
-        for (text, header, value) in [
-            ("Bearer abc", "authorization", "Bearer abc"),
-            (
-                "Basic me:pass:word",
-                "authorization",
-                "Basic bWU6cGFzczp3b3Jk",
-            ),
-            ("X-Api-Key: k y", "x-api-key", "k y"),
-        ] {
-            let auth = Auth::parse(text).unwrap().header().unwrap().unwrap();
-            assert_eq!((auth.0.as_str(), auth.1.as_str()), (header, value));
-        }
-    }
-
-    #[test]
-    fn other_forms_are_refused_without_saying_the_secret() {
-        for text in [
-            "canary",
-            "Basic canary",
-            "Bad Name: canary",
-            "X-Key: can\u{7f}ary\n",
-        ] {
-            let error = Auth::parse(text).unwrap_err();
-            assert!(!format!("{error} {error:?}").contains("canary"), "{text}");
-        }
+    /// Whether the last try had its credentials refused, and the files and values that they come
+    /// from give others now. What cannot be read is no other.
+    pub fn credentials_changed(&self) -> bool {
+        self.0.credentials_changed()
     }
 }

@@ -1,0 +1,283 @@
+//! The one place that builds HTTP clients: time-outs, TLS, and errors that hold no URL.
+//!
+//! ```text
+//! mod    clients, and what went wrong with an exchange
+//! tls    certificates
+//! guard  addresses to which nothing is sent
+//! ```
+//!
+//! # Invariants
+//! - A client never follows a redirect, and has a deadline for every exchange. It uses a proxy only
+//!   if its route has one; the environment has no say here.
+//! - An error of this module never holds a URL, a header or a body: they may hold secrets.
+
+mod guard;
+mod tls;
+
+use std::error::Error as _;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use url::Url;
+
+use self::guard::Guard;
+pub use self::guard::{Guarded, is_guarded};
+use self::tls::Refused;
+pub use self::tls::{
+    ClientCertificate, PemError, RefusedCertificate, Trust, read_authorities,
+    read_client_certificate,
+};
+
+/// No connection takes longer to be made, whatever the deadline.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// What requests go through on their way.
+#[derive(Clone)]
+pub struct Proxy {
+    /// Its URL, which may hold user and password.
+    pub url: Url,
+    /// Hosts that are reached without it, as `NO_PROXY` lists them.
+    pub except: String,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// What one kind of client needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Whose certificates it believes.
+    pub trust: Trust,
+    /// The certificate that it shows, if any.
+    pub certificate: Option<ClientCertificate>,
+    /// The deadline of one whole exchange.
+    pub timeout: Duration,
+}
+
+/// How a client reaches what an administrator has configured.
+#[derive(Clone, Debug, Default)]
+pub struct Route {
+    /// What requests go through.
+    pub proxy: Option<Proxy>,
+    /// Guarded addresses that are no mistake here.
+    pub allow_addresses: Vec<IpAddr>,
+}
+
+/// A client, and what it last had to refuse.
+#[derive(Clone)]
+pub struct Client {
+    inner: reqwest::Client,
+    refused: Refused,
+    timeout: Duration,
+    guard: Option<Guard>,
+    proxy: Option<Url>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What is inside shows a proxy's user and password.
+        f.write_str("Client")
+    }
+}
+
+/// A client that could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A file of certificates cannot be used.
+    #[error(transparent)]
+    Pem(#[from] PemError),
+    /// A certificate or key does not fit.
+    #[error("the TLS settings cannot be used")]
+    Tls(#[from] rustls::Error),
+    /// The certificate authorities cannot be used.
+    #[error("the certificate authorities cannot be used")]
+    Authorities(#[from] rustls::client::VerifierBuilderError),
+    /// The proxy speaks something else than HTTP.
+    #[error("a proxy is given as http://HOST:PORT or https://HOST:PORT")]
+    Proxy,
+    /// The HTTP client refused its settings.
+    #[error("the HTTP client cannot be built")]
+    Client(#[source] reqwest::Error),
+}
+
+/// An exchange that gave no usable answer. The text names no URL.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ExchangeError {
+    /// The whole exchange took longer than its deadline.
+    #[error("no answer within {} s", .0.as_secs_f32())]
+    Timeout(Duration),
+    /// The server's certificate did not verify.
+    #[error("the certificate with SHA-256 {} does not verify ({})", .0.sha256, .0.reason)]
+    Certificate(RefusedCertificate),
+    /// The address is guarded, and not allowed.
+    #[error(transparent)]
+    Guarded(#[from] Guarded),
+    /// Nobody answers there, or the name does not resolve.
+    #[error("cannot connect: {0}")]
+    Connect(String),
+    /// The connection broke, or what came was not HTTP.
+    #[error("the exchange failed: {0}")]
+    Exchange(String),
+}
+
+impl Client {
+    /// Builds a client that goes straight to any address.
+    pub fn build(config: &Config) -> Result<Self, BuildError> {
+        Self::assemble(config, None)
+    }
+
+    /// Builds a client that goes this way, and to no guarded address but those allowed.
+    pub fn routed(config: &Config, route: &Route) -> Result<Self, BuildError> {
+        Self::assemble(config, Some(route))
+    }
+
+    fn assemble(config: &Config, route: Option<&Route>) -> Result<Self, BuildError> {
+        let refused = Refused::default();
+        let tls = tls::config(&config.trust, config.certificate.clone(), &refused)?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the one place that builds clients"
+        )]
+        let builder = reqwest::Client::builder();
+        let mut builder = builder
+            .tls_backend_preconfigured(tls)
+            .timeout(config.timeout)
+            .connect_timeout(config.timeout.min(CONNECT))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy();
+        let guard = route.map(|route| Guard::new(&route.allow_addresses));
+        if let Some(guard) = guard.clone() {
+            builder = builder.dns_resolver(Arc::new(guard));
+        }
+        let proxy = route.and_then(|route| route.proxy.as_ref());
+        if let Some(Proxy { url, except }) = proxy {
+            // Another one would be left out without a word.
+            if !matches!(url.scheme(), "http" | "https") {
+                return Err(BuildError::Proxy);
+            }
+            let proxy = reqwest::Proxy::all(url.clone())
+                .map_err(|error| BuildError::Client(error.without_url()))?;
+            builder = builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_string(except)));
+        }
+        let inner = builder
+            .build()
+            .map_err(|error| BuildError::Client(error.without_url()))?;
+        Ok(Self {
+            inner,
+            refused,
+            timeout: config.timeout,
+            guard,
+            proxy: proxy.map(|proxy| proxy.url.clone()),
+        })
+    }
+
+    /// Starts a request.
+    pub fn request(&self, method: reqwest::Method, url: Url) -> reqwest::RequestBuilder {
+        self.inner.request(method, url)
+    }
+
+    /// Sends a request, unless it or its proxy has a guarded address.
+    pub async fn send(
+        &self,
+        request: reqwest::Request,
+    ) -> Result<reqwest::Response, ExchangeError> {
+        if let Some(guard) = &self.guard {
+            guard.check(request.url())?;
+            self.proxy.as_ref().map_or(Ok(()), |url| guard.check(url))?;
+        }
+        let sent = self.inner.execute(request).await;
+        sent.map_err(|error| self.explain(error, self.timeout))
+    }
+
+    /// Reads an answer's body until `body` has `limit` bytes; tells whether there was more. What
+    /// came before an error stays in `body`.
+    pub async fn read(
+        &self,
+        answer: &mut reqwest::Response,
+        body: &mut Vec<u8>,
+        limit: usize,
+    ) -> Result<bool, ExchangeError> {
+        let read = read_into(answer, body, limit).await;
+        read.map_err(|error| self.explain(error, self.timeout))
+    }
+
+    /// What went wrong, without the URL.
+    pub fn explain(&self, error: reqwest::Error, timeout: Duration) -> ExchangeError {
+        let error = error.without_url();
+        if error.is_timeout() && error.is_connect() && timeout > CONNECT {
+            let text = format!("no connection within {} s", CONNECT.as_secs());
+            return ExchangeError::Connect(text);
+        }
+        if error.is_timeout() {
+            return ExchangeError::Timeout(timeout);
+        }
+        let certificate = self
+            .refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(certificate) = certificate
+            && error.is_connect()
+        {
+            return ExchangeError::Certificate(certificate);
+        }
+        let mut text = String::new();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            if let Some(guarded) = inner.downcast_ref::<Guarded>() {
+                return ExchangeError::Guarded(guarded.clone());
+            }
+            let inner_text = inner.to_string();
+            if !text.ends_with(&inner_text) {
+                text = if text.is_empty() {
+                    inner_text
+                } else {
+                    format!("{text}: {inner_text}")
+                };
+            }
+            cause = inner.source();
+        }
+        // rustls names pages for its users, not for ours.
+        if let Some((before, _)) = text.split_once(": https://docs.rs/") {
+            text = before.to_owned();
+        }
+        if text.is_empty() {
+            text = error.to_string();
+        }
+        if error.is_connect() {
+            ExchangeError::Connect(text)
+        } else {
+            ExchangeError::Exchange(text)
+        }
+    }
+}
+
+/// Reads at most `limit` bytes of an answer's body; the flag says whether there was more.
+pub async fn read_limited(
+    answer: &mut reqwest::Response,
+    limit: usize,
+) -> Result<(Vec<u8>, bool), reqwest::Error> {
+    let mut body = Vec::new();
+    let more = read_into(answer, &mut body, limit).await?;
+    Ok((body, more))
+}
+
+async fn read_into(
+    answer: &mut reqwest::Response,
+    body: &mut Vec<u8>,
+    limit: usize,
+) -> Result<bool, reqwest::Error> {
+    while let Some(chunk) = answer.chunk().await? {
+        let room = limit.saturating_sub(body.len());
+        body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+        if chunk.len() > room {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,393 @@
+//! One try: credentials, post, answer; and once more if the credentials were refused.
+//!
+//! # Invariants
+//! - Everything in a try shares one deadline.
+//! - A second post is made only for another token, or because a secret has changed meanwhile.
+//! - Credentials that were refused are remembered as a hash, in memory only.
+
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::Method;
+use reqwest::header::{
+    ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, InvalidHeaderValue, USER_AGENT,
+};
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, timeout_at};
+
+use super::auth::{self, AuthError};
+use super::blot::Secrets;
+use super::client::{Stamps, stamps};
+use super::oauth::Endpoint;
+use super::outcome::{self, Answer, Outcome, Wanted};
+use super::{AGENT, ANSWER_LIMIT, Auth, Config, Header, Request, Sent, Shared, Sign, SignError};
+use crate::clock::later;
+use crate::http::{self, ExchangeError};
+use crate::secret::{Secret, SourceError};
+
+/// What does not decide is read for no longer, so that a body that drips holds nobody up.
+const LINGER: Duration = Duration::from_secs(5);
+/// So much of an answer is kept.
+const KEPT_BYTES: usize = 2 * 1024;
+
+/// When a try began and must have ended.
+#[derive(Clone, Copy)]
+struct Deadline {
+    began: Instant,
+    timeout: Duration,
+    at: Timestamp,
+}
+
+impl Deadline {
+    fn new(timeout: Duration, at: Timestamp) -> Self {
+        let began = Instant::now();
+        Self { began, timeout, at }
+    }
+
+    fn end(&self) -> Instant {
+        self.began + self.timeout
+    }
+
+    /// The time that people read, now.
+    fn wall(&self) -> Timestamp {
+        later(self.at, self.began.elapsed())
+    }
+
+    async fn hold<T>(&self, work: impl Future<Output = T>) -> Result<T, ExchangeError> {
+        let held = timeout_at(self.end(), work).await;
+        held.map_err(|_| ExchangeError::Timeout(self.timeout))
+    }
+}
+
+/// The secrets of a destination, as they were read.
+struct Keys {
+    auth: Option<Secret>,
+    signing: Vec<Secret>,
+}
+
+/// What was refused: a hash of secrets, and what the files of the certificates were like.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    keys: [u8; 32],
+    files: Stamps,
+}
+
+/// Why a post cannot be put together.
+#[derive(Debug, thiserror::Error)]
+enum ComposeError {
+    #[error("the credentials cannot be sent: {0}")]
+    Auth(#[from] AuthError),
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    #[error("the key cannot stand in a header")]
+    Key(#[from] InvalidHeaderValue),
+    #[error("the body cannot be sent twice")]
+    Body,
+}
+
+impl Keys {
+    fn read(config: &Config) -> Result<Self, SourceError> {
+        let signing = config.sign.as_ref().map(Sign::secrets).transpose()?;
+        Ok(Self {
+            auth: config.auth.secret()?,
+            signing: signing.unwrap_or_default(),
+        })
+    }
+
+    fn hash(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for secret in self.auth.iter().chain(&self.signing) {
+            // Parted by their hashes' fixed length.
+            hash.update(Sha256::digest(secret.expose()));
+        }
+        hash.finalize().into()
+    }
+}
+
+impl Shared {
+    pub(super) async fn send(&self, request: Request) -> Sent {
+        let deadline = Deadline::new(self.config.timeout, request.at);
+        let client = self.clients.current(&self.config);
+        let mut post = reqwest::Request::new(Method::POST, self.config.url.clone());
+        *post.body_mut() = Some(request.body.into());
+        let attempt = Attempt {
+            shared: self,
+            client,
+            deadline,
+            key: request.key,
+            number: request.attempt,
+            post,
+        };
+        attempt.run().await
+    }
+
+    pub(super) fn credentials_changed(&self) -> bool {
+        let Some(refused) = &*self.refused() else {
+            return false;
+        };
+        let now = Keys::read(&self.config).map(|keys| Refused {
+            keys: keys.hash(),
+            files: stamps(&self.config.tls),
+        });
+        now.is_ok_and(|now| now != *refused)
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Option<Refused>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, outcome: &Outcome, keys: &Keys) {
+        let refused = outcome.refuses_credentials().then(|| Refused {
+            keys: keys.hash(),
+            files: self.clients.made_of(),
+        });
+        if refused.is_some() || *outcome == Outcome::Delivered {
+            *self.refused() = refused;
+        }
+    }
+
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            id: &self.config.id,
+            name: &self.config.name,
+            url: &self.config.url,
+            success: &self.config.success,
+            with_auth: self.config.auth.is_some(),
+        }
+    }
+}
+
+struct Attempt<'a> {
+    shared: &'a Shared,
+    client: http::Client,
+    deadline: Deadline,
+    key: String,
+    number: u32,
+    /// The post, without what differs between a first and a second.
+    post: reqwest::Request,
+}
+
+impl Attempt<'_> {
+    async fn run(self) -> Sent {
+        let first = match Keys::read(&self.shared.config) {
+            Ok(keys) => keys,
+            Err(error) => return unanswered(Outcome::postponed(error.to_string())),
+        };
+        let mut refused_token = None;
+        let sent = self.post(&first, &mut refused_token).await;
+        if !sent.outcome.refuses_credentials() || sent.answer.is_none() {
+            self.shared.remember(&sent.outcome, &first);
+            return sent;
+        }
+        let second = Keys::read(&self.shared.config);
+        let second = second.ok().filter(|second| {
+            // A token is fetched anew, with whatever secret there is.
+            refused_token.is_some() || second.hash() != first.hash()
+        });
+        let Some(second) = second else {
+            self.shared.remember(&sent.outcome, &first);
+            return sent;
+        };
+        let again = self.post(&second, &mut refused_token).await;
+        self.shared.remember(&again.outcome, &second);
+        Sent {
+            answer: again.answer.or(sent.answer),
+            outcome: again.outcome,
+        }
+    }
+
+    /// One post. Takes the token that was refused, and leaves the one that it used.
+    async fn post(&self, keys: &Keys, token: &mut Option<Secret>) -> Sent {
+        let config = &self.shared.config;
+        let shown = match (&config.auth, &keys.auth) {
+            (
+                Auth::OAuth2 {
+                    token_url,
+                    client_id,
+                    scope,
+                    ..
+                },
+                Some(client_secret),
+            ) => {
+                let endpoint = Endpoint {
+                    url: token_url,
+                    client_id,
+                    client_secret,
+                    scope: scope.as_deref(),
+                    name: &config.name,
+                };
+                let tokens = &self.shared.tokens;
+                let at = self.deadline.wall();
+                let fetched = tokens.get(&self.client, endpoint, token.as_ref(), at);
+                let fetched = self.deadline.hold(fetched).await;
+                let fetched = fetched.unwrap_or_else(|error| {
+                    Err(Outcome::postponed(format!("the token endpoint: {error}")))
+                });
+                match fetched {
+                    Ok(fetched) => *token = Some(fetched.clone()),
+                    Err(outcome) => return unanswered(outcome),
+                }
+                token.as_ref()
+            }
+            (_, secret) => secret.as_ref(),
+        };
+        match self.exchange(keys, shown).await {
+            Ok(sent) => sent,
+            Err(outcome) => unanswered(outcome),
+        }
+    }
+
+    async fn exchange(&self, keys: &Keys, shown: Option<&Secret>) -> Result<Sent, Outcome> {
+        let request = self.compose(keys, shown);
+        let request = request.map_err(|error| Outcome::postponed(error.to_string()))?;
+        let failed = |error| outcome::of_error(&error);
+        let response = self.deadline.hold(self.client.send(request)).await;
+        let response = response.and_then(|sent| sent).map_err(failed)?;
+        let mut answer = self.read(response).await;
+        let secrets = secrets(&self.shared.config, keys, shown);
+        answer.shown = show(&answer, &secrets);
+        let wanted = self.shared.wanted();
+        let outcome = outcome::of_answer(&answer, &wanted, self.deadline.wall());
+        Ok(Sent {
+            outcome: without(outcome, &secrets),
+            answer: Some(answer.shown),
+        })
+    }
+
+    fn compose(
+        &self,
+        keys: &Keys,
+        shown: Option<&Secret>,
+    ) -> Result<reqwest::Request, ComposeError> {
+        let config = &self.shared.config;
+        // The body is shared, not copied.
+        let mut request = self.post.try_clone().ok_or(ComposeError::Body)?;
+        let mut own = Vec::new();
+        let body = request.body().and_then(reqwest::Body::as_bytes);
+        if let Some(sign) = &config.sign {
+            let body = body.unwrap_or_default();
+            own = sign.headers(&keys.signing, &self.key, self.deadline.wall(), body)?;
+        }
+        if let Some(shown) = shown {
+            own.extend(config.auth.header(shown.expose())?);
+        }
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        for Header { name, value } in &config.headers {
+            headers.insert(name, value.clone());
+        }
+        let key = HeaderValue::try_from(&self.key)?;
+        headers.insert(HeaderName::from_static("idempotency-key"), key.clone());
+        headers.insert(HeaderName::from_static("webhook-id"), key);
+        headers.insert(HeaderName::from_static("relay-attempt"), self.number.into());
+        headers.extend(own);
+        Ok(request)
+    }
+
+    /// Reads as much of an answer as its outcome depends on, and a little more so that the
+    /// connection can be used again.
+    async fn read(&self, mut response: reqwest::Response) -> Answer {
+        let status = response.status().as_u16();
+        let success = &self.shared.config.success;
+        let needed = success.when.is_some() && success.has(status);
+        let end = self.deadline.end();
+        let soon = Instant::now() + LINGER;
+        let end = if needed { end } else { end.min(soon) };
+        let headers = std::mem::take(response.headers_mut());
+        let mut body = Vec::new();
+        let reading = self.client.read(&mut response, &mut body, ANSWER_LIMIT);
+        let missing = match timeout_at(end, reading).await {
+            Ok(Ok(false)) => None,
+            Ok(Ok(true)) => Some("it is larger than 64 KiB".into()),
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(ExchangeError::Timeout(self.deadline.timeout).to_string()),
+        };
+        Answer {
+            status,
+            headers,
+            body,
+            missing,
+            shown: String::new(),
+        }
+    }
+}
+
+fn unanswered(outcome: Outcome) -> Sent {
+    Sent {
+        outcome,
+        answer: None,
+    }
+}
+
+/// The beginning of an answer, fit to be kept and shown.
+fn show(answer: &Answer, secrets: &Secrets) -> String {
+    let text = String::from_utf8_lossy(&answer.body);
+    let whole = answer.missing.is_none();
+    // Half a character at the end would hide half a secret.
+    let text = if whole {
+        &*text
+    } else {
+        text.trim_end_matches(char::REPLACEMENT_CHARACTER)
+    };
+    let shown = secrets.blot(text, whole, KEPT_BYTES);
+    let plain = |c: char| match c {
+        '\n' | '\t' => c,
+        c if c.is_control() => ' ',
+        c => c,
+    };
+    shown.chars().map(plain).collect()
+}
+
+/// A reason may quote what an answer says.
+fn without(outcome: Outcome, secrets: &Secrets) -> Outcome {
+    let clean = |reason: String| secrets.blot(&reason, true, usize::MAX);
+    match outcome {
+        Outcome::Delivered => Outcome::Delivered,
+        Outcome::Postponed {
+            reason,
+            retry_after,
+        } => Outcome::Postponed {
+            reason: clean(reason),
+            retry_after,
+        },
+        Outcome::Parked { reason, trouble } => Outcome::Parked {
+            reason: clean(reason),
+            trouble,
+        },
+        Outcome::Dead { reason } => Outcome::Dead {
+            reason: clean(reason),
+        },
+    }
+}
+
+/// All that an answer may not show.
+fn secrets(config: &Config, keys: &Keys, shown: Option<&Secret>) -> Secrets {
+    let mut secrets = Secrets::default();
+    for secret in keys.auth.iter().chain(&keys.signing).chain(shown) {
+        let secret = secret.expose();
+        secrets.add(secret);
+        if let Some(key) = secret.strip_prefix("whsec_") {
+            secrets.add(key);
+        }
+        match &config.auth {
+            Auth::Basic { user, .. } => secrets.add(&auth::pair(user, secret)),
+            Auth::OAuth2 { token_url, .. } => secrets.add_url(token_url),
+            _ => {}
+        }
+    }
+    for Header { name, value } in &config.headers {
+        // What such a header holds is no secret, and stands in many answers.
+        if ![ACCEPT, CONTENT_TYPE, USER_AGENT].contains(name)
+            && let Ok(value) = value.to_str()
+        {
+            secrets.add_if_telling(value);
+        }
+    }
+    secrets.add_url(&config.url);
+    if let Some(proxy) = &config.proxy {
+        secrets.add_url(&proxy.url);
+    }
+    secrets
+}

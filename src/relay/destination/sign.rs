@@ -1,0 +1,267 @@
+//! How a body is signed.
+//!
+//! # Invariants
+//! - What is signed are the bytes that are sent.
+//! - A secret is read at each signature, and stands in no error.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::general_purpose::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use hmac::{EagerHash, Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use reqwest::header::{HeaderName, HeaderValue};
+use sha1::Sha1;
+use sha2::Sha256;
+
+use crate::secret::{Secret, Source, SourceError};
+
+/// Base64 as people copy it: with padding or without.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// How a body is signed.
+#[derive(Clone, Debug)]
+pub enum Sign {
+    /// Standard Webhooks, with every secret that is live.
+    StandardWebhooks(Vec<Source>),
+    /// One header over the body.
+    Hmac {
+        /// The header.
+        header: HeaderName,
+        /// The hash.
+        algorithm: Algorithm,
+        /// How the code is written.
+        encoding: Encoding,
+        /// What stands before it, such as `sha256=`.
+        prefix: String,
+        /// The key.
+        secret: Source,
+    },
+}
+
+/// The hash of an HMAC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// SHA-256.
+    Sha256,
+    /// SHA-1, for receivers that know nothing better.
+    Sha1,
+}
+
+/// How a code is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// Hexadecimal digits, lower case.
+    Hex,
+    /// Base64 with padding.
+    Base64,
+}
+
+/// Why a body cannot be signed. The secret itself is not kept.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SignError {
+    /// There is no secret now.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// It is not what Standard Webhooks wants.
+    #[error("a signing secret for Standard Webhooks is `whsec_` and base64, this one is not")]
+    Secret,
+    /// No header can be made of it.
+    #[error("the prefix has a character that cannot stand in an HTTP header")]
+    Header,
+}
+
+impl Sign {
+    /// Signs nothing, to find out whether it could: at start, before an event depends on it.
+    pub fn check(&self) -> Result<(), SignError> {
+        let secrets = self.secrets()?;
+        self.headers(&secrets, "", Timestamp::UNIX_EPOCH, b"")
+            .map(|_| ())
+    }
+
+    /// Its secrets, as they are now.
+    pub(super) fn secrets(&self) -> Result<Vec<Secret>, SourceError> {
+        match self {
+            Self::StandardWebhooks(sources) => sources.iter().map(Source::current).collect(),
+            Self::Hmac { secret, .. } => Ok(vec![secret.current()?]),
+        }
+    }
+
+    /// The headers that sign this body with these secrets.
+    pub(super) fn headers(
+        &self,
+        secrets: &[Secret],
+        key: &str,
+        at: Timestamp,
+        body: &[u8],
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, SignError> {
+        match self {
+            Self::StandardWebhooks(_) => {
+                let at = at.as_second().to_string();
+                let signatures = secrets
+                    .iter()
+                    .map(|secret| {
+                        let code = code::<Sha256>(
+                            &webhook_secret(secret)?,
+                            &[key.as_bytes(), b".", at.as_bytes(), b".", body],
+                        )?;
+                        Ok(format!("v1,{}", STANDARD.encode(code)))
+                    })
+                    .collect::<Result<Vec<_>, SignError>>()?;
+                Ok(vec![
+                    (HeaderName::from_static("webhook-timestamp"), value(&at)?),
+                    (
+                        HeaderName::from_static("webhook-signature"),
+                        value(&signatures.join(" "))?,
+                    ),
+                ])
+            }
+            Self::Hmac {
+                header,
+                algorithm,
+                encoding,
+                prefix,
+                ..
+            } => secrets
+                .iter()
+                .map(|secret| {
+                    let secret = secret.expose().as_bytes();
+                    let code = match algorithm {
+                        Algorithm::Sha256 => code::<Sha256>(secret, &[body])?,
+                        Algorithm::Sha1 => code::<Sha1>(secret, &[body])?,
+                    };
+                    let code = match encoding {
+                        Encoding::Hex => hex::encode(code),
+                        Encoding::Base64 => STANDARD.encode(code),
+                    };
+                    Ok((header.clone(), value(&format!("{prefix}{code}"))?))
+                })
+                .collect(),
+        }
+    }
+}
+
+/// The key that is written as `whsec_` and base64.
+fn webhook_secret(secret: &Secret) -> Result<Vec<u8>, SignError> {
+    let text = secret.expose();
+    let key = LENIENT
+        .decode(text.strip_prefix("whsec_").unwrap_or(text))
+        .map_err(|_| SignError::Secret)?;
+    if key.is_empty() {
+        return Err(SignError::Secret);
+    }
+    Ok(key)
+}
+
+fn code<H: EagerHash>(key: &[u8], parts: &[&[u8]]) -> Result<Vec<u8>, SignError>
+where
+    Hmac<H>: KeyInit + Mac,
+{
+    let mut mac = <Hmac<H> as KeyInit>::new_from_slice(key).map_err(|_| SignError::Secret)?;
+    for part in parts {
+        mac.update(part);
+    }
+    Ok(mac.finalize().into_bytes().to_vec())
+}
+
+fn value(text: &str) -> Result<HeaderValue, SignError> {
+    HeaderValue::try_from(text).map_err(|_| SignError::Header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(text: &str) -> Source {
+        Source::Given(Secret::new(text.to_owned()))
+    }
+
+    fn signed(sign: &Sign, key: &str, at: i64, body: &str) -> Vec<(String, String)> {
+        let at = Timestamp::from_second(at).unwrap();
+        let secrets = sign.secrets().unwrap();
+        let headers = sign.headers(&secrets, key, at, body.as_bytes()).unwrap();
+        let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
+        headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), text(value)))
+            .collect()
+    }
+
+    /// The example that the libraries of Standard Webhooks are tested with.
+    #[test]
+    fn standard_webhooks_signs_as_its_example_does() {
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let sign = Sign::StandardWebhooks(vec![given(secret)]);
+        let headers = signed(
+            &sign,
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            1_614_265_330,
+            r#"{"test": 2432232314}"#,
+        );
+        let signature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+        assert_eq!(
+            headers,
+            [
+                ("webhook-timestamp".to_owned(), "1614265330".to_owned()),
+                ("webhook-signature".to_owned(), signature.to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn every_live_secret_signs_and_a_space_parts_the_signatures() {
+        let (old, new) = ("whsec_b2xk", "bmV3Cg");
+        let one = |secret| {
+            let sign = Sign::StandardWebhooks(vec![given(secret)]);
+            signed(&sign, "k", 7, "{}").pop().unwrap().1
+        };
+        let sign = Sign::StandardWebhooks(vec![given(old), given(new)]);
+        let both = signed(&sign, "k", 7, "{}").pop().unwrap().1;
+        assert_eq!(both, format!("{} {}", one(old), one(new)));
+        assert_ne!(one(old), one(new));
+    }
+
+    /// RFC 2202 and RFC 4231, second cases.
+    #[test]
+    fn a_plain_hmac_is_that_of_the_standards_in_either_writing() {
+        let hmac = |algorithm, encoding, prefix: &str| {
+            let sign = Sign::Hmac {
+                header: HeaderName::from_static("x-servo-signature"),
+                algorithm,
+                encoding,
+                prefix: prefix.to_owned(),
+                secret: given("Jefe"),
+            };
+            let body = "what do ya want for nothing?";
+            let (name, value) = signed(&sign, "k", 7, body).pop().unwrap();
+            assert_eq!(name, "x-servo-signature");
+            value
+        };
+        assert_eq!(
+            hmac(Algorithm::Sha256, Encoding::Hex, "sha256="),
+            "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+        assert_eq!(
+            hmac(Algorithm::Sha1, Encoding::Hex, ""),
+            "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"
+        );
+        assert_eq!(
+            hmac(Algorithm::Sha1, Encoding::Base64, "sha1="),
+            "sha1=7/zfauXrL6LSdBbV8YTfnCWafHk="
+        );
+    }
+
+    #[test]
+    fn a_secret_that_is_not_base64_is_refused_and_not_said() {
+        for text in ["whsec_can ary", "whsec_", "whsec_canary!"] {
+            let error = Sign::StandardWebhooks(vec![given(text)]).check();
+            assert_eq!(error, Err(SignError::Secret), "{text}");
+        }
+        let missing = Sign::StandardWebhooks(vec![Source::File("/nowhere/secret".into())]);
+        let error = missing.check().unwrap_err().to_string();
+        assert!(error.contains("/nowhere/secret"), "{error}");
+    }
+}

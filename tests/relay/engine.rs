@@ -1,0 +1,480 @@
+//! What the delivery engine does in bad weather: outages, limits, lines, several destinations.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use orbit_relay::event::{ALERT, COMPLETED};
+use orbit_relay::relay::deliver::{Health, OncePer, OrderBy, Rate};
+use orbit_relay::relay::journal::State;
+use orbit_relay::relay::transform::expression::Expression;
+use orbit_relay::sim::backend::{Answer, BackendWorld};
+use serde_json::{Value, json};
+
+use crate::world::{Relay, Site, accepted, attempted, inspection, level, sums_at, uuid};
+
+const CMMS: &str = "cmms";
+const PATH: &str = "/cmms";
+
+fn counted(n: usize) -> u64 {
+    u64::try_from(n).unwrap()
+}
+
+/// The bodies that came to a path, in order of arrival: the `data.uuid` of each.
+fn uuids(plant: &BackendWorld, path: &str) -> Vec<String> {
+    let body = |body: &[u8]| -> Value { serde_json::from_slice(body).unwrap() };
+    plant
+        .received_at(path)
+        .iter()
+        .map(|post| {
+            body(&post.body)["data"]["uuid"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect()
+}
+
+fn action(n: usize, event_type: &str, action: &str) -> String {
+    json!({"uuid": uuid(n + 500_000), "type": event_type, "time": "2026-02-03T09:14:07Z",
+        "data": {"uuid": uuid(n), "actionName": action}})
+    .to_string()
+}
+
+async fn resume(relay: &Relay, name: &str) {
+    let at = relay.clock.wall();
+    assert!(
+        relay
+            .journal_handle()
+            .resume(at, name, "me", "mended")
+            .await
+            .unwrap()
+    );
+}
+
+#[tokio::test]
+async fn an_hour_of_outage_with_ten_thousand_waiting_costs_few_attempts_and_ends_without_a_spike() {
+    const WAITING: usize = 10_000;
+    const RATE: u32 = 2_000;
+    let site = Site::with_a_manual_clock().await;
+    let mut cmms = site.at(CMMS);
+    cmms.rate_limit = Some(Rate {
+        count: RATE,
+        per: Duration::from_secs(1),
+    });
+    let site = site.destination(cmms);
+    let plant = site.plant();
+    plant.set_answer_at(PATH, Answer::Status(503));
+    site.waiting(0..WAITING).await;
+    let relay = site.start().await;
+    let hour = Duration::from_hours(1);
+    let step = Duration::from_secs(5);
+    let mut passed = Duration::ZERO;
+    while passed < hour {
+        site.hand().advance(step);
+        passed += step;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let attempts = plant.tally_at(PATH).attempts;
+    assert!(
+        (50..300).contains(&attempts),
+        "{attempts} attempts in an hour"
+    );
+    relay.until_at(CMMS, "down", |d| d.down.is_some()).await;
+
+    plant.set_answer_at(PATH, Answer::Ok);
+    let all = counted(WAITING);
+    let delivered = |sums: &_| sums_at(sums, CMMS).unwrap().of(State::Delivered) == all;
+    let step = Duration::from_millis(250);
+    let minutes = Duration::from_mins(20);
+    relay.let_pass(site.hand(), step, minutes, delivered).await;
+    let mut by_second = BTreeMap::new();
+    for post in plant
+        .received_at(PATH)
+        .iter()
+        .filter(|post| post.accepted())
+    {
+        *by_second.entry(post.at.as_second()).or_insert(0) += 1;
+    }
+    let most = by_second.values().max().unwrap();
+    assert!(*most <= RATE + RATE / 10, "{most} in one second");
+    let keys = plant.deliveries_by_key();
+    assert!(keys.len() == WAITING && keys.values().all(|n| *n == 1));
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_destination_that_hangs_holds_up_no_other() {
+    let site = Site::new().await;
+    let (cmms, teams) = (site.at(CMMS), site.at("teams"));
+    let site = site.destination(cmms).destination(teams);
+    let plant = site.plant();
+    plant.set_answer_at(PATH, Answer::Hang);
+    let relay = site.start().await;
+    for n in 0..50 {
+        relay.accept(inspection(n)).await;
+    }
+    relay
+        .until_there_are_at("teams", 50, State::Delivered)
+        .await;
+    assert_eq!(plant.tally_at(PATH).accepted, 0);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_poison_event_is_dead_and_delays_no_neighbour() {
+    let site = Site::new().await;
+    let cmms = site.at(CMMS);
+    let site = site.destination(cmms);
+    let plant = site.plant();
+    let poison = Answer::Poison {
+        containing: uuid(3),
+        answer: Box::new(Answer::Status(422)),
+    };
+    plant.set_answer_at(PATH, poison);
+    let relay = site.start().await;
+    for n in 0..20 {
+        relay.accept(inspection(n)).await;
+    }
+    relay.until_there_are_at(CMMS, 19, State::Delivered).await;
+    relay.until_there_are_at(CMMS, 1, State::Dead).await;
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn one_poison_event_cannot_hold_the_circuit_open() {
+    let site = Site::with_a_manual_clock().await;
+    let cmms = site.at(CMMS);
+    let site = site.destination(cmms);
+    let plant = site.plant();
+    plant.set_answer_at(PATH, Answer::Status(500));
+    let relay = site.start().await;
+    for n in 0..6 {
+        relay.accept(inspection(n)).await;
+    }
+    relay.until_at(CMMS, "down", |d| d.down.is_some()).await;
+    let poison = Answer::Poison {
+        containing: uuid(0),
+        answer: Box::new(Answer::Status(500)),
+    };
+    plant.set_answer_at(PATH, poison);
+    let delivered = |sums: &_| sums_at(sums, CMMS).unwrap().of(State::Delivered) == 5;
+    let step = Duration::from_secs(5);
+    let longest = Duration::from_mins(5);
+    relay.let_pass(site.hand(), step, longest, delivered).await;
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn five_different_events_refused_in_a_row_pause_the_destination_and_bury_nothing() {
+    let site = Site::new().await;
+    let cmms = site.at(CMMS);
+    let site = site.destination(cmms);
+    let plant = site.plant();
+    plant.set_answer_at(PATH, Answer::Status(404));
+    let relay = site.start().await;
+    for n in 0..30 {
+        relay.accept(inspection(n)).await;
+    }
+    let parked = relay
+        .until_at(CMMS, "all parked", |d| d.of(State::Parked) == 30)
+        .await;
+    let paused = parked.paused.unwrap();
+    assert_eq!(
+        (paused.by.as_str(), paused.trouble.as_deref()),
+        ("relay", Some("refused"))
+    );
+    assert!(paused.why.contains("answered 404"), "{}", paused.why);
+    let tried = plant.tally_at(PATH).attempts;
+    assert!((5..=9).contains(&tried), "{tried} attempts, 4 at once");
+    let ready = relay.get("/readyz").await;
+    assert_eq!(ready.json()["destinations"][CMMS]["status"], "paused");
+
+    plant.set_answer_at(PATH, Answer::Ok);
+    resume(&relay, CMMS).await;
+    relay.until_there_are_at(CMMS, 30, State::Delivered).await;
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn refused_credentials_park_everything_until_the_destination_is_resumed() {
+    for status in [401, 403, 410] {
+        let site = Site::new().await;
+        let cmms = site.at(CMMS);
+        let site = site.destination(cmms);
+        let plant = site.plant();
+        plant.set_answer_at(PATH, Answer::Status(status));
+        let relay = site.start().await;
+        for n in 0..10 {
+            relay.accept(inspection(n)).await;
+        }
+        relay.until_there_are_at(CMMS, 10, State::Parked).await;
+        assert!(plant.tally_at(PATH).attempts <= 4, "{status}");
+        plant.set_answer_at(PATH, Answer::Ok);
+        resume(&relay, CMMS).await;
+        relay.until_there_are_at(CMMS, 10, State::Delivered).await;
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn in_order_by_asset_only_the_poisoned_asset_waits_and_only_until_it_is_dead() {
+    let site = Site::with_a_manual_clock().await;
+    let mut cmms = site.at(CMMS);
+    cmms.order_by = OrderBy::Asset;
+    let site = site.destination(cmms);
+    site.write_assets("action_name,asset_id\npump,PUMP\nfan,FAN\n");
+    let plant = site.plant();
+    let busy = Answer::Poison {
+        containing: uuid(1),
+        answer: Box::new(Answer::Status(503)),
+    };
+    plant.set_answer_at(PATH, busy);
+    let relay = site.start().await;
+    for n in 1..=8 {
+        let name = if n % 2 == 1 { "pump" } else { "fan" };
+        relay.accept(action(n, COMPLETED, name)).await;
+    }
+    relay.until_there_are_at(CMMS, 4, State::Delivered).await;
+    relay.until_there_are_at(CMMS, 4, State::Postponed).await;
+    let fans: Vec<_> = [2, 4, 6, 8].map(uuid).into();
+    let sent: Vec<_> = uuids(&plant, PATH);
+    assert_eq!(
+        sent.iter().filter(|u| **u != uuid(1)).collect::<Vec<_>>(),
+        fans.iter().collect::<Vec<_>>()
+    );
+
+    let refused = Answer::Poison {
+        containing: uuid(1),
+        answer: Box::new(Answer::Status(422)),
+    };
+    plant.set_answer_at(PATH, refused);
+    let done = |sums: &_| sums_at(sums, CMMS).unwrap().of(State::Delivered) == 7;
+    let step = Duration::from_secs(1);
+    relay
+        .let_pass(site.hand(), step, Duration::from_mins(2), done)
+        .await;
+    let sent = uuids(&plant, PATH);
+    let pumps: Vec<_> = sent.iter().rev().take(3).rev().cloned().collect();
+    assert_eq!(pumps, [3, 5, 7].map(uuid), "in order of arrival");
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn once_per_inspection_makes_one_of_a_completed_event_and_its_alert() {
+    let site = Site::new().await;
+    let (mut cmms, both) = (site.at(CMMS), site.at("both"));
+    cmms.once_per = OncePer::Inspection;
+    let site = site.destination(cmms).destination(both);
+    let relay = site.start().await;
+    for n in 0..10 {
+        relay.accept(action(n, COMPLETED, "pump")).await;
+        relay.accept(action(n, ALERT, "pump")).await;
+    }
+    relay.until_there_are_at(CMMS, 10, State::Delivered).await;
+    relay.until_there_are_at(CMMS, 10, State::Skipped).await;
+    relay.until_there_are_at("both", 20, State::Delivered).await;
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_filter_skips_what_it_does_not_hold_of() {
+    let site = Site::new().await;
+    let mut cmms = site.at(CMMS);
+    let when = "inspection.alert or event.data.actionName == 'fan'";
+    cmms.when = Some(Expression::parse(when).unwrap());
+    let site = site.destination(cmms);
+    let relay = site.start().await;
+    relay.accept(action(1, COMPLETED, "pump")).await;
+    relay.accept(action(2, COMPLETED, "fan")).await;
+    relay.accept(action(3, ALERT, "pump")).await;
+    relay.until_there_are_at(CMMS, 2, State::Delivered).await;
+    relay.until_there_are_at(CMMS, 1, State::Skipped).await;
+    let why = relay.delivery(&uuid(1)).reason.unwrap();
+    assert_eq!(why, format!("does not hold: {when}"));
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn retry_after_is_honoured_for_the_destination_and_survives_a_restart() {
+    let site = Site::with_a_manual_clock().await;
+    let cmms = site.at(CMMS);
+    let site = site.destination(cmms);
+    let plant = site.plant();
+    plant.set_answer_at(PATH, Answer::RetryAfter(429, 3600));
+    let relay = site.start().await;
+    relay.accept(inspection(1)).await;
+    relay.until_there_are_at(CMMS, 1, State::Postponed).await;
+    plant.set_answer_at(PATH, Answer::Ok);
+    relay.accept(inspection(2)).await;
+    let almost = Duration::from_secs(3595);
+    let step = Duration::from_secs(5);
+    let mut passed = Duration::ZERO;
+    while passed < almost {
+        site.hand().advance(step);
+        passed += step;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(plant.tally_at(PATH).attempts, 1);
+    relay.finish().await;
+    let relay = site.start().await;
+    let delivered = |sums: &_| sums_at(sums, CMMS).unwrap().of(State::Delivered) == 2;
+    let step = Duration::from_millis(500);
+    let passed = relay
+        .let_pass(site.hand(), step, Duration::from_secs(30), delivered)
+        .await;
+    assert!(passed >= Duration::from_secs(4), "{passed:?}");
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_due_goes_out_within_a_second_even_if_nothing_else_happens() {
+    let site = Site::new().await;
+    let mut cmms = site.at(CMMS);
+    cmms.retry.schedule = vec![Duration::from_secs(2)];
+    cmms.retry.jitter = 0.0;
+    let site = site.destination(cmms);
+    let plant = site.plant();
+    plant.set_answer_at(PATH, Answer::Script(vec![Answer::Status(503), Answer::Ok]));
+    let relay = site.start().await;
+    relay.accept(inspection(1)).await;
+    accepted(&plant, 1).await;
+    let posts = plant.received_at(PATH);
+    let waited = posts[1].at.duration_since(posts[0].at).as_millis();
+    assert!((2000..3100).contains(&waited), "{waited} ms");
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_by_a_day_neither_stalls_deliveries_nor_fires_them_all() {
+    for forward in [true, false] {
+        let site = Site::with_a_manual_clock().await;
+        let mut cmms = site.at(CMMS);
+        cmms.retry.schedule = vec![Duration::from_mins(10)];
+        let site = site.destination(cmms);
+        let plant = site.plant();
+        plant.set_answer_at(PATH, Answer::Status(503));
+        let relay = site.start().await;
+        relay.accept(inspection(1)).await;
+        relay.until_there_are_at(CMMS, 1, State::Postponed).await;
+        plant.set_answer_at(PATH, Answer::Ok);
+        let day = Duration::from_hours(24);
+        let now = site.clock.wall();
+        let wall = if forward { now + day } else { now - day };
+        site.hand().set_wall(wall);
+        site.hand().advance(Duration::from_mins(9));
+        relay.accept(inspection(2)).await;
+        relay.until_there_are_at(CMMS, 1, State::Delivered).await;
+        assert_eq!(plant.tally_at(PATH).attempts, 2, "nothing was fired early");
+        let delivered = |sums: &_| sums_at(sums, CMMS).unwrap().of(State::Delivered) == 2;
+        let step = Duration::from_secs(10);
+        relay
+            .let_pass(site.hand(), step, Duration::from_mins(4), delivered)
+            .await;
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn an_event_is_given_up_for_its_age_but_never_an_alert() {
+    let site = Site::with_a_manual_clock().await;
+    let mut cmms = site.at(CMMS);
+    cmms.retry.schedule = vec![];
+    cmms.retry.then_every = Duration::from_mins(1);
+    cmms.retry.give_up_after = Some(Duration::from_mins(10));
+    let site = site.destination(cmms);
+    let plant = site.plant();
+    plant.set_answer_at(PATH, Answer::Status(503));
+    let relay = site.start().await;
+    relay.accept(action(1, COMPLETED, "pump")).await;
+    relay.accept(action(2, ALERT, "pump")).await;
+    let dead = |sums: &_| sums_at(sums, CMMS).unwrap().of(State::Dead) == 1;
+    let step = Duration::from_secs(10);
+    let passed = relay
+        .let_pass(site.hand(), step, Duration::from_mins(20), dead)
+        .await;
+    assert!(passed >= Duration::from_mins(10), "{passed:?}");
+    let why = relay.delivery(&uuid(1)).reason.unwrap();
+    assert!(why.contains("given up after"), "{why}");
+    assert_eq!(relay.delivery(&uuid(2)).state, State::Postponed);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_destination_that_is_taken_out_parks_what_it_had_and_goes_on_when_it_is_back() {
+    let site = Site::with_a_manual_clock().await;
+    let (cmms, teams) = (site.at(CMMS), site.at("teams"));
+    let site = site.destination(cmms.clone()).destination(teams.clone());
+    let plant = site.plant();
+    plant.set_answer_at(PATH, Answer::Status(503));
+    let relay = site.start().await;
+    relay.accept(inspection(1)).await;
+    relay.until_there_are_at(CMMS, 1, State::Postponed).await;
+    relay.finish().await;
+    let site = site.without_destinations().destination(teams);
+    let relay = site.start().await;
+    relay.accept(inspection(2)).await;
+    let removed = relay
+        .until_at(CMMS, "removed", |d| d.removed && d.kept == 1)
+        .await;
+    assert_eq!(removed.of(State::Parked), 1);
+    relay.until_there_are_at("teams", 2, State::Delivered).await;
+    relay.finish().await;
+    plant.set_answer_at(PATH, Answer::Ok);
+    let site = site.destination(cmms);
+    let relay = site.start().await;
+    let delivered = |sums: &_| sums_at(sums, CMMS).unwrap().of(State::Delivered) == 1;
+    let step = Duration::from_secs(1);
+    relay
+        .let_pass(site.hand(), step, Duration::from_mins(2), delivered)
+        .await;
+    let sums = relay.finish().await;
+    assert_eq!(
+        sums_at(&sums, CMMS).unwrap().kept,
+        1,
+        "what came meanwhile is kept"
+    );
+}
+
+#[tokio::test]
+async fn a_new_name_keeps_the_keys() {
+    let site = Site::new().await;
+    let cmms = site.at(CMMS);
+    let mut renamed = cmms.clone();
+    renamed.destination.name = "maximo".into();
+    let site = site.destination(cmms);
+    let relay = site.start().await;
+    relay.accept(inspection(1)).await;
+    relay.until_there_are_at(CMMS, 1, State::Delivered).await;
+    relay.finish().await;
+    let site = site.without_destinations().destination(renamed);
+    let relay = site.start().await;
+    relay.accept(inspection(2)).await;
+    relay
+        .until_there_are_at("maximo", 2, State::Delivered)
+        .await;
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_destination_that_was_down_is_asked_with_one_event_after_a_restart() {
+    let site = Site::new().await;
+    let cmms = site.at(CMMS);
+    let site = site.destination(cmms);
+    let plant = site.plant();
+    plant.set_answer_at(PATH, Answer::Status(503));
+    let relay = site.start().await;
+    for n in 0..10 {
+        relay.accept(inspection(n)).await;
+    }
+    relay.until_at(CMMS, "down", |d| d.down.is_some()).await;
+    relay.finish().await;
+    let before = plant.tally_at(PATH).attempts;
+    let relay = site.start().await;
+    attempted(&plant, before + 1).await;
+    let down = |health: &Health| matches!(health, Health::Down(_));
+    level(relay.parts.destinations[CMMS].clone(), "down", down).await;
+    assert!(plant.tally_at(PATH).attempts <= before + 2);
+    plant.set_answer_at(PATH, Answer::Ok);
+    relay.until_there_are_at(CMMS, 10, State::Delivered).await;
+    relay.finish().await;
+}
