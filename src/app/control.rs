@@ -7,14 +7,18 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::relay::journal::Journal;
+use crate::clock::Clock;
+use crate::relay::journal::{Bulk, Journal};
 
 const SOCKET: &str = "relay.sock";
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -22,6 +26,9 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const MOST: u64 = 1000;
 const RETRY: Duration = Duration::from_secs(1);
 const LONGEST_LINE: u64 = 64 * 1024;
+const NOT_UNDERSTOOD: &str = "not understood";
+const OTHER_VERSION: &str = "the running relay and this command are of different versions of \
+    orbit-relay; use the program that the relay runs from";
 
 /// What can be asked.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -34,6 +41,31 @@ pub enum Ask {
         /// At most this many, in one commit.
         limit: u64,
     },
+    /// Begin a bulk act on deliveries.
+    Begin {
+        /// Who asks.
+        who: String,
+        /// For what.
+        bulk: Bulk,
+    },
+    /// Stop sending to a destination.
+    Pause {
+        /// Which one, by its id.
+        destination: String,
+        /// Who asks.
+        who: String,
+        /// Why.
+        why: String,
+    },
+    /// Send to it again.
+    Resume {
+        /// Which one, by its id.
+        destination: String,
+        /// Who asks.
+        who: String,
+        /// Why.
+        why: String,
+    },
 }
 
 /// What is answered.
@@ -42,6 +74,10 @@ pub enum Ask {
 pub enum Answer {
     /// How many deliveries it made.
     Made(u64),
+    /// The bulk act's jobs, one for each destination that it concerns.
+    Begun(Vec<i64>),
+    /// Whether anything changed.
+    Changed(bool),
     /// Why it could not.
     Failed(String),
 }
@@ -51,32 +87,75 @@ pub fn path(data_dir: &Path) -> PathBuf {
     data_dir.join(SOCKET)
 }
 
-/// Does what is asked.
-pub async fn act(journal: &Journal, ask: Ask) -> Answer {
-    match ask {
-        Ask::ReplayKept { destination, limit } => {
-            match journal.replay_kept(&destination, limit.min(MOST)).await {
-                Ok(made) => Answer::Made(made),
-                Err(error) => Answer::Failed(error.to_string()),
-            }
+/// Does what is asked; `at` is the wall clock.
+pub async fn act(journal: &Journal, at: Timestamp, ask: Ask) -> Answer {
+    let answered = match ask {
+        Ask::ReplayKept { destination, limit } => journal
+            .replay_kept(&destination, limit.min(MOST))
+            .await
+            .map(Answer::Made),
+        Ask::Begin { who, bulk } => {
+            let (kind, filter) = (bulk.kind.as_str(), bulk.effective());
+            tracing::info!(who, "{kind} of deliveries was asked for: {filter}");
+            journal.begin(at, &who, bulk).await.map(Answer::Begun)
         }
-    }
+        Ask::Pause {
+            destination,
+            who,
+            why,
+        } => {
+            tracing::info!(who, why, "pause of `{destination}` was asked for");
+            let paused = journal.pause(at, &destination, &who, &why, None).await;
+            paused.map(Answer::Changed)
+        }
+        Ask::Resume {
+            destination,
+            who,
+            why,
+        } => {
+            tracing::info!(who, why, "resume of `{destination}` was asked for");
+            let resumed = journal.resume(at, &destination, &who, &why).await;
+            resumed.map(Answer::Changed)
+        }
+    };
+    answered.unwrap_or_else(|error| Answer::Failed(error.to_string()))
 }
 
 /// Asks the running relay.
 pub async fn ask(mut stream: UnixStream, ask: &Ask) -> anyhow::Result<Answer> {
     let mut line = serde_json::to_vec(ask)?;
     line.push(b'\n');
+    anyhow::ensure!(
+        u64::try_from(line.len()).is_ok_and(|length| length <= LONGEST_LINE),
+        "that is too much for one request: name fewer deliveries at once"
+    );
     stream.write_all(&line).await?;
     let mut answer = String::new();
     BufReader::new(stream.take(LONGEST_LINE))
         .read_line(&mut answer)
         .await?;
-    Ok(serde_json::from_str(&answer)?)
+    anyhow::ensure!(
+        !answer.is_empty(),
+        "the relay did not answer within {} s; it may have done it all the same",
+        DEADLINE.as_secs()
+    );
+    match serde_json::from_str(&answer) {
+        Ok(Answer::Failed(why)) if why.starts_with(NOT_UNDERSTOOD) => {
+            anyhow::bail!("{OTHER_VERSION} ({why})")
+        }
+        Ok(answer) => Ok(answer),
+        Err(_) => anyhow::bail!("{OTHER_VERSION}"),
+    }
 }
 
 /// Answers commands until `stop`.
-pub(super) async fn run(data_dir: PathBuf, journal: Journal, stop: CancellationToken) {
+pub(super) async fn run(
+    data_dir: PathBuf,
+    journal: Journal,
+    clock: Clock,
+    begun: Arc<Notify>,
+    stop: CancellationToken,
+) {
     let mut availability = journal.availability();
     // The socket goes where the lock is held: only then is a socket that lies there a dead one's.
     let open = availability.wait_for(|now| *now == crate::relay::journal::Availability::Open);
@@ -104,7 +183,8 @@ pub(super) async fn run(data_dir: PathBuf, journal: Journal, stop: CancellationT
         };
         match accepted {
             Ok((stream, _)) => {
-                let answering = tokio::time::timeout(DEADLINE, answer(stream, &journal, &stop));
+                let answering =
+                    tokio::time::timeout(DEADLINE, answer(stream, &journal, &clock, &begun, &stop));
                 if let Ok(Err(error)) = answering.await {
                     tracing::debug!(%error, "control: a command went away");
                 }
@@ -129,6 +209,8 @@ fn listen(path: &Path) -> std::io::Result<UnixListener> {
 async fn answer(
     stream: UnixStream,
     journal: &Journal,
+    clock: &Clock,
+    begun: &Notify,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let (read, mut write) = stream.into_split();
@@ -141,9 +223,12 @@ async fn answer(
         () = stop.cancelled() => return Ok(()),
     }
     let answer = match serde_json::from_str(&line) {
-        Ok(ask) => act(journal, ask).await,
-        Err(error) => Answer::Failed(format!("not understood: {error}")),
+        Ok(ask) => act(journal, clock.wall(), ask).await,
+        Err(error) => Answer::Failed(format!("{NOT_UNDERSTOOD}: {error}")),
     };
+    if matches!(answer, Answer::Begun(_)) {
+        begun.notify_one();
+    }
     let mut line = serde_json::to_vec(&answer)?;
     line.push(b'\n');
     write.write_all(&line).await?;

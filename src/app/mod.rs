@@ -5,6 +5,7 @@
 //! secret  the webhook secret: given, or made and kept in the data directory
 //! assets  the asset map: loaded, and loaded again on SIGHUP
 //! hourly  what is kept, the sums, and the counts of refused requests
+//! jobs    does the bulk acts that people asked for
 //! control the socket by which commands ask the running relay for something
 //! ```
 //!
@@ -18,6 +19,7 @@
 pub mod assets;
 pub mod control;
 mod hourly;
+mod jobs;
 mod secret;
 
 use std::future::Future;
@@ -26,7 +28,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -195,13 +197,16 @@ impl App {
                 metrics.clone(),
                 ids,
                 config.data_dir.clone(),
-                clock,
+                clock.clone(),
                 stop.clone(),
             ),
         );
+        let begun = Arc::new(Notify::new());
+        let work = jobs::run(journal.clone(), clock.clone(), begun.clone(), stop.clone());
+        tasks.start("jobs", work);
         tasks.start(
             "control",
-            control::run(config.data_dir, journal.clone(), stop.clone()),
+            control::run(config.data_dir, journal.clone(), clock, begun, stop.clone()),
         );
         Ok(Self {
             tasks: tasks.0,

@@ -1,4 +1,5 @@
-//! The commands and flags. The flags of settings are made of `config::settings`.
+//! The commands and flags. The flags of settings are made of `config::settings`; those of
+//! deliveries and destinations stand in `choose`.
 //!
 //! # Invariants
 //! - No secret has a flag.
@@ -7,6 +8,7 @@ use std::collections::BTreeMap;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use super::choose;
 use crate::config::settings::{Kind, SETTINGS, Setting};
 
 const ABOUT: &str = "Takes robot inspections from Boston Dynamics Orbit, keeps them durably, and \
@@ -70,28 +72,8 @@ pub(super) fn command() -> Command {
                         ]),
                 ),
         )
-        .subcommand(
-            Command::new("deliveries")
-                .about("Act on deliveries")
-                .subcommand_required(true)
-                .subcommand(
-                    Command::new("replay")
-                        .about("Send events that were kept before the destination was configured")
-                        .args([
-                            Arg::new("kept")
-                                .long("kept")
-                                .action(ArgAction::SetTrue)
-                                .required(true)
-                                .help("All events that are kept for the destination"),
-                            Arg::new("destination")
-                                .long("destination")
-                                .value_name("ID")
-                                .help("Which destination")
-                                .default_value("integration"),
-                            data_dir(),
-                        ]),
-                ),
-        );
+        .subcommand(choose::deliveries())
+        .subcommand(choose::destinations());
     #[cfg(feature = "sim")]
     let root = root.subcommand(demo()).subcommand(simulate());
     root
@@ -209,7 +191,7 @@ fn settings() -> impl Iterator<Item = Arg> {
         .map(flag)
 }
 
-fn data_dir() -> Arg {
+pub(super) fn data_dir() -> Arg {
     SETTINGS
         .iter()
         .find(|setting| setting.name == "data-dir")
@@ -238,7 +220,7 @@ fn flag(setting: &Setting) -> Arg {
     }
 }
 
-fn json() -> Arg {
+pub(super) fn json() -> Arg {
     Arg::new("json")
         .long("json")
         .help("For programs")

@@ -1,14 +1,20 @@
 //! The command line: what it looks like, and what each command does.
 //!
 //! ```text
-//! args      the commands and flags, made of the table of settings
-//! run       the relay
-//! read      status, events
-//! replay    deliveries
-//! demo      a simulated Orbit, a relay and a plant in one process
-//! simulate  the two halves of the demo, each alone
-//! signals   SIGTERM, SIGINT, SIGHUP
-//! log       where log lines go and how they look
+//! args         the commands and flags, made of the table of settings
+//! run          the relay
+//! read         status, events
+//! choose       which deliveries, which destination: flags, and what is made of them
+//! deliveries   the list of deliveries
+//! explain      one delivery in words
+//! bulk         replay and discard
+//! replay       events that were kept for a destination
+//! destinations destinations: list, show, pause, resume
+//! asker        who does it: the running relay, or this process
+//! demo         a simulated Orbit, a relay and a plant in one process
+//! simulate     the two halves of the demo, each alone
+//! signals      SIGTERM, SIGINT, SIGHUP
+//! log          where log lines go and how they look
 //! ```
 //!
 //! # Invariants
@@ -16,8 +22,14 @@
 //! - Errors are printed once, with their causes, on standard error.
 
 mod args;
+mod asker;
+mod bulk;
+mod choose;
+mod deliveries;
 #[cfg(feature = "sim")]
 mod demo;
+mod destinations;
+mod explain;
 mod log;
 mod read;
 mod replay;
@@ -32,6 +44,7 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 
 use crate::config::{ConfigError, Input, settings};
+use crate::relay::journal::Kind;
 
 /// What a command ended with, other than an error.
 type Outcome = anyhow::Result<ExitCode>;
@@ -84,8 +97,21 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
             _ => Err(Usage("say list or show".into()).into()),
         },
         Some(("deliveries", matches)) => match matches.subcommand() {
-            Some(("replay", matches)) => replay::replay(&input(matches)?, matches),
-            _ => Err(Usage("say replay".into()).into()),
+            Some(("list", matches)) => deliveries::list(&input(matches)?, matches),
+            Some(("show", matches)) => explain::show(&input(matches)?, matches),
+            Some(("replay", matches)) if matches.get_flag("kept") => {
+                replay::kept(&input(matches)?, matches)
+            }
+            Some(("replay", matches)) => bulk::run(Kind::Replay, &input(matches)?, matches),
+            Some(("discard", matches)) => bulk::run(Kind::Discard, &input(matches)?, matches),
+            _ => Err(Usage("say list, show, replay or discard".into()).into()),
+        },
+        Some(("destinations", matches)) => match matches.subcommand() {
+            Some(("list", matches)) => destinations::list(&input(matches)?, matches),
+            Some(("show", matches)) => destinations::show(&input(matches)?, matches),
+            Some(("pause", matches)) => destinations::pause(&input(matches)?, matches),
+            Some(("resume", matches)) => destinations::resume(&input(matches)?, matches),
+            _ => Err(Usage("say list, show, pause or resume".into()).into()),
         },
         #[cfg(feature = "sim")]
         Some(("demo", matches)) => demo::demo(matches),
@@ -125,6 +151,21 @@ fn input(matches: &ArgMatches) -> anyhow::Result<Input> {
         environment,
         dotenv,
     })
+}
+
+/// Who asks, for the record: the user's name, or number.
+fn who(input: &Input) -> String {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let named = ["USER", "LOGNAME"].iter();
+    let mut named = named.filter_map(|name| input.environment.get(*name));
+    let named = named.find(|name| !name.trim().is_empty());
+    if let Some(name) = named {
+        let plain = name.chars().filter(|c| !c.is_control());
+        return plain.take(64).collect();
+    }
+    let uid = std::fs::metadata("/proc/self").map_or(u32::MAX, |process| process.uid());
+    format!("uid {uid}")
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
