@@ -5,19 +5,22 @@
 //! # Invariants
 //! - Only the user that the relay runs as can open the socket (mode 0600).
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::trial::{self, Trial};
 use crate::clock::Clock;
+use crate::relay::destination::Destination;
 use crate::relay::journal::{Bulk, Journal};
 
 const SOCKET: &str = "relay.sock";
@@ -25,6 +28,8 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// One commit makes no more deliveries than this.
 const MOST: u64 = 1000;
 const RETRY: Duration = Duration::from_secs(1);
+/// So many commands are answered at once.
+const AT_ONCE: usize = 8;
 const LONGEST_LINE: u64 = 64 * 1024;
 const NOT_UNDERSTOOD: &str = "not understood";
 const OTHER_VERSION: &str = "the running relay and this command are of different versions of \
@@ -57,6 +62,13 @@ pub enum Ask {
         /// Why.
         why: String,
     },
+    /// Post once to a destination, to see how it answers.
+    Test {
+        /// Which one, by its id.
+        destination: String,
+        /// Who asks.
+        who: String,
+    },
     /// Send to it again.
     Resume {
         /// Which one, by its id.
@@ -78,6 +90,8 @@ pub enum Answer {
     Begun(Vec<i64>),
     /// Whether anything changed.
     Changed(bool),
+    /// How the destination answered.
+    Tested(Trial),
     /// Why it could not.
     Failed(String),
 }
@@ -87,9 +101,38 @@ pub fn path(data_dir: &Path) -> PathBuf {
     data_dir.join(SOCKET)
 }
 
-/// Does what is asked; `at` is the wall clock.
-pub async fn act(journal: &Journal, at: Timestamp, ask: Ask) -> Answer {
+/// What acts have an effect on.
+#[derive(Clone, Debug)]
+pub struct Ground {
+    /// The journal.
+    pub journal: Journal,
+    /// The configured destinations, by id.
+    pub destinations: BTreeMap<String, Destination>,
+    /// Time.
+    pub clock: Clock,
+}
+
+/// Does what is asked.
+pub async fn act(ground: &Ground, ask: Ask) -> Answer {
+    let (journal, at) = (&ground.journal, ground.clock.wall());
     let answered = match ask {
+        Ask::Test { destination, who } => match ground.destinations.get(&destination) {
+            None => {
+                let why = format!("the destination `{destination}` is not configured");
+                return Answer::Failed(why);
+            }
+            Some(tested) => {
+                tracing::info!(who, "a test of `{destination}` was asked for");
+                let kept = journal.keep_act(at, &who, "test", &destination, "").await;
+                let chance = getrandom::u64().unwrap_or_default();
+                match kept {
+                    Ok(()) => Ok(Answer::Tested(
+                        trial::send(tested, &ground.clock, chance).await,
+                    )),
+                    Err(error) => Err(error),
+                }
+            }
+        },
         Ask::ReplayKept { destination, limit } => journal
             .replay_kept(&destination, limit.min(MOST))
             .await
@@ -151,12 +194,11 @@ pub async fn ask(mut stream: UnixStream, ask: &Ask) -> anyhow::Result<Answer> {
 /// Answers commands until `stop`.
 pub(super) async fn run(
     data_dir: PathBuf,
-    journal: Journal,
-    clock: Clock,
+    ground: Ground,
     begun: Arc<Notify>,
     stop: CancellationToken,
 ) {
-    let mut availability = journal.availability();
+    let mut availability = ground.journal.availability();
     // The socket goes where the lock is held: only then is a socket that lies there a dead one's.
     let open = availability.wait_for(|now| *now == crate::relay::journal::Availability::Open);
     tokio::select! {
@@ -176,22 +218,26 @@ pub(super) async fn run(
             () = tokio::time::sleep(RETRY * 60) => {}
         }
     };
+    let mut answering = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            Some(_) = answering.join_next() => continue,
+            accepted = listener.accept(), if answering.len() < AT_ONCE => accepted,
         };
         match accepted {
             Ok((stream, _)) => {
-                let answering =
-                    tokio::time::timeout(DEADLINE, answer(stream, &journal, &clock, &begun, &stop));
-                if let Ok(Err(error)) = answering.await {
-                    tracing::debug!(%error, "control: a command went away");
-                }
+                let (ground, begun, stop) = (ground.clone(), Arc::clone(&begun), stop.clone());
+                answering.spawn(async move {
+                    if let Err(error) = answer(stream, &ground, &begun, &stop).await {
+                        tracing::debug!(%error, "control: a command went away");
+                    }
+                });
             }
             Err(_) => tokio::time::sleep(RETRY).await,
         }
     }
+    while answering.join_next().await.is_some() {}
     if let Err(error) = std::fs::remove_file(&path) {
         tracing::debug!(%error, "control: the socket is left behind");
     }
@@ -208,8 +254,7 @@ fn listen(path: &Path) -> std::io::Result<UnixListener> {
 
 async fn answer(
     stream: UnixStream,
-    journal: &Journal,
-    clock: &Clock,
+    ground: &Ground,
     begun: &Notify,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
@@ -219,11 +264,16 @@ async fn answer(
     // What was asked is done; what was not asked yet is not waited for.
     tokio::select! {
         biased;
-        read = read.read_line(&mut line) => drop(read?),
+        read = tokio::time::timeout(DEADLINE, read.read_line(&mut line)) => drop(read??),
         () = stop.cancelled() => return Ok(()),
     }
     let answer = match serde_json::from_str(&line) {
-        Ok(ask) => act(journal, clock.wall(), ask).await,
+        // Its deadline is the destination's.
+        Ok(ask @ Ask::Test { .. }) => tokio::select! {
+            answer = act(ground, ask) => answer,
+            () = stop.cancelled() => Answer::Failed("the relay stops".to_owned()),
+        },
+        Ok(ask) => tokio::time::timeout(DEADLINE, act(ground, ask)).await?,
         Err(error) => Answer::Failed(format!("{NOT_UNDERSTOOD}: {error}")),
     };
     if matches!(answer, Answer::Begun(_)) {
@@ -231,6 +281,6 @@ async fn answer(
     }
     let mut line = serde_json::to_vec(&answer)?;
     line.push(b'\n');
-    write.write_all(&line).await?;
+    tokio::time::timeout(DEADLINE, write.write_all(&line)).await??;
     Ok(())
 }

@@ -7,6 +7,7 @@
 //! hourly  what is kept, the sums, and the counts of refused requests
 //! jobs    does the bulk acts that people asked for
 //! control the socket by which commands ask the running relay for something
+//! trial   one post to a destination, to see how it answers
 //! ```
 //!
 //! # Invariants
@@ -21,6 +22,7 @@ pub mod control;
 mod hourly;
 mod jobs;
 mod secret;
+pub mod trial;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -33,6 +35,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::assets::Assets;
+use self::control::Ground;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -140,6 +143,15 @@ impl App {
             sums: journal.sums(),
         };
 
+        let ground = Ground {
+            journal: journal.clone(),
+            destinations: destinations
+                .iter()
+                .map(|(_, d, ..)| (d.id().to_owned(), d.clone()))
+                .collect(),
+            clock: clock.clone(),
+        };
+
         let mut tasks = Tasks(JoinSet::new());
         let wanted = secret::Wanted {
             given: config.secret,
@@ -206,7 +218,7 @@ impl App {
         tasks.start("jobs", work);
         tasks.start(
             "control",
-            control::run(config.data_dir, journal.clone(), clock, begun, stop.clone()),
+            control::run(config.data_dir, ground, begun, stop.clone()),
         );
         Ok(Self {
             tasks: tasks.0,

@@ -4,11 +4,12 @@
 //! # Invariants
 //! - Both do it with the same code, and only one of them can: the other has no lock.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tokio::net::UnixStream;
 
-use crate::app::control::{self, Answer, Ask};
+use crate::app::control::{self, Answer, Ask, Ground};
 use crate::clock::Clock;
 use crate::relay::journal::{self, Availability, Journal};
 
@@ -17,7 +18,7 @@ pub(super) enum Asker {
     /// The relay, by its socket.
     Relay(PathBuf),
     /// This process, which holds the lock.
-    Journal(Journal, journal::Writer),
+    Journal(Box<Ground>, journal::Writer),
 }
 
 impl Asker {
@@ -40,22 +41,27 @@ impl Asker {
             .clone();
         match settled {
             Availability::Unavailable(why) => anyhow::bail!(why),
-            Availability::Open | Availability::Opening => Ok(Self::Journal(journal, writer)),
+            Availability::Open | Availability::Opening => {
+                let ground = Ground {
+                    journal,
+                    destinations: BTreeMap::new(),
+                    clock: Clock::system(),
+                };
+                Ok(Self::Journal(Box::new(ground), writer))
+            }
         }
     }
 
     pub(super) async fn ask(&self, ask: Ask) -> anyhow::Result<Answer> {
         match self {
             Self::Relay(path) => control::ask(UnixStream::connect(path).await?, &ask).await,
-            Self::Journal(journal, _) => {
-                Ok(control::act(journal, Clock::system().wall(), ask).await)
-            }
+            Self::Journal(ground, _) => Ok(control::act(ground, ask).await),
         }
     }
 
     pub(super) async fn close(self) {
-        if let Self::Journal(journal, mut writer) = self {
-            drop(journal);
+        if let Self::Journal(ground, mut writer) = self {
+            drop(ground);
             writer.ended().await;
         }
     }

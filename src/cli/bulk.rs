@@ -136,8 +136,8 @@ async fn carry_out(
                 tokio::time::sleep(LOOK).await;
                 UnixStream::connect(socket).await.is_ok()
             }
-            Asker::Journal(journal, _) => {
-                journal.work(Clock::system().wall(), false).await? == Worked::Step
+            Asker::Journal(ground, _) => {
+                ground.journal.work(ground.clock.wall(), false).await? == Worked::Step
             }
         };
         let found = jobs.iter().map(|no| reader.job(*no));

@@ -98,7 +98,7 @@ pub(super) fn destinations() -> Command {
             .hide_default_value(true)
     };
     Command::new("destinations")
-        .about("Look at destinations, pause and resume them")
+        .about("Look at destinations, try, pause and resume them")
         .subcommand_required(true)
         .subcommand(
             Command::new("list")
@@ -114,6 +114,11 @@ pub(super) fn destinations() -> Command {
             Command::new("pause")
                 .about("Send nothing more to a destination; what comes for it waits")
                 .args([destination(), why(), data_dir(), json()]),
+        )
+        .subcommand(
+            Command::new("test")
+                .about("Post once to a destination, to see how it answers; the relay must run")
+                .args([destination(), data_dir(), json()]),
         )
         .subcommand(Command::new("resume").about("Send to it again").args([
             destination(),

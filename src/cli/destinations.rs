@@ -176,6 +176,50 @@ pub(super) fn resume(input: &Input, matches: &ArgMatches) -> Outcome {
     change(input, matches, false)
 }
 
+pub(super) fn test(input: &Input, matches: &ArgMatches) -> Outcome {
+    let data_dir = Config::data_dir(input)?;
+    let sums = Reader::open(&data_dir)?.sums()?;
+    let destination = choose::destination(&sums, &named(matches))?;
+    let ask = Ask::Test {
+        destination: destination.clone(),
+        who: super::who(input),
+    };
+    let answer = runtime()?.block_on(async {
+        let asker = Asker::find(&data_dir).await?;
+        if !matches!(asker, Asker::Relay(_)) {
+            asker.close().await;
+            anyhow::bail!("no relay runs on {}: start it first", data_dir.display());
+        }
+        asker.ask(ask).await
+    })?;
+    let trial = match answer {
+        Answer::Tested(trial) => trial,
+        Answer::Failed(why) => {
+            complain(&format!("error: {why}"));
+            return Ok(ExitCode::from(FAILED));
+        }
+        other => anyhow::bail!("unexpected answer: {other:?}"),
+    };
+    if matches.get_flag("json") {
+        print(&serde_json::to_string(&trial)?)?;
+    } else {
+        let took_ms = trial.took_ms;
+        print(&match &trial.reason {
+            None => format!("{destination} took it in {took_ms} ms"),
+            Some(why) => format!("{destination} did not take it: {why} ({took_ms} ms)"),
+        })?;
+        print(&format!("sent: {}", trial.body))?;
+        if let Some(answer) = &trial.answer {
+            print(&format!("answered: {answer}"))?;
+        }
+    }
+    Ok(if trial.delivered {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    })
+}
+
 fn change(input: &Input, matches: &ArgMatches, pause: bool) -> Outcome {
     let data_dir = Config::data_dir(input)?;
     let sums = Reader::open(&data_dir)?.sums()?;

@@ -9,7 +9,7 @@
 //! explain      one delivery in words
 //! bulk         replay and discard
 //! replay       events that were kept for a destination
-//! destinations destinations: list, show, pause, resume
+//! destinations destinations: list, show, test, pause, resume
 //! asker        who does it: the running relay, or this process
 //! demo         a simulated Orbit, a relay and a plant in one process
 //! simulate     the two halves of the demo, each alone
@@ -111,7 +111,8 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
             Some(("show", matches)) => destinations::show(&input(matches)?, matches),
             Some(("pause", matches)) => destinations::pause(&input(matches)?, matches),
             Some(("resume", matches)) => destinations::resume(&input(matches)?, matches),
-            _ => Err(Usage("say list, show, pause or resume".into()).into()),
+            Some(("test", matches)) => destinations::test(&input(matches)?, matches),
+            _ => Err(Usage("say list, show, test, pause or resume".into()).into()),
         },
         #[cfg(feature = "sim")]
         Some(("demo", matches)) => demo::demo(matches),

@@ -343,3 +343,33 @@ async fn a_relay_of_another_version_is_named_as_such() {
         std::fs::remove_file(&socket).unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_post_says_how_the_destination_answers_and_is_no_event() {
+    let (home, plant) = (Home::new(), plant().await);
+    let test = ["destinations", "test", "integration"];
+    let mut started = Relay::ready(relay(&home, &plant)).await;
+    let taken = home.ask(&test).await;
+    assert_eq!(taken.code, Some(0), "{taken:?}");
+    assert!(taken.out.contains("integration took it in"), "{taken:?}");
+    assert_eq!(plant.world().tally().accepted, 1);
+
+    let body = r#"{"error":"no such path"}"#.to_owned();
+    plant.world().set_answer(Answer::Body(404, body));
+    let refused = home
+        .ask(&["destinations", "test", "integration", "--json"])
+        .await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let said: Value = serde_json::from_str(&refused.out).unwrap();
+    assert_eq!(said["delivered"], false);
+    assert_eq!(said["answer"], r#"{"error":"no such path"}"#);
+    let shown = home.ask(&["destinations", "show", "integration"]).await;
+    assert!(shown.out.contains("test"), "it is kept: {shown:?}");
+    started.stop().await;
+    let status = objects(&home.ask(&["status", "--json"]).await);
+    assert_eq!(status[0]["accepted"], 0);
+
+    let without = home.ask(&test).await;
+    assert_eq!(without.code, Some(1), "{without:?}");
+    assert!(without.err.contains("no relay runs"), "{without:?}");
+}

@@ -109,6 +109,24 @@ impl Journal {
             .await
     }
 
+    /// Keeps that somebody did something to a destination that changes nothing here.
+    pub async fn keep_act(
+        &self,
+        at: Timestamp,
+        who: &str,
+        what: &'static str,
+        destination: &str,
+        detail: &str,
+    ) -> Result<(), WriteError> {
+        let (who, id) = (who.to_owned(), destination.to_owned());
+        let detail = detail.to_owned();
+        self.write(move |store| {
+            let no = store.number(&id)?;
+            store.act(at, &who, what, Some(no), &detail).map(drop)
+        })
+        .await
+    }
+
     /// Ends a pause. False if there was none.
     pub async fn resume(
         &self,
