@@ -155,6 +155,8 @@ impl Client {
             builder = builder.dns_resolver(Arc::new(guard));
         }
         let proxy = route.and_then(|route| route.proxy.as_ref());
+        // The list below takes `*` for names only.
+        let proxy = proxy.filter(|proxy| !proxy.except.split(',').any(|host| host.trim() == "*"));
         if let Some(Proxy { url, except }) = proxy {
             // Another one would be left out without a word.
             if !matches!(url.scheme(), "http" | "https") {

@@ -9,6 +9,8 @@
 //! | [`limits`] | senders that send too much, too slowly or not to the end |
 //! | [`receive`] | what is an event, and which of them is new |
 //! | [`deliver`] | what becomes of an event when the plant's system has trouble |
+//! | [`destination`] | one post: answers, credentials, tokens, signatures |
+//! | [`way`] | the way of a post: certificates, proxies, addresses |
 //! | [`ops`] | health, metrics, and that no secret is seen |
 //! | [`journal`] | a data directory or journal that cannot be used, and then can |
 //! | [`world`], [`wire`] | the harness |
@@ -21,6 +23,7 @@
 )]
 
 mod deliver;
+mod destination;
 mod edges;
 mod journal;
 mod limits;
@@ -29,5 +32,6 @@ mod path;
 mod receive;
 mod registration;
 mod signature;
+mod way;
 mod wire;
 mod world;
