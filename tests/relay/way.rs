@@ -236,7 +236,7 @@ async fn plain_posts_go_through_the_proxy_and_https_by_a_tunnel_and_names_are_le
     through(&mut config, &proxy.url(), "");
     assert_eq!(send_with(config.clone()).await.outcome, Outcome::Delivered);
     let url = config.url.to_string();
-    assert_eq!(proxy.world().targets(), [url.clone()]);
+    assert_eq!(proxy.world().targets(), std::slice::from_ref(&url));
 
     let secure = plant_with(Tls::PrivateAuthority).await;
     let mut config = trusting(&folder, &secure);
