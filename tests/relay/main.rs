@@ -11,6 +11,8 @@
 //! | [`deliver`] | what becomes of an event when the plant's system has trouble |
 //! | [`engine`] | outages, circuits, pauses, lines, rates, several destinations |
 //! | [`weather`] | a weekend in one run |
+//! | [`destination`] | one post: answers, credentials, tokens, signatures |
+//! | [`way`] | the way of a post: certificates, proxies, addresses |
 //! | [`ops`] | health, metrics, and that no secret is seen |
 //! | [`journal`] | a data directory or journal that cannot be used, and then can |
 //! | [`world`], [`wire`] | the harness |
@@ -23,6 +25,7 @@
 )]
 
 mod deliver;
+mod destination;
 mod edges;
 mod engine;
 mod journal;
@@ -33,5 +36,6 @@ mod receive;
 mod registration;
 mod signature;
 mod weather;
+mod way;
 mod wire;
 mod world;
