@@ -23,6 +23,7 @@ mod jobs;
 mod secret;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +82,22 @@ impl Tasks {
             part.await;
             name
         });
+    }
+
+    /// What serves the commands: the socket, and the bulk acts that were begun through it.
+    fn start_commands(
+        &mut self,
+        data_dir: PathBuf,
+        journal: &Journal,
+        clock: Clock,
+        stop: &CancellationToken,
+    ) {
+        let begun = Arc::new(Notify::new());
+        let (doer, asker) = (journal.clone(), journal.clone());
+        let jobs = jobs::run(doer, clock.clone(), begun.clone(), stop.clone());
+        self.start("jobs", jobs);
+        let control = control::run(data_dir, asker, clock, begun, stop.clone());
+        self.start("control", control);
     }
 }
 
@@ -201,13 +218,7 @@ impl App {
                 stop.clone(),
             ),
         );
-        let begun = Arc::new(Notify::new());
-        let work = jobs::run(journal.clone(), clock.clone(), begun.clone(), stop.clone());
-        tasks.start("jobs", work);
-        tasks.start(
-            "control",
-            control::run(config.data_dir, journal.clone(), clock, begun, stop.clone()),
-        );
+        tasks.start_commands(config.data_dir, &journal, clock, &stop);
         Ok(Self {
             tasks: tasks.0,
             stop,

@@ -113,12 +113,9 @@ async fn what_is_dead_is_listed_explained_and_sent_again_beside_a_running_relay(
     assert_eq!(dry["counts"], counts);
     assert_eq!(plant.world().tally().attempts, 3);
 
-    let mut replay = home.command(&["deliveries", "replay", "--state", "dead", "--yes", "--json"]);
-    replay
-        .arg("--data-dir")
-        .arg(home.data())
-        .env("USER", "anna");
-    let done = objects(&end(replay).await).remove(0);
+    let mut again = home.command(&["deliveries", "replay", "--state", "dead", "--yes", "--json"]);
+    again.arg("--data-dir").arg(home.data()).env("USER", "anna");
+    let done = objects(&end(again).await).remove(0);
     assert_eq!((&done["matching"], &done["done"]), (&json!(3), &json!(3)));
     relay.process.lines(" delivered ", 3).await;
     assert_eq!(
@@ -264,8 +261,8 @@ async fn a_bulk_act_that_was_begun_goes_on_when_a_relay_starts() {
             }
         }
     };
-    let begun = tokio::time::timeout(PATIENCE, begin).await.unwrap();
-    assert_eq!(begun.len(), 1);
+    let jobs = tokio::time::timeout(PATIENCE, begin).await.unwrap();
+    assert_eq!(jobs.len(), 1);
     drop(journal);
     writer.ended().await;
     assert_eq!(home.status().await["jobs"][0]["who"], "anna");
