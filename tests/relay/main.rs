@@ -10,6 +10,7 @@
 //! | [`receive`] | what is an event, and which of them is new |
 //! | [`deliver`] | what becomes of an event when the plant's system has trouble |
 //! | [`engine`] | outages, circuits, pauses, lines, rates, several destinations |
+//! | [`weather`] | a weekend in one run |
 //! | [`ops`] | health, metrics, and that no secret is seen |
 //! | [`journal`] | a data directory or journal that cannot be used, and then can |
 //! | [`world`], [`wire`] | the harness |
@@ -31,5 +32,6 @@ mod path;
 mod receive;
 mod registration;
 mod signature;
+mod weather;
 mod wire;
 mod world;

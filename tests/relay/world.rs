@@ -375,9 +375,11 @@ impl Relay {
         wire::send(self.events, &wire::request("POST", "/", headers, body)).await
     }
 
-    /// The journal that the relay writes.
-    pub(crate) fn journal_handle(&self) -> &Journal {
-        &self.journal
+    /// A person resumes a destination that is paused.
+    pub(crate) async fn resume(&self, id: &str) {
+        let at = self.clock.wall();
+        let resumed = self.journal.resume(at, id, "me", "mended").await;
+        assert_eq!(resumed, Ok(true), "{id} was paused");
     }
 
     /// Waits until events can be accepted.
