@@ -25,6 +25,7 @@ mod secret;
 pub mod trial;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +85,16 @@ impl Tasks {
             part.await;
             name
         });
+    }
+
+    /// What serves the commands: the socket, and the bulk acts that were begun through it.
+    fn start_commands(&mut self, data_dir: PathBuf, ground: Ground, stop: &CancellationToken) {
+        let begun = Arc::new(Notify::new());
+        let (journal, clock) = (ground.journal.clone(), ground.clock.clone());
+        let jobs = jobs::run(journal, clock, begun.clone(), stop.clone());
+        self.start("jobs", jobs);
+        let control = control::run(data_dir, ground, begun, stop.clone());
+        self.start("control", control);
     }
 }
 
@@ -213,13 +224,7 @@ impl App {
                 stop.clone(),
             ),
         );
-        let begun = Arc::new(Notify::new());
-        let work = jobs::run(journal.clone(), clock.clone(), begun.clone(), stop.clone());
-        tasks.start("jobs", work);
-        tasks.start(
-            "control",
-            control::run(config.data_dir, ground, begun, stop.clone()),
-        );
+        tasks.start_commands(config.data_dir, ground, &stop);
         Ok(Self {
             tasks: tasks.0,
             stop,

@@ -1,6 +1,7 @@
 //! Deliveries and destinations in a person's hands, beside a running relay and without one.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::time::Duration;
 
 use orbit_relay::clock::Clock;
 use orbit_relay::relay::journal::{Bulk, Config, Filter, Journal, Kind, State};
@@ -24,15 +25,25 @@ fn relay(home: &Home, plant: &Backend) -> std::process::Command {
     command
 }
 
+/// Waits until so many deliveries are in this state.
+async fn until(home: &Home, state: &str, count: u32) {
+    let reached = async {
+        while home.status().await["destinations"][0][state] != count {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let reached = tokio::time::timeout(PATIENCE, reached).await;
+    assert!(reached.is_ok(), "{}", home.status().await);
+}
+
 /// A relay whose plant has refused so many events.
 async fn with_dead(home: &Home, plant: &Backend, count: u32) -> Relay {
     plant.world().set_answer(Answer::Status(422));
-    let mut started = Relay::ready(relay(home, plant)).await;
+    let started = Relay::ready(relay(home, plant)).await;
     for n in 1..=count {
         assert_eq!(started.post(&event(n)).await.status, 200);
     }
-    let dead = "dead: given up";
-    started.process.lines(dead, count.try_into().unwrap()).await;
+    until(home, "dead", count).await;
     plant.world().set_answer(Answer::Status(200));
     started
 }
@@ -113,14 +124,11 @@ async fn what_is_dead_is_listed_explained_and_sent_again_beside_a_running_relay(
     assert_eq!(dry["counts"], counts);
     assert_eq!(plant.world().tally().attempts, 3);
 
-    let mut replay = home.command(&["deliveries", "replay", "--state", "dead", "--yes", "--json"]);
-    replay
-        .arg("--data-dir")
-        .arg(home.data())
-        .env("USER", "anna");
-    let done = objects(&end(replay).await).remove(0);
+    let mut again = home.command(&["deliveries", "replay", "--state", "dead", "--yes", "--json"]);
+    again.arg("--data-dir").arg(home.data()).env("USER", "anna");
+    let done = objects(&end(again).await).remove(0);
     assert_eq!((&done["matching"], &done["done"]), (&json!(3), &json!(3)));
-    relay.process.lines(" delivered ", 3).await;
+    until(&home, "delivered", 3).await;
     assert_eq!(
         plant.world().deliveries_by_key().len(),
         3,
@@ -198,7 +206,7 @@ async fn a_paused_destination_gets_nothing_and_goes_on_when_it_is_resumed() {
     );
 
     let mut started = Relay::ready(relay(&home, &plant)).await;
-    started.process.lines(" delivered ", 3).await;
+    until(&home, "delivered", 3).await;
     assert_eq!(started.stop().await, Some(0));
     assert_eq!(check_drained(&home.status().await), 3);
 }
@@ -264,8 +272,8 @@ async fn a_bulk_act_that_was_begun_goes_on_when_a_relay_starts() {
             }
         }
     };
-    let begun = tokio::time::timeout(PATIENCE, begin).await.unwrap();
-    assert_eq!(begun.len(), 1);
+    let jobs = tokio::time::timeout(PATIENCE, begin).await.unwrap();
+    assert_eq!(jobs.len(), 1);
     drop(journal);
     writer.ended().await;
     assert_eq!(home.status().await["jobs"][0]["who"], "anna");
@@ -273,7 +281,7 @@ async fn a_bulk_act_that_was_begun_goes_on_when_a_relay_starts() {
     assert!(said.contains("replay under way since"), "{said}");
 
     let mut started = Relay::ready(relay(&home, &plant)).await;
-    started.process.lines(" delivered ", 3).await;
+    until(&home, "delivered", 3).await;
     assert_eq!(started.stop().await, Some(0));
     let status = home.status().await;
     assert_eq!(status["destinations"][0]["delivered"], 3);

@@ -35,7 +35,7 @@ mod path;
 mod receive;
 mod registration;
 mod signature;
-mod weather;
 mod way;
+mod weather;
 mod wire;
 mod world;

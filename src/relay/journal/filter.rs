@@ -458,6 +458,8 @@ mod tests {
 
     #[test]
     fn a_filter_reads_what_is_finished_only_where_it_asks_for_it() {
+        use State::{Dead, Delivered, Parked, Pending, Postponed, Sending};
+
         let lanes = |states: &[State]| {
             let filter = Filter {
                 states: states.iter().copied().collect(),
@@ -465,7 +467,6 @@ mod tests {
             };
             filter.lanes(&scope(Vec::new()))
         };
-        use State::*;
         assert_eq!(lanes(&[]), [Lane::All, Lane::Fresh]);
         assert_eq!(lanes(&[Dead]), [Lane::Dead]);
         assert_eq!(lanes(&[Sending]), [Lane::Open]);
