@@ -243,6 +243,18 @@ pub async fn read_limited(
     Ok((body, false))
 }
 
+/// Whether only a mistake or an attack sends posts there: link-local and cloud-metadata addresses.
+pub fn is_guarded(address: std::net::IpAddr) -> bool {
+    match address.to_canonical() {
+        std::net::IpAddr::V4(v4) => {
+            v4.is_link_local() || matches!(v4.octets(), [100, 100, 100, 200] | [168, 63, 129, 16])
+        }
+        std::net::IpAddr::V6(v6) => {
+            v6.is_unicast_link_local() || v6.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
+        }
+    }
+}
+
 /// Reads the certificates of a CA bundle.
 pub fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let fail = |reason: String| PemError {

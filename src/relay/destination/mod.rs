@@ -84,10 +84,11 @@ pub struct Header {
 impl Header {
     /// Reads a name and a value.
     pub fn new(name: &str, value: &str) -> Result<Self, AuthError> {
-        Ok(Self {
-            name: HeaderName::try_from(name).map_err(|_| AuthError::Form)?,
-            value: HeaderValue::try_from(value).map_err(|_| AuthError::Character)?,
-        })
+        let name = HeaderName::try_from(name).map_err(|_| AuthError::Form)?;
+        let mut value = HeaderValue::try_from(value).map_err(|_| AuthError::Character)?;
+        // It may be a secret, which `Debug` must not print.
+        value.set_sensitive(true);
+        Ok(Self { name, value })
     }
 }
 
