@@ -5,6 +5,7 @@
 //! run       the relay
 //! read      status, events
 //! replay    deliveries
+//! check     config check
 //! demo      a simulated Orbit, a relay and a plant in one process
 //! simulate  the two halves of the demo, each alone
 //! signals   SIGTERM, SIGINT, SIGHUP
@@ -13,9 +14,11 @@
 //!
 //! # Invariants
 //! - Exit 0; 1 failed while running; 2 usage or malformed configuration.
-//! - Errors are printed once, with their causes, on standard error.
+//! - Errors are printed once, with their causes, on standard error; of a configuration all, one
+//!   a line.
 
 mod args;
+mod check;
 #[cfg(feature = "sim")]
 mod demo;
 mod log;
@@ -31,7 +34,7 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-use crate::config::{ConfigError, Input, settings};
+use crate::config::{Config, ConfigError, Input, settings};
 
 /// What a command ended with, other than an error.
 type Outcome = anyhow::Result<ExitCode>;
@@ -58,7 +61,13 @@ pub fn main() -> ExitCode {
     match dispatch(&matches) {
         Ok(code) => code,
         Err(error) => {
-            complain(&format!("error: {error:#}"));
+            if let Some(ConfigError::Wrong(problems)) = error.downcast_ref() {
+                for problem in problems.iter() {
+                    complain(&format!("error: {problem}"));
+                }
+            } else {
+                complain(&format!("error: {error:#}"));
+            }
             let wrong_use = error.is::<ConfigError>()
                 || error.is::<Usage>()
                 || error.is::<crate::http::BuildError>()
@@ -87,6 +96,10 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
             Some(("replay", matches)) => replay::replay(&input(matches)?, matches),
             _ => Err(Usage("say replay".into()).into()),
         },
+        Some(("config", matches)) => match matches.subcommand() {
+            Some(("check", matches)) => check::check(&input(matches)?, matches.get_flag("json")),
+            _ => Err(Usage("say check".into()).into()),
+        },
         #[cfg(feature = "sim")]
         Some(("demo", matches)) => demo::demo(matches),
         #[cfg(feature = "sim")]
@@ -99,7 +112,7 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
     }
 }
 
-/// The one place where the environment and `.env` are read.
+/// The one place where the environment, `.env` and the configuration file are read.
 fn input(matches: &ArgMatches) -> anyhow::Result<Input> {
     let mut environment = std::collections::BTreeMap::new();
     for (name, value) in std::env::vars_os() {
@@ -120,11 +133,22 @@ fn input(matches: &ArgMatches) -> anyhow::Result<Input> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(Usage(format!(".env cannot be read: {error}")).into()),
     };
-    Ok(Input {
+    let mut input = Input {
         flags: args::flags(matches),
         environment,
         dotenv,
-    })
+        file: None,
+    };
+    if let Some((path, origin)) = Config::file(&input)? {
+        let text = std::fs::read(&path).map_err(|error| {
+            Usage(format!(
+                "{origin}: {} cannot be read: {error}",
+                path.display()
+            ))
+        })?;
+        input.file = Some((path, text));
+    }
+    Ok(input)
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! usage    flags and settings that cannot be used: exit 1 and 2
+//! config   the configuration file, and `config check`
 //! dotenv   `.env` in the working directory
 //! waiting  what is not configured, or not there yet: it stays up and says why
 //! journal  status, events, deliveries; one relay for each data directory
@@ -21,6 +22,7 @@
 mod process;
 
 mod assets;
+mod config;
 mod dotenv;
 mod journal;
 mod memory;

@@ -252,7 +252,7 @@ impl Site {
         let input = Input {
             flags,
             environment: self.environment.clone(),
-            dotenv: None,
+            ..Input::default()
         };
         let config = Config::load(&input).unwrap();
         let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
