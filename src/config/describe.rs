@@ -261,7 +261,7 @@ pub(super) const NOT_SET: &str = "(not set)";
 pub(super) fn duration(duration: Duration) -> String {
     let day = 24 * 60 * 60;
     if duration.subsec_nanos() == 0
-        && duration.as_secs() > 0
+        && duration.as_secs() > day
         && duration.as_secs().is_multiple_of(day)
     {
         return format!("{}d", duration.as_secs() / day);

@@ -36,6 +36,9 @@ pub(super) fn proxy(
     url: &Url,
     variables: &Variables<'_>,
 ) -> Result<Option<(Proxy, Origin)>, Problem> {
+    if is_loopback(url) {
+        return Ok(None);
+    }
     let first = |names: &[&'static str]| {
         let mut set = names
             .iter()
@@ -48,9 +51,6 @@ pub(super) fn proxy(
     };
     let origin = Origin::outside(name);
     let proxy = parse::proxy(value).map_err(|error| Problem::new(&origin, error))?;
-    if is_loopback(url) {
-        return Ok(None);
-    }
     let except = match first(EXCEPT) {
         None => LOOPBACK.to_owned(),
         Some((_, except)) => format!("{},{LOOPBACK}", except.trim()),

@@ -67,7 +67,7 @@ impl fmt::Display for Origin {
 }
 
 /// One thing that is wrong.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     origin: Origin,
     what: String,
@@ -116,6 +116,8 @@ impl Problems {
             return Ok(());
         }
         self.0.sort_by_key(|problem| problem.origin.line);
+        // What several destinations have in common, such as a proxy, is said once.
+        self.0.dedup();
         Err(ConfigError::Wrong(self))
     }
 

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::config::{Config, ConfigError};
 use crate::relay::deliver::{OncePer, OrderBy};
@@ -67,6 +69,34 @@ fn every_setting_can_stand_in_the_file() {
     assert_eq!(config.notify, ["integration"]);
     let shown = config.shown.iter().find(|shown| shown.name == "max-age");
     assert_eq!(shown.unwrap().origin, "relay.toml:6");
+}
+
+#[test]
+fn tables_may_be_written_in_every_way_that_toml_knows() {
+    let inline = "auth = { type = \"basic\", user = \"me\", password = \"x\" }\n";
+    let dotted = "auth.type = \"basic\"\nauth.user = \"me\"\nauth.password = \"x\"\n";
+    let below = "[destination.auth]\ntype = \"basic\"\nuser = \"me\"\npassword = \"x\"\n";
+    for (auth, line) in [(inline, 4), (dotted, 5), (below, 6)] {
+        let config = load(&format!("{DESTINATION}{auth}"));
+        let auth = &config.destinations[0].destination.auth;
+        assert!(matches!(auth, Auth::Basic { user, .. } if user == "me"));
+        let keys = &config.shown_destinations[0].keys;
+        let user = keys.iter().find(|key| key.name == "auth.user").unwrap();
+        assert_eq!(user.origin, format!("relay.toml:{line}"));
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..100),
+        text in "(\\[\\[destination\\]\\]\n)?([a-z_]{1,8} = (\\{\\}|\"x\"|1|\\[1\\])\n){0,5}",
+    ) {
+        for file in [bytes, text.into_bytes()] {
+            let input = Input { file: Some(("f".into(), file)), ..Input::default() };
+            prop_assert!(Config::load(&input).map(|config| config.shown.len()).ok() != Some(0));
+        }
+    }
 }
 
 #[test]
