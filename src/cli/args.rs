@@ -14,8 +14,8 @@ use crate::config::settings::{Kind, SETTINGS, Setting};
 const ABOUT: &str = "Takes robot inspections from Boston Dynamics Orbit, keeps them durably, and \
     posts them to the plant's own system.";
 const AFTER: &str = "Secrets have no flag: ORBIT_API_TOKEN, WEBHOOK_SECRET and INTEGRATION_AUTH \
-    (each also as …_FILE) are read from the environment or from .env; .env.example lists every \
-    variable.";
+    (each also as …_FILE) are read from the environment, from .env or from the configuration \
+    file; .env.example lists every variable, examples/relay.toml every key of the file.";
 
 /// The whole command line.
 pub(super) fn command() -> Command {
@@ -34,7 +34,8 @@ pub(super) fn command() -> Command {
         .subcommand(
             Command::new("status")
                 .about("Show the sums: what was received, and what became of it")
-                .args([data_dir(), json()]),
+                .args(place())
+                .arg(json()),
         )
         .subcommand(
             Command::new("events")
@@ -43,8 +44,8 @@ pub(super) fn command() -> Command {
                 .subcommand(
                     Command::new("list")
                         .about("List events, the newest first")
+                        .args(place())
                         .args([
-                            data_dir(),
                             json(),
                             Arg::new("limit")
                                 .long("limit")
@@ -62,18 +63,32 @@ pub(super) fn command() -> Command {
                 .subcommand(
                     Command::new("show")
                         .about("Show one event and its deliveries")
-                        .args([
+                        .arg(
                             Arg::new("event")
                                 .value_name("EVENT")
                                 .help("Its number, or the uuid that it is known by")
                                 .required(true),
-                            data_dir(),
-                            json(),
-                        ]),
+                        )
+                        .args(place())
+                        .arg(json()),
                 ),
         )
         .subcommand(choose::deliveries())
-        .subcommand(choose::destinations());
+        .subcommand(choose::destinations())
+        .subcommand(
+            Command::new("config")
+                .about("Look at the configuration")
+                .subcommand_required(true)
+                .subcommand(
+                    Command::new("check")
+                        .about(
+                            "Check the configuration, and show every value and where it came \
+                             from; starts nothing",
+                        )
+                        .args(settings())
+                        .arg(json()),
+                ),
+        );
     #[cfg(feature = "sim")]
     let root = root.subcommand(demo()).subcommand(simulate());
     root
@@ -191,11 +206,12 @@ fn settings() -> impl Iterator<Item = Arg> {
         .map(flag)
 }
 
-pub(super) fn data_dir() -> Arg {
+/// What a command needs to find the journal.
+pub(super) fn place() -> impl Iterator<Item = Arg> {
     SETTINGS
         .iter()
-        .find(|setting| setting.name == "data-dir")
-        .map_or_else(|| Arg::new("data-dir"), flag)
+        .filter(|setting| matches!(setting.name, "config" | "data-dir"))
+        .map(flag)
 }
 
 fn flag(setting: &Setting) -> Arg {

@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Usage;
-use super::args::{data_dir, json};
+use super::args::{json, place};
 use crate::relay::journal::{DeliveryId, Filter, State, Sums};
 
 /// The command `deliveries`.
@@ -34,9 +34,9 @@ pub(super) fn deliveries() -> Command {
                         .long("before")
                         .value_name("ID")
                         .help("Only those that stand after this one in the list"),
-                    data_dir(),
                     json(),
-                ]),
+                ])
+                .args(place()),
         )
         .subcommand(
             Command::new("show")
@@ -46,9 +46,9 @@ pub(super) fn deliveries() -> Command {
                         .value_name("ID")
                         .help("DESTINATION:NUMBER, as in the list")
                         .required(true),
-                    data_dir(),
                     json(),
-                ]),
+                ])
+                .args(place()),
         )
         .subcommand(
             bulk(
@@ -103,29 +103,33 @@ pub(super) fn destinations() -> Command {
         .subcommand(
             Command::new("list")
                 .about("List destinations and how they do")
-                .args([data_dir(), json()]),
+                .args(place())
+                .arg(json()),
         )
         .subcommand(
             Command::new("show")
                 .about("Show one destination, and what was done to it last")
-                .args([destination(), data_dir(), json()]),
+                .args([destination(), json()])
+                .args(place()),
         )
         .subcommand(
             Command::new("pause")
                 .about("Send nothing more to a destination; what comes for it waits")
-                .args([destination(), why(), data_dir(), json()]),
+                .args([destination(), why(), json()])
+                .args(place()),
         )
         .subcommand(
             Command::new("test")
                 .about("Post once to a destination, to see how it answers; the relay must run")
-                .args([destination(), data_dir(), json()]),
+                .args([destination(), json()])
+                .args(place()),
         )
-        .subcommand(Command::new("resume").about("Send to it again").args([
-            destination(),
-            why(),
-            data_dir(),
-            json(),
-        ]))
+        .subcommand(
+            Command::new("resume")
+                .about("Send to it again")
+                .args([destination(), why(), json()])
+                .args(place()),
+        )
 }
 
 fn bulk(name: &'static str, about: &'static str) -> Command {
@@ -148,9 +152,9 @@ fn bulk(name: &'static str, about: &'static str) -> Command {
             switch("all", "All of them, where nothing else says which"),
             switch("dry-run", "Only say which it would be"),
             switch("yes", "Do not ask"),
-            data_dir(),
             json(),
         ])
+        .args(place())
 }
 
 fn filters() -> [Arg; 7] {

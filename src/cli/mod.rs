@@ -11,6 +11,7 @@
 //! replay       events that were kept for a destination
 //! destinations destinations: list, show, test, pause, resume
 //! asker        who does it: the running relay, or this process
+//! check        config check
 //! demo         a simulated Orbit, a relay and a plant in one process
 //! simulate     the two halves of the demo, each alone
 //! signals      SIGTERM, SIGINT, SIGHUP
@@ -19,11 +20,13 @@
 //!
 //! # Invariants
 //! - Exit 0; 1 failed while running; 2 usage or malformed configuration.
-//! - Errors are printed once, with their causes, on standard error.
+//! - Errors are printed once, with their causes, on standard error; of a configuration all, one
+//!   a line.
 
 mod args;
 mod asker;
 mod bulk;
+mod check;
 mod choose;
 mod deliveries;
 #[cfg(feature = "sim")]
@@ -43,7 +46,7 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-use crate::config::{ConfigError, Input, settings};
+use crate::config::{Config, ConfigError, Input, settings};
 use crate::relay::journal::Kind;
 
 /// What a command ended with, other than an error.
@@ -71,7 +74,13 @@ pub fn main() -> ExitCode {
     match dispatch(&matches) {
         Ok(code) => code,
         Err(error) => {
-            complain(&format!("error: {error:#}"));
+            if let Some(ConfigError::Wrong(problems)) = error.downcast_ref() {
+                for problem in problems.iter() {
+                    complain(&format!("error: {problem}"));
+                }
+            } else {
+                complain(&format!("error: {error:#}"));
+            }
             let wrong_use = error.is::<ConfigError>()
                 || error.is::<Usage>()
                 || error.is::<crate::http::BuildError>()
@@ -114,6 +123,10 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
             Some(("test", matches)) => destinations::test(&input(matches)?, matches),
             _ => Err(Usage("say list, show, test, pause or resume".into()).into()),
         },
+        Some(("config", matches)) => match matches.subcommand() {
+            Some(("check", matches)) => check::check(&input(matches)?, matches.get_flag("json")),
+            _ => Err(Usage("say check".into()).into()),
+        },
         #[cfg(feature = "sim")]
         Some(("demo", matches)) => demo::demo(matches),
         #[cfg(feature = "sim")]
@@ -126,7 +139,7 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
     }
 }
 
-/// The one place where the environment and `.env` are read.
+/// The one place where the environment, `.env` and the configuration file are read.
 fn input(matches: &ArgMatches) -> anyhow::Result<Input> {
     let mut environment = std::collections::BTreeMap::new();
     for (name, value) in std::env::vars_os() {
@@ -147,11 +160,22 @@ fn input(matches: &ArgMatches) -> anyhow::Result<Input> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(Usage(format!(".env cannot be read: {error}")).into()),
     };
-    Ok(Input {
+    let mut input = Input {
         flags: args::flags(matches),
         environment,
         dotenv,
-    })
+        file: None,
+    };
+    if let Some((path, origin)) = Config::file(&input)? {
+        let text = std::fs::read(&path).map_err(|error| {
+            Usage(format!(
+                "{origin}: {} cannot be read: {error}",
+                path.display()
+            ))
+        })?;
+        input.file = Some((path, text));
+    }
+    Ok(input)
 }
 
 /// Who asks, for the record: the user's name, or number.

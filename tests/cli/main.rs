@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! usage      flags and settings that cannot be used: exit 1 and 2
+//! config     the configuration file, and `config check`
 //! dotenv     `.env` in the working directory
 //! waiting    what is not configured, or not there yet: it stays up and says why
-//! journal    status, events, kept events
-//! deliveries lists and bulk acts; destinations: pause and resume
+//! journal    status, events, kept events; one relay for each data directory
+//! deliveries lists and bulk acts; destinations: test, pause and resume
 //! assets     the asset map: SIGHUP, and actions without an asset
 //! orbit      the demo, and the two halves of the simulator
 //! secrets    canaries in every secret, looked for everywhere
@@ -22,6 +23,7 @@
 mod process;
 
 mod assets;
+mod config;
 mod deliveries;
 mod dotenv;
 mod journal;

@@ -315,7 +315,7 @@ impl Site {
         let input = Input {
             flags,
             environment: self.environment.clone(),
-            dotenv: None,
+            ..Input::default()
         };
         let mut config = Config::load(&input).unwrap();
         config.destinations.extend(self.destinations.clone());
