@@ -46,17 +46,18 @@ pub(super) fn all(
         }
     }
     for (name, origin) in &file.notify {
-        let names = all.iter().map(Described::name);
-        if !all.iter().any(|known| known.name() == name) {
-            let there_is = match all.as_slice() {
-                [] => "there is none at all".to_owned(),
-                _ => instead(name, names),
-            };
-            problems.note(
-                origin,
-                format!("`notify`: no destination has the name `{name}`; {there_is}"),
-            );
+        if let Some(named) = all.iter_mut().find(|known| known.name() == name) {
+            named.config.hears_notices = true;
+            continue;
         }
+        let there_is = match all.as_slice() {
+            [] => "there is none at all".to_owned(),
+            _ => instead(name, all.iter().map(Described::name)),
+        };
+        problems.note(
+            origin,
+            format!("`notify`: no destination has the name `{name}`; {there_is}"),
+        );
     }
     all
 }

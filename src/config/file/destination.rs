@@ -8,14 +8,13 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::Serialize;
-use serde_json::json;
 use toml::de::DeValue;
 use url::Url;
 
 use super::auth;
 use super::reader::{Item, Origins, Table};
 use super::secret;
+use super::when;
 use crate::config::describe::Described;
 use crate::config::nearest;
 use crate::config::parse;
@@ -23,7 +22,6 @@ use crate::config::resolve::Variables;
 use crate::http::{self, Proxy};
 use crate::relay::deliver::{self, OncePer, OrderBy};
 use crate::relay::destination::{self, Auth, Success, Tls};
-use crate::relay::transform::expression::Expression;
 use crate::retry::Plan;
 
 /// The keys of a destination.
@@ -133,7 +131,7 @@ fn config(table: &Table<'_, '_>, variables: &Variables<'_>) -> deliver::Config {
     let mut config = deliver::Config::new(to, EVENTS.map(str::to_owned).to_vec());
     set(&mut config.events, table, "events", events);
     set(&mut config.when, table, "when", |item| {
-        expression(item, &event_samples()).map(Some)
+        when::of_an_event(item).map(Some)
     });
     set(&mut config.once_per, table, "once_per", |item| {
         item.word(&[
@@ -233,7 +231,7 @@ fn success(item: &Item<'_, '_>) -> Option<Success> {
         statuses.into_iter().collect::<Option<Vec<_>>>().map(Some)
     });
     set(&mut success.when, &table, "when", |item| {
-        expression(item, &answer_samples()).map(Some)
+        when::of_an_answer(item).map(Some)
     });
     Some(success)
 }
@@ -323,64 +321,4 @@ fn proxy(item: &Item<'_, '_>, variables: &Variables<'_>) -> Option<Proxy> {
         .ok()?;
     let except = String::new();
     Some(Proxy { url, except })
-}
-
-/// An expression over the names of the samples, which are objects.
-fn expression(item: &Item<'_, '_>, samples: &[serde_json::Value]) -> Option<Expression> {
-    let expression = item.parsed("an expression", Expression::parse)?;
-    // Each sample has all names.
-    let sample = samples.first().and_then(serde_json::Value::as_object);
-    let known: Vec<_> = sample
-        .into_iter()
-        .flat_map(|sample| sample.keys().map(String::as_str))
-        .collect();
-    let mut unknown: Vec<_> = expression
-        .names()
-        .filter(|name| !known.contains(&name.as_str()))
-        .collect();
-    unknown.sort();
-    for name in &unknown {
-        let there_is = nearest::instead(name, known.iter().copied());
-        item.refuse(format!("no `{name}` is known here; {there_is}"));
-    }
-    if !unknown.is_empty() {
-        return None;
-    }
-    samples
-        .iter()
-        .all(|sample| runs(item, &expression, sample))
-        .then_some(expression)
-}
-
-/// Whether it can be evaluated. What fails for these values only may be right for others.
-fn runs(item: &Item<'_, '_>, expression: &Expression, names: &impl Serialize) -> bool {
-    let Err(error) = expression.holds(names) else {
-        return true;
-    };
-    let text = error.to_string();
-    let always = ["unknown filter", "unknown test", "unknown function", "fuel"];
-    let broken = always.iter().any(|what| text.contains(what));
-    if broken {
-        item.refuse(text);
-    }
-    !broken
-}
-
-/// What `when` is asked of: an event of which nothing is known, and one as Orbit sends them.
-fn event_samples() -> [serde_json::Value; 2] {
-    [
-        json!({"event": {}, "inspection": {}}),
-        json!({
-            "event": {"type": "ACTION_COMPLETED", "time": "2026-01-01T00:00:00Z", "data": {}},
-            "inspection": {"severity": 3, "action_name": "Pump", "mission_name": "Round"},
-        }),
-    ]
-}
-
-/// What `success.when` is asked of.
-fn answer_samples() -> [serde_json::Value; 2] {
-    [
-        json!({"response": {}}),
-        json!({"response": {"status": 200, "headers": {}, "text": "{}", "json": {}}}),
-    ]
 }

@@ -4,6 +4,7 @@
 //! mod          the keys outside any table, which are the settings and a few more
 //! destination  one `[[destination]]`
 //! auth         its `auth`, `sign` and `headers`
+//! when         its `when`, and that of its success rule
 //! secret       a text, `{ env = "NAME" }` or `{ file = "PATH" }`
 //! reader       types, unknown keys, lines
 //! ```
@@ -18,6 +19,7 @@ mod auth;
 mod destination;
 mod reader;
 mod secret;
+mod when;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

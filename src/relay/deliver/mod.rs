@@ -44,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 use self::attempt::Done;
 use self::circuit::Gate;
 pub use self::config::{Config, Health, IN_FLIGHT, OncePer, OrderBy, Rate};
-pub use self::prepare::rehearse;
+pub use self::prepare::INSPECTION_MEMBERS;
 use self::prepare::{Filled, Ready};
 use self::rate::Limiter;
 use self::standing::{Pause, Standing, Turned};
