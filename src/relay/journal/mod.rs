@@ -375,7 +375,7 @@ impl Journal {
     /// Notes that a destination is down, or that it works again.
     pub async fn set_down(&self, destination: &str, down: Option<Down>) -> Result<(), WriteError> {
         let destination = destination.to_owned();
-        self.write(move |store| store.set_down(&destination, down))
+        self.write(move |store| store.set_down(&destination, down.as_ref()))
             .await
     }
 
