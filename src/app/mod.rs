@@ -4,6 +4,7 @@
 //! mod     what is built, what runs, how it ends
 //! secret  the webhook secret: given, or made and kept in the data directory
 //! assets  the asset map: loaded, and loaded again on SIGHUP
+//! retention what was delivered long ago goes
 //! hourly  what is kept, the sums, and the counts of refused requests
 //! control the socket by which commands ask the running relay for something
 //! ```
@@ -18,6 +19,7 @@
 pub mod assets;
 pub mod control;
 mod hourly;
+mod retention;
 mod secret;
 
 use std::future::Future;
@@ -122,6 +124,8 @@ impl App {
         let journal_config = journal::Config {
             data_dir: config.data_dir.clone(),
             destinations: Some(registered),
+            keep_delivered: config.keep_delivered,
+            limit_bytes: config.journal_limit,
         };
         let (journal, writer) = Journal::start(journal_config, clock.clone())
             .context("the journal's thread cannot be started")?;
@@ -136,6 +140,7 @@ impl App {
                 .map(|(_, d, _, seen)| (d.name().to_owned(), seen.clone()))
                 .collect(),
             sums: journal.sums(),
+            room: journal.room(),
         };
 
         let mut tasks = Tasks(JoinSet::new());
@@ -176,6 +181,10 @@ impl App {
             };
             tasks.start("webhook", webhook::run(reconcile, stop.clone()));
         }
+        tasks.start(
+            "retention",
+            retention::run(journal.clone(), clock.clone(), stop.clone()),
+        );
         for (config, destination, health, _) in destinations {
             let deliver = Deliver {
                 config,

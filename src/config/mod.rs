@@ -26,6 +26,7 @@ use crate::event::TEST;
 use crate::http::Trust;
 use crate::relay::deliver;
 use crate::relay::destination::{self, Auth, INTEGRATION};
+use crate::relay::journal;
 use crate::secret::{Secret, WebhookSecret};
 use crate::{orbit, reconcile};
 
@@ -55,6 +56,14 @@ pub struct Config {
     pub asset_map: Option<PathBuf>,
     /// Where inspections go.
     pub destinations: Vec<deliver::Config>,
+    /// The names of the destinations that hear of trouble.
+    pub notify: Vec<String>,
+    /// Silence that is longer than this is trouble.
+    pub expect_every: Option<Duration>,
+    /// How long delivered events stay in the journal.
+    pub keep_delivered: Duration,
+    /// How many bytes the journal may take.
+    pub journal_limit: u64,
     /// How the log looks.
     pub log: Log,
     /// Every setting and where it came from, for the log.
@@ -161,6 +170,10 @@ impl Config {
             data_dir: path(&values, "data-dir")?.unwrap_or_else(|| "./data".into()),
             asset_map: path(&values, "asset-map")?,
             destinations: integration(&values, forwarded)?.into_iter().collect(),
+            notify: Vec::new(),
+            expect_every: None,
+            keep_delivered: journal::Config::KEEP_DELIVERED,
+            journal_limit: journal::Config::LIMIT_BYTES,
             log: log(&values)?,
             shown,
             warnings,

@@ -12,6 +12,7 @@
 //! | [`engine`] | outages, circuits, pauses, lines, rates, several destinations |
 //! | [`ops`] | health, metrics, and that no secret is seen |
 //! | [`journal`] | a data directory or journal that cannot be used, and then can |
+//! | [`keep`] | how long and how much the journal keeps |
 //! | [`world`], [`wire`] | the harness |
 
 #![allow(
@@ -25,6 +26,7 @@ mod deliver;
 mod edges;
 mod engine;
 mod journal;
+mod keep;
 mod limits;
 mod ops;
 mod path;
