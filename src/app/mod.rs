@@ -166,7 +166,7 @@ impl App {
             "receive",
             serve::serve(listeners.webhook, router, stop.clone()),
         );
-        let router = ops::router(parts.clone(), metrics.clone());
+        let router = ops::router(parts.clone(), metrics.clone(), clock.clone());
         tasks.start("ops", serve::serve(listeners.ops, router, stop.clone()));
         if let Some(client) = orbit {
             let (journal, clock) = (journal.clone(), clock.clone());
