@@ -4,6 +4,7 @@
 //! mod     what is built, what runs, how it ends
 //! secret  the webhook secret: given, or made and kept in the data directory
 //! assets  the asset map: loaded, and loaded again on SIGHUP
+//! notices what is told to the destinations that `notify` names
 //! retention what was delivered long ago goes
 //! hourly  what is kept, the sums, and the counts of refused requests
 //! control the socket by which commands ask the running relay for something
@@ -19,6 +20,7 @@
 pub mod assets;
 pub mod control;
 mod hourly;
+mod notices;
 mod retention;
 mod secret;
 
@@ -33,6 +35,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::assets::Assets;
+use self::notices::Notices;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -180,6 +183,15 @@ impl App {
                 status,
             };
             tasks.start("webhook", webhook::run(reconcile, stop.clone()));
+        }
+        let told = destinations.iter().any(|(config, ..)| config.hears_notices);
+        if told {
+            let notices = Notices {
+                journal: journal.clone(),
+                clock: clock.clone(),
+                expect_every: config.expect_every,
+            };
+            tasks.start("notices", notices::run(notices, stop.clone()));
         }
         tasks.start(
             "retention",

@@ -13,6 +13,7 @@
 //! | [`ops`] | health, metrics, and that no secret is seen |
 //! | [`journal`] | a data directory or journal that cannot be used, and then can |
 //! | [`keep`] | how long and how much the journal keeps |
+//! | [`notices`] | who is told of what goes wrong |
 //! | [`world`], [`wire`] | the harness |
 
 #![allow(
@@ -28,6 +29,7 @@ mod engine;
 mod journal;
 mod keep;
 mod limits;
+mod notices;
 mod ops;
 mod path;
 mod receive;
