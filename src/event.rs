@@ -23,6 +23,9 @@ pub const ORBIT: &str = "orbit";
 /// The source of what the relay itself has to say.
 pub const RELAY: &str = "relay";
 
+/// The type of what the relay itself has to say.
+pub const NOTICE: &str = "RELAY_NOTICE";
+
 /// What stands for the type in a key where a completed event and its alert are one.
 pub const INSPECTION: &str = "inspection";
 
@@ -63,6 +66,8 @@ pub enum Origin {
     Backfill,
     /// A person asked for it again.
     Replay,
+    /// The relay itself has something to say.
+    Relay,
 }
 
 impl Origin {
@@ -72,6 +77,7 @@ impl Origin {
             Self::Webhook => "webhook",
             Self::Backfill => "backfill",
             Self::Replay => "replay",
+            Self::Relay => RELAY,
         }
     }
 }
@@ -139,6 +145,15 @@ pub fn idempotency_key(
     destination: &str,
 ) -> String {
     hex::encode(digest_of(&[source, event_type, identity, destination]))
+}
+
+/// What the events of one inspection have in common for a destination that wants one of them: the
+/// first half of the key that they share.
+pub fn inspection_key(source: &str, identity: &str, destination: &str) -> [u8; 16] {
+    let digest = digest_of(&[source, INSPECTION, identity, destination]);
+    let mut key = [0; 16];
+    key.copy_from_slice(digest.get(..16).unwrap_or(&[0; 16]));
+    key
 }
 
 /// Each part is preceded by its length as eight bytes, big-endian, so no two lists collide.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -19,11 +20,47 @@ pub struct Metrics {
     attempts: IntCounterVec,
     deliveries: IntGaugeVec,
     kept: IntGaugeVec,
+    oldest_undelivered: IntGaugeVec,
+    circuit_open: IntGaugeVec,
+    paused: IntGaugeVec,
+    removed: IntGaugeVec,
+    last_event: IntGauge,
+    journal_bytes: IntGauge,
+    journal_limit_bytes: IntGauge,
+    disk_free_bytes: IntGauge,
     part_well: IntGaugeVec,
     body_bytes: IntGauge,
     delivery_seconds: HistogramVec,
     attempt_seconds: HistogramVec,
     rejected: Arc<Mutex<BTreeMap<String, u64>>>,
+}
+
+/// How one destination stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DestinationLevels {
+    /// Events that wait for a person to ask for them.
+    pub kept: u64,
+    /// How old the oldest event is that it still waits for; zero when there is none.
+    pub oldest_undelivered: Duration,
+    /// Whether only probes go out.
+    pub circuit_open: bool,
+    /// Whether nothing goes out until it is resumed.
+    pub paused: bool,
+    /// Whether it is no longer configured.
+    pub removed: bool,
+}
+
+/// How the journal stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JournalLevels {
+    /// What it takes.
+    pub bytes: u64,
+    /// What it may take.
+    pub limit_bytes: u64,
+    /// What is free on its disk, where that is known.
+    pub disk_free_bytes: Option<u64>,
+    /// When the last event of a source came, in seconds since 1970.
+    pub last_event_at: Option<i64>,
 }
 
 impl Metrics {
@@ -39,6 +76,8 @@ impl Metrics {
         let gauges = |name: &str, help: &str, labels: &[&str]| {
             register(&registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
         };
+        let by_destination = |name: &str, help: &str| gauges(name, help, &["destination"]);
+        let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help)?);
         let histograms = |name: &str, help: &str, buckets: &[f64]| {
             let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
             register(&registry, HistogramVec::new(options, &["destination"])?)
@@ -70,17 +109,43 @@ impl Metrics {
                 "Events that came while the destination was not configured.",
                 &["destination"],
             )?,
+            oldest_undelivered: by_destination(
+                "orbit_relay_oldest_undelivered_seconds",
+                "Age of the oldest event that the destination still waits for.",
+            )?,
+            circuit_open: by_destination(
+                "orbit_relay_circuit_open",
+                "1 while the destination is down: only probes go out.",
+            )?,
+            paused: by_destination(
+                "orbit_relay_destination_paused",
+                "1 while the destination is paused: nothing goes out.",
+            )?,
+            removed: by_destination(
+                "orbit_relay_destination_removed",
+                "1 for a destination that is no longer configured.",
+            )?,
+            last_event: gauge(
+                "orbit_relay_last_event_timestamp_seconds",
+                "When the last event of a source came, in seconds since 1970; 0 if none.",
+            )?,
+            journal_bytes: gauge("orbit_relay_journal_bytes", "Bytes that the journal takes.")?,
+            journal_limit_bytes: gauge(
+                "orbit_relay_journal_limit_bytes",
+                "Bytes that the journal may take.",
+            )?,
+            disk_free_bytes: gauge(
+                "orbit_relay_disk_free_bytes",
+                "Bytes that are free on the disk of the journal; 0 if that is not known.",
+            )?,
             part_well: gauges(
                 "orbit_relay_part_well",
                 "1 when the part works, as /readyz says it in words.",
                 &["part"],
             )?,
-            body_bytes: register(
-                &registry,
-                IntGauge::new(
-                    "orbit_relay_body_bytes",
-                    "Bytes of request bodies in flight.",
-                )?,
+            body_bytes: gauge(
+                "orbit_relay_body_bytes",
+                "Bytes of request bodies in flight.",
             )?,
             delivery_seconds: histograms(
                 "orbit_relay_delivery_seconds",
@@ -128,12 +193,7 @@ impl Metrics {
     }
 
     /// Counts one try, and how long it took.
-    pub fn count_attempt(
-        &self,
-        destination: &str,
-        outcome: &'static str,
-        took: std::time::Duration,
-    ) {
+    pub fn count_attempt(&self, destination: &str, outcome: &'static str, took: Duration) {
         self.attempts
             .with_label_values(&[destination, outcome])
             .inc();
@@ -143,7 +203,7 @@ impl Metrics {
     }
 
     /// Notes how long an event took from receipt to delivery.
-    pub fn observe_delivery(&self, destination: &str, took: std::time::Duration) {
+    pub fn observe_delivery(&self, destination: &str, took: Duration) {
         self.delivery_seconds
             .with_label_values(&[destination])
             .observe(took.as_secs_f64());
@@ -151,17 +211,32 @@ impl Metrics {
 
     /// Notes how many deliveries are in a state.
     pub fn set_deliveries(&self, destination: &str, state: &'static str, n: u64) {
-        let n = i64::try_from(n).unwrap_or(i64::MAX);
         self.deliveries
             .with_label_values(&[destination, state])
-            .set(n);
+            .set(signed(n));
     }
 
-    /// Notes how many events wait for a person to ask for them.
-    pub fn set_kept(&self, destination: &str, n: u64) {
-        self.kept
-            .with_label_values(&[destination])
-            .set(i64::try_from(n).unwrap_or(i64::MAX));
+    /// Notes how a destination stands.
+    pub fn set_destination(&self, destination: &str, levels: &DestinationLevels) {
+        let oldest = levels.oldest_undelivered.as_secs();
+        for (gauge, n) in [
+            (&self.kept, signed(levels.kept)),
+            (&self.oldest_undelivered, signed(oldest)),
+            (&self.circuit_open, i64::from(levels.circuit_open)),
+            (&self.paused, i64::from(levels.paused)),
+            (&self.removed, i64::from(levels.removed)),
+        ] {
+            gauge.with_label_values(&[destination]).set(n);
+        }
+    }
+
+    /// Notes how the journal stands.
+    pub fn set_journal(&self, levels: &JournalLevels) {
+        self.journal_bytes.set(signed(levels.bytes));
+        self.journal_limit_bytes.set(signed(levels.limit_bytes));
+        self.disk_free_bytes
+            .set(levels.disk_free_bytes.map_or(0, signed));
+        self.last_event.set(levels.last_event_at.unwrap_or(0));
     }
 
     /// Notes whether a part works.
@@ -175,6 +250,10 @@ impl Metrics {
     pub fn add_body_bytes(&self, bytes: i64) {
         self.body_bytes.add(bytes);
     }
+}
+
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 fn register<C: Collector + Clone + 'static>(

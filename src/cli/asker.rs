@@ -32,6 +32,8 @@ impl Asker {
         let config = journal::Config {
             data_dir: data_dir.to_owned(),
             destinations: None,
+            keep_delivered: journal::Config::KEEP_DELIVERED,
+            limit_bytes: journal::Config::LIMIT_BYTES,
         };
         let (journal, writer) = Journal::start(config, Clock::system())?;
         let mut availability = journal.availability();

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::reconcile::webhook;
 use crate::relay::deliver;
-use crate::relay::journal::{Availability, Sums};
+use crate::relay::journal::{Availability, Level, Room, Sums};
 use crate::secret::WebhookSecret;
 
 /// What is looked at.
@@ -27,6 +27,8 @@ pub struct Parts {
     pub destinations: BTreeMap<String, watch::Receiver<deliver::Health>>,
     /// The journal's sums.
     pub sums: watch::Receiver<Sums>,
+    /// How much room the journal has.
+    pub room: watch::Receiver<Room>,
 }
 
 /// What `/readyz` answers.
@@ -61,7 +63,7 @@ impl Parts {
     /// How all parts do, now.
     pub fn health(&self) -> Health {
         let journal = match &*self.journal.borrow() {
-            Availability::Open => well("open"),
+            Availability::Open => room(&self.room.borrow()),
             Availability::Opening => ill("opening", "it was started just now"),
             Availability::Unavailable(why) => ill("unavailable", why),
         };
@@ -114,6 +116,14 @@ impl Parts {
             destinations.join("; ")
         };
         format!("webhook: {}; {destinations}", word(&health.orbit))
+    }
+}
+
+fn room(room: &Room) -> Part {
+    match room.level {
+        Level::Enough => well("open"),
+        Level::Filling => because("filling", &room.to_string()),
+        Level::Full => ill("full", &room.to_string()),
     }
 }
 

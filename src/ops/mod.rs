@@ -22,15 +22,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use self::health::Parts;
+use crate::clock::Clock;
 use crate::metrics::Metrics;
 
 struct Ops {
     parts: Parts,
     metrics: Metrics,
+    clock: Clock,
 }
 
 /// The routes of the ops port.
-pub fn router(parts: Parts, metrics: Metrics) -> Router {
+pub fn router(parts: Parts, metrics: Metrics, clock: Clock) -> Router {
     Router::new()
         .route(
             "/healthz",
@@ -48,7 +50,11 @@ pub fn router(parts: Parts, metrics: Metrics) -> Router {
                 "{\"error\":\"only GET\"}\n".into(),
             )
         })
-        .with_state(Arc::new(Ops { parts, metrics }))
+        .with_state(Arc::new(Ops {
+            parts,
+            metrics,
+            clock,
+        }))
 }
 
 async fn ready(State(ops): State<Arc<Ops>>) -> Response {
@@ -65,7 +71,7 @@ async fn ready(State(ops): State<Arc<Ops>>) -> Response {
 }
 
 async fn metrics_text(State(ops): State<Arc<Ops>>) -> Response {
-    match prometheus::render(&ops.parts, &ops.metrics) {
+    match prometheus::render(&ops.parts, &ops.metrics, ops.clock.wall()) {
         Ok(text) => ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "ops: the metrics cannot be written");

@@ -251,6 +251,8 @@ async fn a_bulk_act_that_was_begun_goes_on_when_a_relay_starts() {
     let config = Config {
         data_dir: home.data().to_owned(),
         destinations: None,
+        keep_delivered: Config::KEEP_DELIVERED,
+        limit_bytes: Config::LIMIT_BYTES,
     };
     let (journal, mut writer) = Journal::start(config, Clock::system()).unwrap();
     let mut filter = Filter::default();

@@ -15,6 +15,8 @@
 //! | [`way`] | the way of a post: certificates, proxies, addresses |
 //! | [`ops`] | health, metrics, and that no secret is seen |
 //! | [`journal`] | a data directory or journal that cannot be used, and then can |
+//! | [`keep`] | how long and how much the journal keeps |
+//! | [`notices`] | who is told of what goes wrong |
 //! | [`world`], [`wire`] | the harness |
 
 #![allow(
@@ -29,7 +31,9 @@ mod destination;
 mod edges;
 mod engine;
 mod journal;
+mod keep;
 mod limits;
+mod notices;
 mod ops;
 mod path;
 mod receive;

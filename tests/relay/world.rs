@@ -57,6 +57,7 @@ pub(crate) struct Site {
     pub(crate) clock: Clock,
     hand: Option<Hand>,
     destinations: Vec<deliver::Config>,
+    tune: fn(&mut Config),
     flags: BTreeMap<String, String>,
     environment: BTreeMap<String, String>,
     sent: Arc<AtomicU64>,
@@ -117,6 +118,7 @@ impl Site {
             clock,
             hand,
             destinations: Vec::new(),
+            tune: |_| {},
             flags: flags.map(|(n, v)| (n.to_owned(), v)).into(),
             environment: environment
                 .map(|(n, v)| (n.to_owned(), v.to_owned()))
@@ -144,6 +146,12 @@ impl Site {
         self
     }
 
+    /// The next relay's configuration is changed like this.
+    pub(crate) fn tuned(mut self, tune: fn(&mut Config)) -> Self {
+        self.tune = tune;
+        self
+    }
+
     /// The next relay has no destination but those that are given to it from now on.
     pub(crate) fn without_destinations(mut self) -> Self {
         self.destinations.clear();
@@ -167,6 +175,8 @@ impl Site {
         let config = journal::Config {
             data_dir: self.data_dir(),
             destinations: Some(registered.collect()),
+            keep_delivered: journal::Config::KEEP_DELIVERED,
+            limit_bytes: journal::Config::LIMIT_BYTES,
         };
         let (journal, mut writer) = Journal::start(config, self.clock.clone()).unwrap();
         let open = |now: &Availability| *now == Availability::Open;
@@ -319,6 +329,7 @@ impl Site {
         };
         let mut config = Config::load(&input).unwrap();
         config.destinations.extend(self.destinations.clone());
+        (self.tune)(&mut config);
         let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
         let app = App::build(config, listeners, self.clock.clone(), stop.clone()).unwrap();
         Relay {
@@ -373,6 +384,11 @@ impl Relay {
     pub(crate) async fn post_with(&self, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         self.sent.fetch_add(1, Ordering::Relaxed);
         wire::send(self.events, &wire::request("POST", "/", headers, body)).await
+    }
+
+    /// The journal that the relay writes.
+    pub(crate) fn journal_handle(&self) -> &Journal {
+        &self.journal
     }
 
     /// A person resumes a destination that is paused.
@@ -542,6 +558,12 @@ impl Relay {
         drop(self.journal);
         let running = tokio::time::timeout(BOUND, self.running);
         running.await.expect("it ends within the bound").unwrap()
+    }
+
+    /// As [`Relay::finish`], after so many notices of its own since it was started.
+    pub(crate) async fn finish_with_notices(self, notices: u64) -> Sums {
+        self.sent.fetch_add(notices, Ordering::Relaxed);
+        self.finish().await
     }
 
     /// Stops the relay and holds it to its promises; gives the last sums.

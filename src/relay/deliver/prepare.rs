@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{OncePer, OrderBy, Shared};
-use crate::event::{self, ALERT, COMPLETED, Envelope};
+use crate::event::{self, ALERT, COMPLETED, Envelope, inspection_key};
 use crate::relay::assets::{Match, Subject};
 use crate::relay::journal::{Claim, Claims, Fate, Lease, Step, Want, WriteError};
 use crate::relay::transform::expression::Expression;
@@ -177,7 +177,7 @@ fn step(shared: &Shared, plan: &mut Plan) -> Result<Option<Step>, String> {
     }
     let relay = relay(claim, key, found.as_ref()).map_err(|e| e.to_string())?;
     let once = (shared.config.once_per == OncePer::Inspection && is_inspection(&claim.event_type))
-        .then(|| half(key));
+        .then(|| inspection_key(&claim.source, &claim.identity, &claim.destination_id));
     let line = match (shared.config.order_by, &asset) {
         (OrderBy::Asset, Some(asset)) if !claim.replayed => Some(asset.clone()),
         _ => None,
@@ -261,14 +261,6 @@ fn relay(claim: &Claim, key: &str, found: Option<&Match>) -> Result<String, serd
 
 fn is_inspection(event_type: &str) -> bool {
     matches!(event_type, COMPLETED | ALERT)
-}
-
-/// The first half of a key: enough to know it by.
-fn half(key: &str) -> [u8; 16] {
-    let mut half = [0; 16];
-    // The key is 64 hex digits, so its first 32 always fit.
-    hex::decode_to_slice(key.get(..32).unwrap_or_default(), &mut half).ok();
-    half
 }
 
 /// The asset that an earlier try was sent with, for the log.

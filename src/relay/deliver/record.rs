@@ -21,7 +21,7 @@ pub(super) async fn record(shared: Arc<Shared>, done: Done, ended: Ended) {
                 tracing::warn!(%error, seq = lease.seq, "deliver: a try's end came too late");
                 return;
             }
-            Err(WriteError::Unavailable(_) | WriteError::Behind) => {
+            Err(WriteError::Unavailable(_) | WriteError::Full(_) | WriteError::Behind) => {
                 waits.get_or_insert_with(|| Unrecorded::new(&shared));
                 tokio::time::sleep(JOURNAL_PAUSE).await;
             }

@@ -16,6 +16,8 @@ use rusqlite::Connection;
 const EVERY: u64 = 8 * 1024 * 1024;
 /// At about this many bytes the log begins anew. A longer log makes opening after a crash slower.
 const LONGEST_LOG: u64 = 128 * 1024 * 1024;
+/// At this many where there is no room for more.
+const SHORT_LOG: u64 = 16 * 1024 * 1024;
 
 /// The thread that copies, and how far the log has grown.
 pub(super) struct Checkpointer {
@@ -46,11 +48,13 @@ impl Checkpointer {
         })
     }
 
-    /// To be told of each commit; `writer` finishes the log when it is long.
-    pub(super) fn grown(&mut self, bytes: u64, writer: &Connection) {
+    /// To be told of each commit; `writer` finishes the log when it is long, or earlier where
+    /// there is little room.
+    pub(super) fn grown(&mut self, bytes: u64, writer: &Connection, little_room: bool) {
         self.since_copied += bytes;
         self.since_begun += bytes;
-        if self.since_begun >= LONGEST_LOG {
+        let longest = if little_room { SHORT_LOG } else { LONGEST_LOG };
+        if self.since_begun >= longest {
             self.since_begun = 0;
             self.since_copied = 0;
             copy(writer);

@@ -10,6 +10,7 @@
 //! filter     which deliveries a person means
 //! open       data directory, lock, schema
 //! sums       what was received, and what became of it
+//! room       how much it takes, how much it may, and what is left of the disk
 //! read       what commands read, in a process of their own
 //! ```
 //!
@@ -29,6 +30,7 @@ mod checkpoint;
 mod filter;
 mod open;
 mod read;
+mod room;
 mod state;
 mod store;
 mod sums;
@@ -48,6 +50,7 @@ pub use self::read::{
     Act, Counted, DeliveriesPage, Delivery, DeliveryDetail, DeliveryRow, EventRow, EventsPage, Job,
     ReadError, Reader,
 };
+pub use self::room::{Disk, Level, Room};
 pub use self::state::State;
 use self::store::{Store, StoreError};
 pub use self::sums::{DestinationSums, Sums};
@@ -62,6 +65,17 @@ pub struct Config {
     /// The configured destinations. A new one starts with now: what was accepted before is kept
     /// for it. One that is not named gets nothing new. None changes nothing.
     pub destinations: Option<Vec<Registered>>,
+    /// What all destinations are through with goes so long after it was received.
+    pub keep_delivered: Duration,
+    /// No more new events are taken when it has so many bytes.
+    pub limit_bytes: u64,
+}
+
+impl Config {
+    /// For whoever has nothing to say about how much is kept.
+    pub const KEEP_DELIVERED: Duration = Duration::from_hours(30 * 24);
+    /// For whoever has nothing to say about how much is kept.
+    pub const LIMIT_BYTES: u64 = 4 << 30;
 }
 
 /// A destination as the journal knows it.
@@ -79,6 +93,8 @@ pub struct Journal {
     work: std::sync::mpsc::SyncSender<Work>,
     availability: watch::Receiver<Availability>,
     sums: watch::Receiver<Sums>,
+    room: watch::Receiver<Room>,
+    keep_delivered: Duration,
 }
 
 /// Whether events can be kept.
@@ -98,6 +114,10 @@ pub enum WriteError {
     /// Nothing can be stored now. The sender should come again.
     #[error("the journal cannot store anything now: {0}")]
     Unavailable(String),
+    /// There is no room for new events; what is there already goes on. The sender should come
+    /// again.
+    #[error("the journal is full: {0}")]
+    Full(String),
     /// More work waits than the journal may queue.
     #[error("the journal is behind")]
     Behind,
@@ -119,6 +139,15 @@ pub enum Appended {
     Accepted(i64),
     /// It was there already.
     Duplicate,
+}
+
+/// What a step of [`Journal::let_go`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// So many events are gone.
+    pub gone: u64,
+    /// Where the next step begins; none when there is nothing more to look at.
+    pub next: Option<i64>,
 }
 
 /// What a claim asks for.
@@ -319,8 +348,11 @@ impl Journal {
     /// Starts the writer. The journal is opened by it, and opened again after trouble, so this
     /// never fails for what is wrong with the data directory: see [`Journal::availability`].
     pub fn start(config: Config, clock: crate::clock::Clock) -> std::io::Result<(Self, Writer)> {
+        let keep_delivered = config.keep_delivered;
         let started = writer::start(config, clock)?;
         let journal = Self {
+            keep_delivered,
+            room: started.room,
             work: started.work,
             availability: started.availability,
             sums: started.sums,
@@ -343,9 +375,40 @@ impl Journal {
         self.sums.clone()
     }
 
+    /// How much room there is, as it was seen last, and when that changes.
+    pub fn room(&self) -> watch::Receiver<Room> {
+        self.room.clone()
+    }
+
     /// Keeps an event, and with it one pending delivery for each destination.
     pub async fn append(&self, event: Event) -> Result<Appended, WriteError> {
         self.write(move |store| store.append(&event)).await
+    }
+
+    /// Keeps an event and writes a small note, both or neither.
+    pub async fn append_noting(
+        &self,
+        event: Event,
+        name: &'static str,
+        value: String,
+    ) -> Result<Appended, WriteError> {
+        self.write(move |store| {
+            let appended = store.append(&event)?;
+            store.set_note(name, &value)?;
+            Ok(appended)
+        })
+        .await
+    }
+
+    /// Lets go of events that all destinations are through with, whose time to be kept is over:
+    /// one step behind `after`, in one small commit.
+    pub async fn let_go(&self, after: i64, now: Timestamp) -> Result<Expired, WriteError> {
+        let before = jiff::SignedDuration::try_from(self.keep_delivered)
+            .ok()
+            .and_then(|keep| now.checked_sub(keep).ok())
+            .unwrap_or(Timestamp::MIN);
+        self.write(move |store| store.let_go(after, before, now))
+            .await
     }
 
     /// Claims deliveries.

@@ -132,10 +132,11 @@ impl Opened {
         }
     }
 
-    /// To be told of each commit.
-    pub(super) fn committed(&mut self) {
+    /// To be told of each commit, and whether there is little room.
+    pub(super) fn committed(&mut self, little_room: bool) {
         let bytes = self.store.take_written();
-        self.checkpointer.grown(bytes, self.store.connection());
+        self.checkpointer
+            .grown(bytes, self.store.connection(), little_room);
     }
 
     /// `wall` and `steady` are what the clocks show.

@@ -19,7 +19,7 @@ pub struct Sums {
     pub duplicate: u64,
     /// Requests refused, by reason.
     pub rejected: BTreeMap<String, u64>,
-    /// When the last event was accepted.
+    /// When the last event of a source was accepted; what the relay itself says is none.
     pub last_event_at: Option<Timestamp>,
     /// Each destination's deliveries.
     pub destinations: Vec<DestinationSums>,
@@ -44,6 +44,10 @@ pub struct DestinationSums {
     pub kept: u64,
     /// Events that were kept, until their time to be kept was over.
     pub expired: u64,
+    /// Deliveries that were given up and not revived at once, ever, but for the relay's notices.
+    pub died: u64,
+    /// Why the last of them was.
+    pub died_why: Option<String>,
     /// Deliveries by state.
     pub states: BTreeMap<State, u64>,
     /// When the oldest event that it still waits for was received.

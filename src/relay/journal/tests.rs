@@ -125,6 +125,8 @@ fn start(dir: &Path, clock: &Clock, destinations: &[&str]) -> (Journal, Writer) 
     let config = Config {
         data_dir: dir.to_owned(),
         destinations: Some(destinations.iter().map(|d| registered(d)).collect()),
+        keep_delivered: Config::KEEP_DELIVERED,
+        limit_bytes: Config::LIMIT_BYTES,
     };
     Journal::start(config, clock.clone()).unwrap()
 }

@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 use super::open::{OpenError, Opened};
+use super::room::Gauge;
 use super::store::{Store, StoreError};
-use super::{Availability, Config, Sums, WriteError};
+use super::{Availability, Config, Level, Room, Sums, WriteError};
 use crate::clock::{Clock, until};
 
 /// As much work as may wait. More are in flight only if the connection limits are wrong.
@@ -66,6 +67,7 @@ pub(super) struct Started {
     pub(super) work: SyncSender<Work>,
     pub(super) availability: watch::Receiver<Availability>,
     pub(super) sums: watch::Receiver<Sums>,
+    pub(super) room: watch::Receiver<Room>,
     pub(super) ended: oneshot::Receiver<()>,
 }
 
@@ -73,12 +75,14 @@ pub(super) fn start(config: Config, clock: Clock) -> std::io::Result<Started> {
     let (work, inbox) = sync_channel(QUEUE);
     let (availability, availability_seen) = watch::channel(Availability::Opening);
     let (sums, sums_seen) = watch::channel(Sums::default());
+    let (gauge, room) = Gauge::new(config.data_dir.clone(), config.limit_bytes);
     let (end, ended) = oneshot::channel();
     let mut writer = Writer {
         config,
         clock,
         availability,
         sums,
+        gauge,
         journal: None,
         opened_before: false,
         clock_noted: Timestamp::MIN,
@@ -94,6 +98,7 @@ pub(super) fn start(config: Config, clock: Clock) -> std::io::Result<Started> {
         work,
         availability: availability_seen,
         sums: sums_seen,
+        room,
         ended,
     })
 }
@@ -103,6 +108,7 @@ struct Writer {
     clock: Clock,
     availability: watch::Sender<Availability>,
     sums: watch::Sender<Sums>,
+    gauge: Gauge,
     journal: Option<Opened>,
     opened_before: bool,
     clock_noted: Timestamp,
@@ -130,6 +136,7 @@ impl Writer {
             if self.journal.is_none() {
                 self.open();
             }
+            self.look_at_room(false);
             self.commit(&mut group);
         }
         if let Some(journal) = self.journal.take() {
@@ -168,7 +175,7 @@ impl Writer {
         let result = result.and_then(|()| journal.store.commit());
         let outcome = match result {
             Ok(()) => {
-                journal.committed();
+                journal.committed(self.gauge.level() == Level::Full);
                 self.say(Availability::Open);
                 self.publish();
                 Ok(())
@@ -203,9 +210,17 @@ impl Writer {
         }
     }
 
+    fn look_at_room(&mut self, idle: bool) {
+        if let Some(journal) = &mut self.journal {
+            let now = self.clock.steady();
+            self.gauge.look(&mut journal.store, now, idle);
+        }
+    }
+
     /// While all is well there is nothing to do; otherwise finds out whether it is well again.
     fn recover(&mut self) {
         self.check();
+        self.look_at_room(true);
         if *self.availability.borrow() == Availability::Open {
             return;
         }
@@ -228,6 +243,7 @@ impl Writer {
             Ok(journal) => {
                 self.opened_before = true;
                 self.journal = Some(journal);
+                self.look_at_room(true);
                 // Whoever waits for the opening finds the sums of what was opened.
                 self.publish();
                 self.say(Availability::Open);

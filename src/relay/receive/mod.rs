@@ -39,7 +39,7 @@ use self::refusals::Refusals;
 use crate::clock::Clock;
 use crate::event::{Envelope, Event, ORBIT, Origin, TEST};
 use crate::metrics::Metrics;
-use crate::relay::journal::{Appended, Journal};
+use crate::relay::journal::{Appended, Journal, WriteError};
 use crate::relay::verify::orbit;
 use crate::secret::WebhookSecret;
 
@@ -94,6 +94,7 @@ enum Rejection {
     TooSlow,
     Broken,
     NoMemory,
+    Full(String),
     NotReady(String),
 }
 
@@ -179,7 +180,10 @@ impl Edge {
         let appended = tokio::time::timeout(COMMIT_DEADLINE, self.receive.journal.append(event))
             .await
             .map_err(|_| Rejection::NotReady("the journal is slow".into()))?
-            .map_err(|e| Rejection::NotReady(e.to_string()))?;
+            .map_err(|error| match error {
+                WriteError::Full(why) => Rejection::Full(why),
+                error => Rejection::NotReady(error.to_string()),
+            })?;
         if let (Some((event_type, identity)), Appended::Accepted(seq)) = (said, appended) {
             tracing::info!(
                 seq,
@@ -258,6 +262,7 @@ impl Rejection {
             Self::TooSlow => "too_slow",
             Self::Broken => "broken_off",
             Self::NoMemory => "no_memory",
+            Self::Full(_) => "journal_full",
             Self::NotReady(_) => "not_ready",
         }
     }
@@ -283,7 +288,9 @@ impl IntoResponse for Outcome {
                 ),
                 Rejection::Broken => refuse(StatusCode::BAD_REQUEST, "the body broke off"),
                 Rejection::NoMemory => come_again("too many large bodies at once"),
-                Rejection::NotReady(_) => come_again("events cannot be kept now"),
+                Rejection::Full(_) | Rejection::NotReady(_) => {
+                    come_again("events cannot be kept now")
+                }
             },
         }
     }

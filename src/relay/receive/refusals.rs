@@ -95,6 +95,9 @@ fn advice(rejection: &Rejection) -> String {
         Rejection::TooSlow => "the body took longer than 10 s".into(),
         Rejection::Broken => "the body broke off".into(),
         Rejection::NoMemory => "more large bodies at once than 32 MiB of memory hold".into(),
+        Rejection::Full(why) => {
+            format!("answered 503, the sender should come again: the journal is full: {why}")
+        }
         Rejection::NotReady(why) => format!("answered 503, the sender should come again: {why}"),
     }
 }

@@ -58,6 +58,8 @@ impl World {
         let config = Config {
             data_dir: self.dir.path().to_owned(),
             destinations: Some(destinations.iter().map(|d| registered(d)).collect()),
+            keep_delivered: Config::KEEP_DELIVERED,
+            limit_bytes: Config::LIMIT_BYTES,
         };
         self.open = Some(Opened::open(&config, now(), false).unwrap());
     }

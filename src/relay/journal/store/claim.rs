@@ -1,5 +1,5 @@
 //! Which deliveries go next: retries that are due, events that the cursor has not passed, and what
-//! a person asked for again; and kept events that a person asks for.
+//! a person asked for again.
 //!
 //! # Invariants
 //! - A claim takes turns between due retries and fresh events, so neither starves the other.
@@ -279,60 +279,6 @@ impl Store {
             .optional()?;
         Ok(next.map(timestamp))
     }
-
-    pub(in crate::relay::journal) fn replay_kept(
-        &mut self,
-        id: &str,
-        limit: u64,
-    ) -> Result<u64, StoreError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX).max(1);
-        let last_seq = self.memory.last_seq;
-        let Some(destination) = self.memory.destinations.iter_mut().find(|d| d.id == id) else {
-            return Err(StoreError::Refused(WriteError::NoDestination(
-                id.to_owned(),
-            )));
-        };
-        let Some((first, last)) = destination.kept.first().copied() else {
-            return Ok(0);
-        };
-        let end = last
-            .unwrap_or(last_seq)
-            .min(first.saturating_add(limit - 1));
-        if end < first {
-            return Ok(0);
-        }
-        // Below the cursor a kept event needs a row; above it, no longer being kept is enough.
-        let passed = end <= destination.cursor;
-        if passed {
-            self.connection.execute(
-                "INSERT INTO delivery
-                 (destination, seq, state, attempts, due_at, replayed, changed_at)
-                 SELECT ?1, seq, 'pending', 0, 0, 1, 0 FROM event WHERE seq BETWEEN ?2 AND ?3",
-                [destination.no, first, end],
-            )?;
-        }
-        if last == Some(end) {
-            self.connection.execute(
-                "DELETE FROM kept WHERE destination = ?1 AND first_seq = ?2",
-                [destination.no, first],
-            )?;
-            destination.kept.remove(0);
-        } else {
-            self.connection.execute(
-                "UPDATE kept SET first_seq = ?3 WHERE destination = ?1 AND first_seq = ?2",
-                [destination.no, first, end + 1],
-            )?;
-            if let Some(range) = destination.kept.first_mut() {
-                range.0 = end + 1;
-            }
-        }
-        let made = end - first + 1;
-        if passed {
-            destination.count(State::Pending, made);
-        }
-        self.sums_changed = true;
-        Ok(unsigned(made))
-    }
 }
 
 fn lease(destination: i64, seq: i64, token: i64, want: &Want) -> Lease {
@@ -353,11 +299,10 @@ fn claimed(row: &Row<'_>, lease: Lease, destination: &str) -> rusqlite::Result<C
         source: row.get(0)?,
         event_type: row.get(1)?,
         identity: row.get(2)?,
-        origin: if origin == Origin::Backfill.as_str() {
-            Origin::Backfill
-        } else {
-            Origin::Webhook
-        },
+        origin: [Origin::Backfill, Origin::Relay]
+            .into_iter()
+            .find(|known| known.as_str() == origin)
+            .unwrap_or(Origin::Webhook),
         received_at: timestamp(row.get(4)?),
         body: row.get(5)?,
         attempt: 1,

@@ -61,6 +61,18 @@ impl Recent {
         })
     }
 
+    /// Whether a key is there.
+    pub(super) fn knows(&self, connection: &Connection, key: DedupeKey) -> rusqlite::Result<bool> {
+        if self.keys.contains(&key) || self.moving.keys.binary_search(&key).is_ok() {
+            return Ok(true);
+        }
+        let indexed = connection
+            .prepare_cached("SELECT 1 FROM dedupe_key WHERE key = ?1")?
+            .query_row([key.0], |_| Ok(()))
+            .optional()?;
+        Ok(indexed.is_some())
+    }
+
     /// Adds a key; false if it was there.
     pub(super) fn add(
         &mut self,
@@ -68,14 +80,7 @@ impl Recent {
         key: DedupeKey,
         seq: i64,
     ) -> rusqlite::Result<bool> {
-        if self.keys.contains(&key) || self.moving.keys.binary_search(&key).is_ok() {
-            return Ok(false);
-        }
-        let indexed = connection
-            .prepare_cached("SELECT 1 FROM dedupe_key WHERE key = ?1")?
-            .query_row([key.0], |_| Ok(()))
-            .optional()?;
-        if indexed.is_some() {
+        if self.knows(connection, key)? {
             return Ok(false);
         }
         connection

@@ -9,16 +9,21 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
+use crate::event::RELAY;
 use crate::relay::journal::{DestinationSums, Down, Paused, State, Sums};
 
 pub(super) const ACCEPTED: &str = "accepted";
 pub(super) const DUPLICATE: &str = "duplicate";
 pub(super) const REJECTED: &str = "rejected:";
+/// Events whose time to be kept was over.
+pub(super) const EXPIRED: &str = "expired";
 
 /// What the tables say, so that an insert need not ask them.
 #[derive(Clone, Default)]
 pub(super) struct Memory {
     pub(super) last_seq: i64,
+    /// The last event that a source sent, and when; what the relay itself says does not count.
+    pub(super) last_sent_seq: i64,
     pub(super) last_event_at: Option<Timestamp>,
     pub(super) events: BTreeMap<String, i64>,
     pub(super) changed_events: Vec<String>,
@@ -43,25 +48,32 @@ pub(super) struct Destination {
     /// Kept events whose time to be kept is over: those outside and those inside `kept`.
     pub(super) expired: i64,
     pub(super) expired_kept: i64,
+    /// Deliveries that were given up and not revived at once, but for the relay's own notices;
+    /// and why the last of them.
+    pub(super) died: i64,
+    pub(super) died_why: Option<String>,
     pub(super) changed: bool,
 }
 
 impl Memory {
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
-        let last: Option<(i64, i64)> = connection
+        let last_seq: Option<i64> =
+            connection.query_row("SELECT max(seq) FROM event", [], |row| row.get(0))?;
+        let sent: Option<(i64, i64)> = connection
             .query_row(
-                "SELECT seq, received_at FROM event ORDER BY seq DESC LIMIT 1",
-                [],
+                "SELECT seq, received_at FROM event WHERE source <> ?1 ORDER BY seq DESC LIMIT 1",
+                [RELAY],
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )
             .optional()?;
-        let (last_seq, last_at) = last.unzip();
+        let (last_sent_seq, last_at) = sent.unzip();
         let events = connection
             .prepare("SELECT name, n FROM event_sum")?
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<Result<_, _>>()?;
         Ok(Self {
             last_seq: last_seq.unwrap_or(0),
+            last_sent_seq: last_sent_seq.unwrap_or(0),
             last_event_at: last_at.and_then(|at| Timestamp::from_millisecond(at).ok()),
             events,
             changed_events: Vec::new(),
@@ -107,6 +119,11 @@ impl Destination {
         self.changed = true;
     }
 
+    /// Whether this event is kept rather than this destination's.
+    pub(super) fn keeps(&self, seq: i64) -> bool {
+        self.kept_within(seq, seq) > 0
+    }
+
     /// How many events in `first..=last` are kept rather than this destination's.
     pub(super) fn kept_within(&self, first: i64, last: i64) -> i64 {
         self.kept
@@ -141,6 +158,8 @@ impl Destination {
             fresh: if self.is_served() { unsigned(fresh) } else { 0 },
             kept: unsigned(self.kept_within(1, last_seq) - self.expired_kept),
             expired: unsigned(self.expired + self.expired_kept),
+            died: unsigned(self.died),
+            died_why: self.died_why.clone(),
             states,
             oldest_undelivered_at: self.oldest_undelivered(connection, last_seq)?,
         })
@@ -198,8 +217,8 @@ pub(super) fn destinations(connection: &Connection) -> rusqlite::Result<Vec<Dest
     let mut destinations = connection
         .prepare_cached(
             "SELECT no, id, cursor, name, paused_at, paused_by, paused_why, paused_trouble,
-             down_at, down_why, hold_until, worked_ms, expired, expired_kept
-             FROM destination ORDER BY no",
+             down_at, down_why, hold_until, worked_ms, expired, expired_kept,
+             died, died_why FROM destination ORDER BY no",
         )?
         .query_map([], |row| {
             Ok(Destination {
@@ -213,6 +232,8 @@ pub(super) fn destinations(connection: &Connection) -> rusqlite::Result<Vec<Dest
                 worked_ms: row.get(11)?,
                 expired: row.get(12)?,
                 expired_kept: row.get(13)?,
+                died: row.get(14)?,
+                died_why: row.get(15)?,
                 kept: Vec::new(),
                 states: BTreeMap::new(),
                 changed: false,

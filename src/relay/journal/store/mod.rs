@@ -4,8 +4,10 @@
 //! mod    the transaction, opening, events, sums
 //! acts   who did what; pause and resume
 //! bulk   what is done to many deliveries, in steps
-//! claim  which deliveries go next, and kept events that are asked for
+//! claim  which deliveries go next
+//! kept   kept events that are asked for
 //! settle what becomes of them, and of their destination
+//! expire what was delivered long ago goes
 //! dedupe which events were seen before
 //! memory cursors and sums, as the tables have them
 //! ```
@@ -19,6 +21,8 @@ mod acts;
 mod bulk;
 mod claim;
 mod dedupe;
+mod expire;
+mod kept;
 mod memory;
 mod settle;
 
@@ -29,9 +33,10 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use self::dedupe::Recent;
 pub(super) use self::memory::read_sums;
-use self::memory::{ACCEPTED, DUPLICATE, Memory, REJECTED, destinations};
+use self::memory::unsigned;
+use self::memory::{ACCEPTED, DUPLICATE, EXPIRED, Memory, REJECTED, destinations};
 use super::{Appended, Registered, State, Sums, WriteError};
-use crate::event::Event;
+use crate::event::{Event, RELAY};
 
 /// What ended a transaction, or one call in it.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +67,8 @@ pub(super) struct Store {
     sums_changed: bool,
     next_token: i64,
     fresh_first: bool,
+    /// Why no new event is taken.
+    full: Option<String>,
 }
 
 /// The note of what the clocks showed: wall and steady, in milliseconds.
@@ -90,6 +97,7 @@ impl Store {
             sums_changed: true,
             next_token,
             fresh_first: false,
+            full: None,
         })
     }
 
@@ -222,6 +230,22 @@ impl Store {
         Ok(())
     }
 
+    /// Bytes of the pages that hold something; what was freed is used again.
+    pub(super) fn used_bytes(&self) -> Result<u64, StoreError> {
+        let ask = |pragma: &str| -> rusqlite::Result<u64> {
+            let mut statement = self.connection.prepare_cached(pragma)?;
+            Ok(unsigned(statement.query_row([], |row| row.get(0))?))
+        };
+        let free = ask("PRAGMA freelist_count")?;
+        let pages = ask("PRAGMA page_count")?.saturating_sub(free);
+        Ok(pages * ask("PRAGMA page_size")?)
+    }
+
+    /// From now on new events are refused for this reason, or taken.
+    pub(super) fn set_full(&mut self, why: Option<String>) {
+        self.full = why;
+    }
+
     #[cfg(test)]
     pub(super) fn pragma(&self, name: &str) -> String {
         let value = self
@@ -245,7 +269,14 @@ impl Store {
 
     pub(super) fn append(&mut self, event: &Event) -> Result<Appended, StoreError> {
         let seq = self.memory.last_seq + 1;
-        if !self.recent.add(&self.connection, event.dedupe_key(), seq)? {
+        let key = event.dedupe_key();
+        // What the relay itself has to say is little, and may be just that there is no room.
+        if let Some(why) = self.full.as_ref().filter(|_| event.source != RELAY)
+            && !self.recent.knows(&self.connection, key)?
+        {
+            return Err(StoreError::Refused(WriteError::Full(why.clone())));
+        }
+        if !self.recent.add(&self.connection, key, seq)? {
             self.memory.count(DUPLICATE, 1);
             self.sums_changed = true;
             return Ok(Appended::Duplicate);
@@ -266,7 +297,10 @@ impl Store {
             ])?;
         self.written += u64::try_from(event.body.len()).unwrap_or(0);
         self.memory.last_seq = seq;
-        self.memory.last_event_at = Some(event.received_at);
+        if event.source != RELAY {
+            self.memory.last_sent_seq = seq;
+            self.memory.last_event_at = Some(event.received_at);
+        }
         self.memory.count(ACCEPTED, 1);
         self.sums_changed = true;
         Ok(Appended::Accepted(seq))
@@ -274,6 +308,7 @@ impl Store {
 
     fn register(&mut self, registered: &[Registered]) -> Result<(), StoreError> {
         let last_seq = self.memory.last_seq;
+        let expired = self.memory.events.get(EXPIRED).copied().unwrap_or(0);
         for Registered { id, name } in registered {
             if self.memory.destinations.iter().any(|d| d.id == *id) {
                 self.connection
@@ -281,8 +316,8 @@ impl Store {
                 continue;
             }
             self.connection.execute(
-                "INSERT INTO destination (id, name, cursor) VALUES (?1, ?2, ?3)",
-                params![id, name, last_seq],
+                "INSERT INTO destination (id, name, cursor, expired_kept) VALUES (?1, ?2, ?3, ?4)",
+                params![id, name, last_seq, expired],
             )?;
             let no = self.connection.last_insert_rowid();
             if last_seq > 0 {
@@ -382,15 +417,17 @@ impl Store {
             self.connection
                 .prepare_cached(
                     "UPDATE destination SET cursor = ?2, hold_until = ?3, worked_ms = ?4,
-                     expired = ?5, expired_kept = ?6 WHERE no = ?1",
+                     expired = ?5, expired_kept = ?6, died = ?7, died_why = ?8 WHERE no = ?1",
                 )?
-                .execute([
+                .execute(params![
                     destination.no,
                     destination.cursor,
                     destination.hold_until,
                     destination.worked_ms,
                     destination.expired,
                     destination.expired_kept,
+                    destination.died,
+                    destination.died_why,
                 ])?;
             let mut delivery_sum = self.connection.prepare_cached(
                 "INSERT OR REPLACE INTO delivery_sum (destination, state, n) VALUES (?1, ?2, ?3)",

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::{Store, StoreError};
+use crate::event::RELAY;
 use crate::relay::journal::{
     Disposition, Down, Ended, Fate, Lease, Paused, State, Step, WriteError,
 };
@@ -194,6 +195,9 @@ impl Store {
             ])?;
         held(changed, lease)?;
         self.moved(lease.destination, Some(State::Sending), state, 1);
+        if state == State::Dead {
+            self.count_death(lease, reason)?;
+        }
         self.release_waiting(lease.destination, lease.seq)?;
         Ok(Fate::Settled)
     }
@@ -280,6 +284,9 @@ impl Store {
             ])?;
         held(changed, lease)?;
         self.moved(lease.destination, Some(State::Sending), state, 1);
+        if let Disposition::Dead { reason } = &ended.disposition {
+            self.count_death(lease, reason)?;
+        }
         if let Some(until) = ended.hold_until {
             self.hold(lease.destination, until);
         }
@@ -287,6 +294,27 @@ impl Store {
             self.release_waiting(lease.destination, lease.seq)?;
         }
         Ok(())
+    }
+
+    /// Counts what people are told of: all but the relay's own notices.
+    fn count_death(&mut self, lease: Lease, reason: &str) -> Result<(), StoreError> {
+        if !self.is_notice(lease.seq)? {
+            let mut destinations = self.memory.destinations.iter_mut();
+            if let Some(destination) = destinations.find(|d| d.no == lease.destination) {
+                destination.died += 1;
+                destination.died_why = Some(reason.to_owned());
+                destination.changed = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_notice(&self, seq: i64) -> Result<bool, StoreError> {
+        let is_notice = self
+            .connection
+            .prepare_cached("SELECT source = ?2 FROM event WHERE seq = ?1")?
+            .query_row(params![seq, RELAY], |row| row.get(0))?;
+        Ok(is_notice)
     }
 
     fn hold(&mut self, no: i64, until: Timestamp) {
@@ -339,6 +367,9 @@ impl Store {
                 .execute([no, *seq])?;
             if revived == 1 {
                 self.moved(no, Some(State::Dead), State::Pending, 1);
+                if !self.is_notice(*seq)? {
+                    self.destination(id)?.died -= 1;
+                }
             }
         }
         let Paused {
