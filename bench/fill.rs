@@ -164,25 +164,20 @@ async fn postpone(journal: &Journal, clock: &Clock, deliveries: u32) -> anyhow::
         };
         let claims = journal.claim(want).await?;
         ensure!(!claims.now.is_empty(), "nothing is left to postpone");
-        let mut under_way = JoinSet::new();
-        for claim in claims.now {
-            left -= 1;
-            let journal = journal.clone();
-            let ended = Ended {
-                disposition: Disposition::Postponed {
-                    due_at: later(now, POSTPONED_BY),
-                    not_before: None,
-                    reason: "cannot connect: Connection refused (os error 111)".to_owned(),
-                },
-                answer: None,
-                hold_until: None,
-                at: clock.wall(),
-            };
-            under_way.spawn(async move { journal.record(claim.lease, ended).await });
-        }
-        while let Some(recorded) = under_way.join_next().await {
-            recorded??;
-        }
+        let ended = Ended {
+            disposition: Disposition::Postponed {
+                due_at: later(now, POSTPONED_BY),
+                not_before: None,
+                reason: "cannot connect: Connection refused (os error 111)".to_owned(),
+            },
+            answer: None,
+            hold_until: None,
+            at: clock.wall(),
+        };
+        left -= claims.now.len();
+        let leases = claims.now.iter().map(|claim| claim.lease);
+        let ends = leases.map(|lease| (lease, ended.clone())).collect();
+        journal.record(ends).await?;
     }
     Ok(())
 }
