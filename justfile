@@ -25,8 +25,8 @@ deny:
 # library of Standard Webhooks (needs python3-venv and network).
 oracle:
     cargo build --release --locked
-    cargo build --release --locked --example post
-    tests/oracle/run.sh target/release/orbit-relay target/release/examples/post
+    cargo build --release --locked --example oracle
+    tests/oracle/run.sh target/release/orbit-relay target/release/examples/oracle
 
 # Intake against nginx, in one run (needs nginx and curl).
 bench seconds="20":

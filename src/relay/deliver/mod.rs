@@ -5,7 +5,7 @@
 //! config   what one destination gets, and how
 //! prepare  claim, filter, map, freeze: several deliveries at once
 //! attempt  one try of one delivery
-//! record   the end of a try on its way into the journal
+//! record   the ends of tries on their way into the journal
 //! standing what the end of a try means for the delivery and the destination (pure)
 //! circuit  whether the destination is tried at all (pure)
 //! rate     how many posts go out in a time (pure)
@@ -47,6 +47,7 @@ pub use self::config::{Config, Health, IN_FLIGHT, OncePer, OrderBy, Rate};
 pub use self::prepare::INSPECTION_MEMBERS;
 use self::prepare::{Filled, Ready};
 use self::rate::Limiter;
+use self::record::Recorder;
 use self::standing::{Pause, Standing, Turned};
 use self::unmapped::Unmapped;
 use crate::clock::{Clock, later, until};
@@ -98,7 +99,7 @@ struct Shared {
     clock: Clock,
     metrics: Metrics,
     unmapped: Unmapped,
-    /// Tries whose end waits for the journal.
+    /// Whether ends of tries wait for a journal that takes nothing.
     unrecorded: AtomicUsize,
 }
 
@@ -113,7 +114,8 @@ struct Worker {
     ready: VecDeque<Ready>,
     filling: Option<JoinHandle<Result<Filled, WriteError>>>,
     sends: JoinSet<Done>,
-    records: JoinSet<()>,
+    recorder: Recorder,
+    releases: JoinSet<()>,
     /// How many are claimed ahead.
     ahead: usize,
     filled_at: Timestamp,
@@ -152,8 +154,10 @@ pub async fn run(deliver: Deliver, stop: CancellationToken) {
         unmapped: Unmapped::default(),
         unrecorded: AtomicUsize::new(0),
     };
+    let shared = Arc::new(shared);
     let worker = Worker {
-        shared: Arc::new(shared),
+        recorder: Recorder::new(Arc::clone(&shared)),
+        shared,
         health,
         sums,
         standing: Standing::default(),
@@ -161,7 +165,7 @@ pub async fn run(deliver: Deliver, stop: CancellationToken) {
         ready: VecDeque::new(),
         filling: None,
         sends: JoinSet::new(),
-        records: JoinSet::new(),
+        releases: JoinSet::new(),
         ahead: 0,
         filled_at: now,
         idle_until: None,
@@ -194,7 +198,8 @@ impl Worker {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(done) = self.sends.join_next() => self.conclude(unwrap(done)).await,
-                Some(recorded) = self.records.join_next() => unwrap(recorded),
+                () = self.recorder.recorded() => {}
+                Some(released) = self.releases.join_next() => unwrap(released),
                 filled = next(&mut self.filling) => self.filled(filled),
                 () = clock.sleep_until(wake_at) => {}
                 () = until_fresh(&mut fresh, &id), if self.hungry => self.idle_until = None,
@@ -227,13 +232,17 @@ impl Worker {
             && let Ok(Ok(filled)) = filling.await
         {
             self.ready.extend(filled.ready);
+            if !filled.unsettled.is_empty() {
+                self.release(filled.unsettled);
+            }
         }
         self.give_back();
         while let Some(done) = self.sends.join_next().await {
             self.conclude(unwrap(done)).await;
         }
-        while let Some(recorded) = self.records.join_next().await {
-            unwrap(recorded);
+        self.recorder.finish().await;
+        while let Some(released) = self.releases.join_next().await {
+            unwrap(released);
         }
     }
 
@@ -313,7 +322,7 @@ impl Worker {
     /// How many sends may be under way.
     fn places(&self, probing: bool) -> usize {
         let stuck = self.shared.unrecorded.load(Ordering::Acquire) > 0;
-        if stuck || self.records.len() >= RECORDING {
+        if stuck || self.recorder.len() >= RECORDING {
             0
         } else if probing {
             1
@@ -380,8 +389,13 @@ impl Worker {
                 let Filled {
                     ready,
                     claimed,
+                    unsettled,
                     claims,
                 } = filled;
+                if !unsettled.is_empty() {
+                    self.release(unsettled);
+                    self.idle_until = Some(later(now, JOURNAL_PAUSE));
+                }
                 self.ready.extend(ready);
                 self.hasten &= claims.more_to_hasten;
                 if claimed == 0 {
@@ -437,8 +451,7 @@ impl Worker {
             hold_until: verdict.hold_until,
             at: self.shared.clock.wall(),
         };
-        self.records
-            .spawn(record::record(Arc::clone(&self.shared), done, ended));
+        self.recorder.add(done, ended);
         match verdict.turned {
             Some(Turned::Down) => self.went_down(&reached).await,
             Some(Turned::Up) => self.came_up().await,
@@ -488,9 +501,7 @@ impl Worker {
 
     /// All ends so far are recorded first: what was given up too early is to be found dead.
     async fn pause(&mut self, pause: Pause) {
-        while let Some(recorded) = self.records.join_next().await {
-            unwrap(recorded);
-        }
+        self.recorder.finish().await;
         let (id, name) = (
             self.shared.destination.id(),
             self.shared.destination.name().to_owned(),
@@ -544,12 +555,7 @@ impl Worker {
 
     fn release(&mut self, leases: Vec<Lease>) {
         let shared = Arc::clone(&self.shared);
-        self.records.spawn(async move {
-            // Where that fails they are free when their lease ends.
-            if let Err(error) = shared.journal.release(leases).await {
-                tracing::debug!(%error, "deliver: not given back");
-            }
-        });
+        self.releases.spawn(record::give_back(shared, leases));
     }
 
     fn say(&self, now: Health) {

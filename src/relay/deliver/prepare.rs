@@ -35,6 +35,8 @@ pub(super) struct Filled {
     pub(super) ready: Vec<Ready>,
     /// How many were claimed.
     pub(super) claimed: usize,
+    /// Claimed, but the journal could not say what is to become of them: to be given back.
+    pub(super) unsettled: Vec<Lease>,
     /// What the claim said besides.
     pub(super) claims: Claims,
 }
@@ -67,11 +69,11 @@ struct Plan {
     key: String,
     action: Option<String>,
     asset: Option<String>,
-    step: Option<Step>,
+    /// None, if it is not to be sent.
+    body: Option<Vec<u8>>,
 }
 
-/// Claims, and makes ready what was claimed. An error means that nothing is ready; what was
-/// claimed is free again when its lease ends.
+/// Claims, and makes ready what was claimed. An error means that nothing was claimed.
 pub(super) async fn fill(shared: Arc<Shared>, want: Want) -> Result<Filled, WriteError> {
     let probe = want.probe;
     let mut claims = shared.journal.claim(want).await?;
@@ -79,49 +81,49 @@ pub(super) async fn fill(shared: Arc<Shared>, want: Want) -> Result<Filled, Writ
     let mut filled = Filled {
         ready: Vec::with_capacity(claimed.len()),
         claimed: claimed.len(),
+        unsettled: Vec::new(),
         claims,
     };
-    let mut plans: Vec<Plan> = claimed
-        .into_iter()
-        .map(|claim| plan(&shared, claim))
-        .collect();
-    let steps: Vec<(Lease, Step)> = plans
-        .iter_mut()
-        .filter_map(|plan| Some((plan.claim.lease, plan.step.clone()?)))
-        .collect();
+    let mut steps = Vec::new();
+    let mut plans = Vec::with_capacity(claimed.len());
+    for claim in claimed {
+        let (plan, step) = plan(&shared, claim);
+        let asks = step.is_some();
+        steps.extend(step.map(|step| (plan.claim.lease, step)));
+        plans.push((plan, asks));
+    }
     let fates = if steps.is_empty() {
         Vec::new()
     } else {
         let at = shared.clock.wall();
-        shared.journal.prepare(steps, at).await?
+        match shared.journal.prepare(steps, at).await {
+            Ok(fates) => fates,
+            Err(error) => {
+                tracing::debug!(%error, "deliver: what was claimed is given back");
+                filled.unsettled = plans.iter().map(|(plan, _)| plan.claim.lease).collect();
+                return Ok(filled);
+            }
+        }
     };
     let mut fates = fates.into_iter();
-    for plan in plans {
-        let frozen = match plan.step {
-            None => plan.claim.frozen.clone(),
-            Some(step) => match (fates.next(), step) {
-                (Some(Fate::Send), Step::Freeze { relay, .. }) => Some(relay),
-                _ => None,
-            },
-        };
-        let Some(relay) = frozen else { continue };
-        match transform::body(&plan.claim.body, &relay) {
-            Ok(body) => filled.ready.push(Ready {
+    for (plan, asks) in plans {
+        let goes = !asks || fates.next() == Some(Fate::Send);
+        if let Some(body) = plan.body.filter(|_| goes) {
+            filled.ready.push(Ready {
                 claim: plan.claim,
                 key: plan.key,
                 body,
                 asset: plan.asset,
                 action: plan.action,
                 probe,
-            }),
-            // It was an object when it was accepted, so this is a journal that was tampered with.
-            Err(error) => tracing::error!(%error, seq = plan.claim.lease.seq, "deliver: no body"),
+            });
         }
     }
     Ok(filled)
 }
 
-fn plan(shared: &Shared, claim: Claim) -> Plan {
+/// The plan, and what the journal is asked; nothing, if it was frozen before.
+fn plan(shared: &Shared, claim: Claim) -> (Plan, Option<Step>) {
     let id = &claim.destination_id;
     let kind = if is_inspection(&claim.event_type) && shared.config.once_per == OncePer::Inspection
     {
@@ -135,16 +137,15 @@ fn plan(shared: &Shared, claim: Claim) -> Plan {
         claim,
         action: None,
         asset: None,
-        step: None,
+        body: None,
     };
-    match step(shared, &mut plan) {
-        Ok(step) => plan.step = step,
-        Err(reason) => {
-            tracing::error!(seq = plan.claim.lease.seq, reason, "deliver: dead");
-            plan.step = Some(Step::Bury { reason });
-        }
-    }
-    plan
+    let step = step(shared, &mut plan).unwrap_or_else(|reason| {
+        tracing::error!(seq = plan.claim.lease.seq, reason, "deliver: dead");
+        Some(Step::Bury { reason })
+    });
+    // What is sent is the other one.
+    plan.claim.body = Vec::new();
+    (plan, step)
 }
 
 fn step(shared: &Shared, plan: &mut Plan) -> Result<Option<Step>, String> {
@@ -153,6 +154,7 @@ fn step(shared: &Shared, plan: &mut Plan) -> Result<Option<Step>, String> {
     plan.action = envelope.data("actionName");
     if let Some(relay) = &claim.frozen {
         plan.asset = frozen_asset(relay);
+        plan.body = Some(body(claim, &envelope, relay)?);
         return Ok(None);
     }
     let notice = claim.source == event::RELAY;
@@ -183,12 +185,19 @@ fn step(shared: &Shared, plan: &mut Plan) -> Result<Option<Step>, String> {
         _ => None,
     };
     plan.asset.clone_from(&asset);
+    plan.body = Some(body(claim, &envelope, &relay)?);
     Ok(Some(Step::Freeze {
         relay,
         asset,
         line,
         once,
     }))
+}
+
+fn body(claim: &Claim, envelope: &Envelope<'_>, relay: &str) -> Result<Vec<u8>, String> {
+    let mut body = Vec::with_capacity(claim.body.len() + relay.len() + 16);
+    transform::write_body(&mut body, envelope, relay).map_err(|e| e.to_string())?;
+    Ok(body)
 }
 
 fn unwanted(shared: &Shared, claim: &Claim, notice: bool) -> Option<String> {

@@ -430,9 +430,10 @@ impl Journal {
         self.write(move |store| store.release(&leases)).await
     }
 
-    /// Records how a try ended, and ends the lease.
-    pub async fn record(&self, lease: Lease, ended: Ended) -> Result<(), WriteError> {
-        self.write(move |store| store.record(lease, &ended)).await
+    /// Records how tries ended, and ends their leases, all in one commit. Returns the leases that
+    /// were lost before: of these nothing is recorded.
+    pub async fn record(&self, ends: Vec<(Lease, Ended)>) -> Result<Vec<Lease>, WriteError> {
+        self.write(move |store| store.record(&ends)).await
     }
 
     /// Notes that a destination is down, or that it works again.

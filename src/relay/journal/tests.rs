@@ -106,10 +106,8 @@ impl World {
     }
 
     pub(in crate::relay::journal) async fn end(&self, claim: &Claim, disposition: Disposition) {
-        self.journal
-            .record(claim.lease, self.ended(disposition))
-            .await
-            .unwrap();
+        let ends = vec![(claim.lease, self.ended(disposition))];
+        assert_eq!(self.journal.record(ends).await, Ok(Vec::new()));
     }
 
     pub(in crate::relay::journal) fn sums(&self) -> DestinationSums {
@@ -272,14 +270,26 @@ async fn an_expired_lease_is_refused_and_its_delivery_is_claimed_again() {
     hand.advance(Duration::from_millis(1));
     let second = world.claim(1).await.remove(0);
     assert_eq!(second.attempt, 2);
-    let late = world
-        .journal
-        .record(first.lease, world.ended(Disposition::Delivered))
-        .await;
-    assert_eq!(late, Err(WriteError::LeaseLost(1)));
+    let late = vec![(first.lease, world.ended(Disposition::Delivered))];
+    assert_eq!(world.journal.record(late).await, Ok(vec![first.lease]));
     assert_eq!(world.freeze(&first, None, None).await, Fate::Lost);
     world.end(&second, Disposition::Delivered).await;
     assert_eq!(world.sums().of(State::Delivered), 1);
+}
+
+#[tokio::test]
+async fn one_lost_lease_does_not_keep_other_ends_from_being_recorded() {
+    let world = World::new().await;
+    append(&world.journal, 0..3).await;
+    let claims = world.claim(3).await;
+    world.end(&claims[1], Disposition::Released).await;
+    let ends = claims
+        .iter()
+        .map(|claim| (claim.lease, world.ended(Disposition::Delivered)));
+    let lost = world.journal.record(ends.collect()).await;
+    assert_eq!(lost, Ok(vec![claims[1].lease]));
+    assert_eq!(world.sums().of(State::Delivered), 2);
+    assert_eq!(world.sums().of(State::Pending), 1);
 }
 
 #[tokio::test]

@@ -67,8 +67,17 @@ impl<'a> Relay<'a> {
 
 /// The event as its source sent it, plus `relay` (JSON text).
 pub fn body(event: &[u8], relay: &str) -> Result<Vec<u8>, EnvelopeError> {
-    let envelope = Envelope::parse(event)?;
     let mut body = Vec::with_capacity(event.len() + relay.len() + 16);
+    write_body(&mut body, &Envelope::parse(event)?, relay)?;
+    Ok(body)
+}
+
+/// The same, of an event that was read already.
+pub fn write_body(
+    body: &mut Vec<u8>,
+    envelope: &Envelope<'_>,
+    relay: &str,
+) -> Result<(), EnvelopeError> {
     body.push(b'{');
     for (name, raw) in envelope
         .members()
@@ -83,7 +92,7 @@ pub fn body(event: &[u8], relay: &str) -> Result<Vec<u8>, EnvelopeError> {
     for text in ["\"relay\":", relay, "}"] {
         body.extend_from_slice(text.as_bytes());
     }
-    Ok(body)
+    Ok(())
 }
 
 #[cfg(test)]

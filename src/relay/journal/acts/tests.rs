@@ -103,7 +103,7 @@ impl World {
                         hold_until: None,
                         at: now(),
                     };
-                    store.record(claim.lease, &ended).unwrap();
+                    store.record(&[(claim.lease, ended)]).unwrap();
                 }
             }
         });

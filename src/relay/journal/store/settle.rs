@@ -236,9 +236,20 @@ impl Store {
 
     pub(in crate::relay::journal) fn record(
         &mut self,
-        lease: Lease,
-        ended: &Ended,
-    ) -> Result<(), StoreError> {
+        ends: &[(Lease, Ended)],
+    ) -> Result<Vec<Lease>, StoreError> {
+        let mut lost = Vec::new();
+        for (lease, ended) in ends {
+            match self.settle(*lease, ended) {
+                Ok(()) => {}
+                Err(StoreError::Refused(_)) => lost.push(*lease),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(lost)
+    }
+
+    fn settle(&mut self, lease: Lease, ended: &Ended) -> Result<(), StoreError> {
         if ended.disposition == Disposition::Released {
             return self.release(&[lease]);
         }

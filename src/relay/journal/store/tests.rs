@@ -105,7 +105,8 @@ async fn what_the_destination_asked_for_holds_back_everything_and_survives_a_res
         reason: "answered 429".into(),
     });
     ended.hold_until = Some(asked);
-    world.journal.record(claim.lease, ended).await.unwrap();
+    let ends = vec![(claim.lease, ended)];
+    assert_eq!(world.journal.record(ends).await, Ok(Vec::new()));
     hand.advance(Duration::from_mins(119));
     let (clock, hand) = Clock::manual(world.clock.wall());
     let world = under(world, clock).await;

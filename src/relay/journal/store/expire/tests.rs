@@ -289,7 +289,7 @@ impl Alone {
             hold_until: None,
             at: at(0),
         };
-        self.commit(|store| store.record(claim.lease, &ended).unwrap());
+        self.commit(|store| store.record(&[(claim.lease, ended)]).unwrap());
     }
 
     /// Lets go of all but the `keep` latest; nothing may stay that could go.
