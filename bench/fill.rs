@@ -92,6 +92,8 @@ async fn fill(
             id: INTEGRATION.to_owned(),
             name: INTEGRATION.to_owned(),
         }]),
+        keep_delivered: Config::KEEP_DELIVERED,
+        limit_bytes: Config::LIMIT_BYTES,
     };
     let (journal, mut writer) = Journal::start(config, clock.clone())?;
     let mut availability = journal.availability();

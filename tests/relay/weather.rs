@@ -22,19 +22,8 @@ async fn plant_behind(site: &Site, tls: Tls) -> Backend {
     Backend::start(config).await.unwrap()
 }
 
-/// Lets time pass until all that was sent to the CMMS was delivered.
-async fn clears_up(site: &Site, relay: &Relay, delivered: u64) {
-    site.plant().set_answer_at("/cmms", Answer::Ok);
-    let there = |sums: &_| sums_at(sums, CMMS).unwrap().of(State::Delivered) == delivered;
-    let (step, longest) = (Duration::from_secs(5), Duration::from_hours(2));
-    relay.let_pass(site.hand(), step, longest, there).await;
-}
-
-#[tokio::test]
-async fn through_every_weather_nothing_is_lost_and_nothing_is_doubled() {
-    let site = Site::with_a_manual_clock().await;
-    let private = plant_behind(&site, Tls::PrivateAuthority).await;
-    let mutual = plant_behind(&site, Tls::RequireClient).await;
+/// One destination for the weather, and four for what may be wrong with a certificate.
+fn with_destinations(site: Site, private: &Backend, mutual: &Backend) -> Site {
     let papers = mutual.client_identity().unwrap();
     for (name, pem) in [
         ("private.pem", private.authority_pem().unwrap()),
@@ -69,6 +58,23 @@ async fn through_every_weather_nothing_is_lost_and_nothing_is_doubled() {
     for config in [cmms, unknown, known, without, with] {
         site = site.destination(config);
     }
+    site
+}
+
+/// Lets time pass until all that was sent to the CMMS was delivered.
+async fn clears_up(site: &Site, relay: &Relay, delivered: u64) {
+    site.plant().set_answer_at("/cmms", Answer::Ok);
+    let there = |sums: &_| sums_at(sums, CMMS).unwrap().of(State::Delivered) == delivered;
+    let (step, longest) = (Duration::from_secs(5), Duration::from_hours(2));
+    relay.let_pass(site.hand(), step, longest, there).await;
+}
+
+#[tokio::test]
+async fn through_every_weather_nothing_is_lost_and_nothing_is_doubled() {
+    let site = Site::with_a_manual_clock().await;
+    let private = plant_behind(&site, Tls::PrivateAuthority).await;
+    let mutual = plant_behind(&site, Tls::RequireClient).await;
+    let site = with_destinations(site, &private, &mutual);
     let plant = site.plant();
     let relay = site.start().await;
 

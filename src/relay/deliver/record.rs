@@ -84,13 +84,11 @@ async fn record(shared: Arc<Shared>, ends: Vec<(Done, Ended)>) {
     let leased: Vec<(Lease, Ended)> = leased.collect();
     let mut waits = None;
     let lost = loop {
-        match shared.journal.record(leased.clone()).await {
-            Ok(lost) => break lost,
-            Err(_) => {
-                waits.get_or_insert_with(|| Unrecorded::new(&shared));
-                tokio::time::sleep(JOURNAL_PAUSE).await;
-            }
+        if let Ok(lost) = shared.journal.record(leased.clone()).await {
+            break lost;
         }
+        waits.get_or_insert_with(|| Unrecorded::new(&shared));
+        tokio::time::sleep(JOURNAL_PAUSE).await;
     };
     drop(waits);
     for (done, ended) in &ends {
