@@ -21,10 +21,12 @@ lint:
 deny:
     cargo deny --locked check bans licenses sources
 
-# The simulated Orbit against the official client from PyPI (needs python3-venv and network).
+# The simulated Orbit against the official client from PyPI, and signatures against the official
+# library of Standard Webhooks (needs python3-venv and network).
 oracle:
     cargo build --release --locked
-    tests/oracle/run.sh target/release/orbit-relay
+    cargo build --release --locked --example post
+    tests/oracle/run.sh target/release/orbit-relay target/release/examples/post
 
 # Intake against nginx, in one run (needs nginx and curl).
 bench seconds="20":

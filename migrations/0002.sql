@@ -21,6 +21,7 @@ ALTER TABLE delivery ADD COLUMN waiting_since_ms INTEGER;
 ALTER TABLE delivery ADD COLUMN line TEXT;
 ALTER TABLE delivery ADD COLUMN waits_for INTEGER;
 ALTER TABLE delivery ADD COLUMN answer TEXT;
+ALTER TABLE delivery ADD COLUMN act INTEGER REFERENCES act;
 
 DROP INDEX delivery_due;
 CREATE INDEX delivery_due ON delivery (destination, replayed, due_at)
@@ -57,8 +58,11 @@ CREATE TABLE job (
     filter          TEXT    NOT NULL,
     as_sent         INTEGER NOT NULL,
     last_seq        INTEGER NOT NULL,
-    at_destination  INTEGER NOT NULL,
+    destination     INTEGER NOT NULL REFERENCES destination,
     at_seq          INTEGER NOT NULL,
     done            INTEGER NOT NULL,
     ended_at        INTEGER
 );
+
+CREATE INDEX job_open ON job (no)
+    WHERE ended_at IS NULL;

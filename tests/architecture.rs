@@ -54,7 +54,7 @@ const HOMES: [(&str, &[&str]); 21] = [
     ("csv", &["relay::assets"]),
     ("minijinja", &["relay::transform"]),
     ("toml", &["config"]),
-    ("strsim", &["config"]),
+    ("strsim", &["config", "cli"]),
     ("sha1", &["relay::destination"]),
     ("rustix", &["relay::journal"]),
     ("dotenvy", &["config"]),

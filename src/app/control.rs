@@ -5,23 +5,35 @@
 //! # Invariants
 //! - Only the user that the relay runs as can open the socket (mode 0600).
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::relay::journal::Journal;
+use super::trial::{self, Trial};
+use crate::clock::Clock;
+use crate::relay::destination::Destination;
+use crate::relay::journal::{Bulk, Journal};
 
 const SOCKET: &str = "relay.sock";
 const DEADLINE: Duration = Duration::from_secs(5);
 /// One commit makes no more deliveries than this.
 const MOST: u64 = 1000;
 const RETRY: Duration = Duration::from_secs(1);
+/// So many commands are answered at once.
+const AT_ONCE: usize = 8;
 const LONGEST_LINE: u64 = 64 * 1024;
+const NOT_UNDERSTOOD: &str = "not understood";
+const OTHER_VERSION: &str = "the running relay and this command are of different versions of \
+    orbit-relay; use the program that the relay runs from";
 
 /// What can be asked.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -34,6 +46,38 @@ pub enum Ask {
         /// At most this many, in one commit.
         limit: u64,
     },
+    /// Begin a bulk act on deliveries.
+    Begin {
+        /// Who asks.
+        who: String,
+        /// For what.
+        bulk: Bulk,
+    },
+    /// Stop sending to a destination.
+    Pause {
+        /// Which one, by its id.
+        destination: String,
+        /// Who asks.
+        who: String,
+        /// Why.
+        why: String,
+    },
+    /// Post once to a destination, to see how it answers.
+    Test {
+        /// Which one, by its id.
+        destination: String,
+        /// Who asks.
+        who: String,
+    },
+    /// Send to it again.
+    Resume {
+        /// Which one, by its id.
+        destination: String,
+        /// Who asks.
+        who: String,
+        /// Why.
+        why: String,
+    },
 }
 
 /// What is answered.
@@ -42,6 +86,12 @@ pub enum Ask {
 pub enum Answer {
     /// How many deliveries it made.
     Made(u64),
+    /// The bulk act's jobs, one for each destination that it concerns.
+    Begun(Vec<i64>),
+    /// Whether anything changed.
+    Changed(bool),
+    /// How the destination answered.
+    Tested(Trial),
     /// Why it could not.
     Failed(String),
 }
@@ -51,33 +101,104 @@ pub fn path(data_dir: &Path) -> PathBuf {
     data_dir.join(SOCKET)
 }
 
+/// What acts have an effect on.
+#[derive(Clone, Debug)]
+pub struct Ground {
+    /// The journal.
+    pub journal: Journal,
+    /// The configured destinations, by id.
+    pub destinations: BTreeMap<String, Destination>,
+    /// Time.
+    pub clock: Clock,
+}
+
 /// Does what is asked.
-pub async fn act(journal: &Journal, ask: Ask) -> Answer {
-    match ask {
-        Ask::ReplayKept { destination, limit } => {
-            match journal.replay_kept(&destination, limit.min(MOST)).await {
-                Ok(made) => Answer::Made(made),
-                Err(error) => Answer::Failed(error.to_string()),
+pub async fn act(ground: &Ground, ask: Ask) -> Answer {
+    let (journal, at) = (&ground.journal, ground.clock.wall());
+    let answered = match ask {
+        Ask::Test { destination, who } => match ground.destinations.get(&destination) {
+            None => {
+                let why = format!("the destination `{destination}` is not configured");
+                return Answer::Failed(why);
             }
+            Some(tested) => {
+                tracing::info!(who, "a test of `{destination}` was asked for");
+                let kept = journal.keep_act(at, &who, "test", &destination, "").await;
+                let chance = getrandom::u64().unwrap_or_default();
+                match kept {
+                    Ok(()) => Ok(Answer::Tested(
+                        trial::send(tested, &ground.clock, chance).await,
+                    )),
+                    Err(error) => Err(error),
+                }
+            }
+        },
+        Ask::ReplayKept { destination, limit } => journal
+            .replay_kept(&destination, limit.min(MOST))
+            .await
+            .map(Answer::Made),
+        Ask::Begin { who, bulk } => {
+            let (kind, filter) = (bulk.kind.as_str(), bulk.effective());
+            tracing::info!(who, "{kind} of deliveries was asked for: {filter}");
+            journal.begin(at, &who, bulk).await.map(Answer::Begun)
         }
-    }
+        Ask::Pause {
+            destination,
+            who,
+            why,
+        } => {
+            tracing::info!(who, why, "pause of `{destination}` was asked for");
+            let paused = journal.pause(at, &destination, &who, &why, None).await;
+            paused.map(Answer::Changed)
+        }
+        Ask::Resume {
+            destination,
+            who,
+            why,
+        } => {
+            tracing::info!(who, why, "resume of `{destination}` was asked for");
+            let resumed = journal.resume(at, &destination, &who, &why).await;
+            resumed.map(Answer::Changed)
+        }
+    };
+    answered.unwrap_or_else(|error| Answer::Failed(error.to_string()))
 }
 
 /// Asks the running relay.
 pub async fn ask(mut stream: UnixStream, ask: &Ask) -> anyhow::Result<Answer> {
     let mut line = serde_json::to_vec(ask)?;
     line.push(b'\n');
+    anyhow::ensure!(
+        u64::try_from(line.len()).is_ok_and(|length| length <= LONGEST_LINE),
+        "that is too much for one request: name fewer deliveries at once"
+    );
     stream.write_all(&line).await?;
     let mut answer = String::new();
     BufReader::new(stream.take(LONGEST_LINE))
         .read_line(&mut answer)
         .await?;
-    Ok(serde_json::from_str(&answer)?)
+    anyhow::ensure!(
+        !answer.is_empty(),
+        "the relay did not answer within {} s; it may have done it all the same",
+        DEADLINE.as_secs()
+    );
+    match serde_json::from_str(&answer) {
+        Ok(Answer::Failed(why)) if why.starts_with(NOT_UNDERSTOOD) => {
+            anyhow::bail!("{OTHER_VERSION} ({why})")
+        }
+        Ok(answer) => Ok(answer),
+        Err(_) => anyhow::bail!("{OTHER_VERSION}"),
+    }
 }
 
 /// Answers commands until `stop`.
-pub(super) async fn run(data_dir: PathBuf, journal: Journal, stop: CancellationToken) {
-    let mut availability = journal.availability();
+pub(super) async fn run(
+    data_dir: PathBuf,
+    ground: Ground,
+    begun: Arc<Notify>,
+    stop: CancellationToken,
+) {
+    let mut availability = ground.journal.availability();
     // The socket goes where the lock is held: only then is a socket that lies there a dead one's.
     let open = availability.wait_for(|now| *now == crate::relay::journal::Availability::Open);
     tokio::select! {
@@ -97,21 +218,26 @@ pub(super) async fn run(data_dir: PathBuf, journal: Journal, stop: CancellationT
             () = tokio::time::sleep(RETRY * 60) => {}
         }
     };
+    let mut answering = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            Some(_) = answering.join_next() => continue,
+            accepted = listener.accept(), if answering.len() < AT_ONCE => accepted,
         };
         match accepted {
             Ok((stream, _)) => {
-                let answering = tokio::time::timeout(DEADLINE, answer(stream, &journal, &stop));
-                if let Ok(Err(error)) = answering.await {
-                    tracing::debug!(%error, "control: a command went away");
-                }
+                let (ground, begun, stop) = (ground.clone(), Arc::clone(&begun), stop.clone());
+                answering.spawn(async move {
+                    if let Err(error) = answer(stream, &ground, &begun, &stop).await {
+                        tracing::debug!(%error, "control: a command went away");
+                    }
+                });
             }
             Err(_) => tokio::time::sleep(RETRY).await,
         }
     }
+    while answering.join_next().await.is_some() {}
     if let Err(error) = std::fs::remove_file(&path) {
         tracing::debug!(%error, "control: the socket is left behind");
     }
@@ -128,7 +254,8 @@ fn listen(path: &Path) -> std::io::Result<UnixListener> {
 
 async fn answer(
     stream: UnixStream,
-    journal: &Journal,
+    ground: &Ground,
+    begun: &Notify,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let (read, mut write) = stream.into_split();
@@ -137,15 +264,23 @@ async fn answer(
     // What was asked is done; what was not asked yet is not waited for.
     tokio::select! {
         biased;
-        read = read.read_line(&mut line) => drop(read?),
+        read = tokio::time::timeout(DEADLINE, read.read_line(&mut line)) => drop(read??),
         () = stop.cancelled() => return Ok(()),
     }
     let answer = match serde_json::from_str(&line) {
-        Ok(ask) => act(journal, ask).await,
-        Err(error) => Answer::Failed(format!("not understood: {error}")),
+        // Its deadline is the destination's.
+        Ok(ask @ Ask::Test { .. }) => tokio::select! {
+            answer = act(ground, ask) => answer,
+            () = stop.cancelled() => Answer::Failed("the relay stops".to_owned()),
+        },
+        Ok(ask) => tokio::time::timeout(DEADLINE, act(ground, ask)).await?,
+        Err(error) => Answer::Failed(format!("{NOT_UNDERSTOOD}: {error}")),
     };
+    if matches!(answer, Answer::Begun(_)) {
+        begun.notify_one();
+    }
     let mut line = serde_json::to_vec(&answer)?;
     line.push(b'\n');
-    write.write_all(&line).await?;
+    tokio::time::timeout(DEADLINE, write.write_all(&line)).await??;
     Ok(())
 }

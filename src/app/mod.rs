@@ -7,7 +7,9 @@
 //! notices what is told to the destinations that `notify` names
 //! retention what was delivered long ago goes
 //! hourly  what is kept, the sums, and the counts of refused requests
+//! jobs    does the bulk acts that people asked for
 //! control the socket by which commands ask the running relay for something
+//! trial   one post to a destination, to see how it answers
 //! ```
 //!
 //! # Invariants
@@ -20,21 +22,25 @@
 pub mod assets;
 pub mod control;
 mod hourly;
+mod jobs;
 mod notices;
 mod retention;
 mod secret;
+pub mod trial;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::assets::Assets;
+use self::control::Ground;
 use self::notices::Notices;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -45,6 +51,7 @@ use crate::relay::deliver::{self, Deliver};
 use crate::relay::destination::Destination;
 use crate::relay::journal::{self, Journal, Registered};
 use crate::relay::receive::{self, Receive, serve};
+use crate::secret::WebhookSecret;
 use crate::{ops, orbit};
 
 /// What is under way when the relay stops may take this long, and closing the journal so long:
@@ -75,6 +82,23 @@ pub struct App {
     pub assets: Arc<Assets>,
 }
 
+/// What most parts need.
+#[derive(Clone)]
+struct Shared {
+    journal: Journal,
+    metrics: Metrics,
+    clock: Clock,
+    stop: CancellationToken,
+}
+
+/// A destination before its loop is started, with who is told how it does.
+type Built = (
+    deliver::Config,
+    Destination,
+    watch::Sender<deliver::Health>,
+    watch::Receiver<deliver::Health>,
+);
+
 /// The running parts, each with a name for the log.
 struct Tasks(JoinSet<&'static str>);
 
@@ -84,6 +108,76 @@ impl Tasks {
             part.await;
             name
         });
+    }
+
+    /// What keeps our webhook in Orbit as it should be.
+    fn start_webhook(
+        &mut self,
+        shared: &Shared,
+        client: orbit::Client,
+        config: webhook::Config,
+        secret: watch::Receiver<Result<WebhookSecret, String>>,
+        status: watch::Sender<webhook::Status>,
+    ) {
+        let reconcile = Reconcile {
+            config,
+            client,
+            journal: shared.journal.clone(),
+            secret,
+            clock: shared.clock.clone(),
+            status,
+        };
+        self.start("webhook", webhook::run(reconcile, shared.stop.clone()));
+    }
+
+    /// One loop for each destination.
+    fn start_deliveries(&mut self, shared: &Shared, destinations: Vec<Built>, assets: &Assets) {
+        for (config, destination, health, _) in destinations {
+            let deliver = Deliver {
+                config,
+                journal: shared.journal.clone(),
+                destination,
+                assets: assets.current(),
+                clock: shared.clock.clone(),
+                metrics: shared.metrics.clone(),
+                health,
+            };
+            self.start("deliver", deliver::run(deliver, shared.stop.clone()));
+        }
+    }
+
+    /// What tells people of trouble.
+    fn start_notices(&mut self, shared: &Shared, expect_every: Option<Duration>) {
+        let notices = Notices {
+            journal: shared.journal.clone(),
+            clock: shared.clock.clone(),
+            expect_every,
+        };
+        self.start("notices", notices::run(notices, shared.stop.clone()));
+    }
+
+    /// What the journal needs from time to time.
+    fn start_housekeeping(&mut self, shared: &Shared, destinations: Vec<String>, dir: PathBuf) {
+        let Shared {
+            journal,
+            metrics,
+            clock,
+            stop,
+        } = shared.clone();
+        let retention = retention::run(journal.clone(), clock.clone(), stop.clone());
+        self.start("retention", retention);
+        let hourly = hourly::run(journal, metrics, destinations, dir, clock, stop);
+        self.start("hourly", hourly);
+    }
+
+    /// What serves the commands: the socket, and the bulk acts that were begun through it.
+    fn start_commands(&mut self, data_dir: PathBuf, ground: Ground, stop: &CancellationToken) {
+        let begun = Arc::new(Notify::new());
+        let (journal, clock) = (ground.journal.clone(), ground.clock.clone());
+        let jobs = jobs::run(journal, clock, begun.clone(), stop.clone());
+        self.start("jobs", jobs);
+        let control = control::run(data_dir, ground, begun, stop.clone());
+        self.start("control", control);
     }
 }
 
@@ -146,6 +240,15 @@ impl App {
             room: journal.room(),
         };
 
+        let ground = Ground {
+            journal: journal.clone(),
+            destinations: destinations
+                .iter()
+                .map(|(_, d, ..)| (d.id().to_owned(), d.clone()))
+                .collect(),
+            clock: clock.clone(),
+        };
+
         let mut tasks = Tasks(JoinSet::new());
         let wanted = secret::Wanted {
             given: config.secret,
@@ -171,59 +274,21 @@ impl App {
         );
         let router = ops::router(parts.clone(), metrics.clone(), clock.clone());
         tasks.start("ops", serve::serve(listeners.ops, router, stop.clone()));
+        let shared = Shared {
+            journal: journal.clone(),
+            metrics: metrics.clone(),
+            clock,
+            stop: stop.clone(),
+        };
         if let Some(client) = orbit {
-            let (journal, clock) = (journal.clone(), clock.clone());
-            let config = config.webhook;
-            let reconcile = Reconcile {
-                config,
-                client,
-                journal,
-                secret,
-                clock,
-                status,
-            };
-            tasks.start("webhook", webhook::run(reconcile, stop.clone()));
+            tasks.start_webhook(&shared, client, config.webhook, secret, status);
         }
-        let told = destinations.iter().any(|(config, ..)| config.hears_notices);
-        if told {
-            let notices = Notices {
-                journal: journal.clone(),
-                clock: clock.clone(),
-                expect_every: config.expect_every,
-            };
-            tasks.start("notices", notices::run(notices, stop.clone()));
+        tasks.start_housekeeping(&shared, ids, config.data_dir.clone());
+        if destinations.iter().any(|(config, ..)| config.hears_notices) {
+            tasks.start_notices(&shared, config.expect_every);
         }
-        tasks.start(
-            "retention",
-            retention::run(journal.clone(), clock.clone(), stop.clone()),
-        );
-        for (config, destination, health, _) in destinations {
-            let deliver = Deliver {
-                config,
-                journal: journal.clone(),
-                destination,
-                assets: assets.current(),
-                clock: clock.clone(),
-                metrics: metrics.clone(),
-                health,
-            };
-            tasks.start("deliver", deliver::run(deliver, stop.clone()));
-        }
-        tasks.start(
-            "hourly",
-            hourly::run(
-                journal.clone(),
-                metrics.clone(),
-                ids,
-                config.data_dir.clone(),
-                clock,
-                stop.clone(),
-            ),
-        );
-        tasks.start(
-            "control",
-            control::run(config.data_dir, journal.clone(), stop.clone()),
-        );
+        tasks.start_deliveries(&shared, destinations, &assets);
+        tasks.start_commands(config.data_dir, ground, &stop);
         Ok(Self {
             tasks: tasks.0,
             stop,

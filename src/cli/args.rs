@@ -1,4 +1,5 @@
-//! The commands and flags. The flags of settings are made of `config::settings`.
+//! The commands and flags. The flags of settings are made of `config::settings`; those of
+//! deliveries and destinations stand in `choose`.
 //!
 //! # Invariants
 //! - No secret has a flag.
@@ -7,13 +8,14 @@ use std::collections::BTreeMap;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use super::choose;
 use crate::config::settings::{Kind, SETTINGS, Setting};
 
 const ABOUT: &str = "Takes robot inspections from Boston Dynamics Orbit, keeps them durably, and \
     posts them to the plant's own system.";
 const AFTER: &str = "Secrets have no flag: ORBIT_API_TOKEN, WEBHOOK_SECRET and INTEGRATION_AUTH \
-    (each also as …_FILE) are read from the environment or from .env; .env.example lists every \
-    variable.";
+    (each also as …_FILE) are read from the environment, from .env or from the configuration \
+    file; .env.example lists every variable, examples/relay.toml every key of the file.";
 
 /// The whole command line.
 pub(super) fn command() -> Command {
@@ -32,7 +34,8 @@ pub(super) fn command() -> Command {
         .subcommand(
             Command::new("status")
                 .about("Show the sums: what was received, and what became of it")
-                .args([data_dir(), json()]),
+                .args(place())
+                .arg(json()),
         )
         .subcommand(
             Command::new("events")
@@ -41,8 +44,8 @@ pub(super) fn command() -> Command {
                 .subcommand(
                     Command::new("list")
                         .about("List events, the newest first")
+                        .args(place())
                         .args([
-                            data_dir(),
                             json(),
                             Arg::new("limit")
                                 .long("limit")
@@ -60,36 +63,30 @@ pub(super) fn command() -> Command {
                 .subcommand(
                     Command::new("show")
                         .about("Show one event and its deliveries")
-                        .args([
+                        .arg(
                             Arg::new("event")
                                 .value_name("EVENT")
                                 .help("Its number, or the uuid that it is known by")
                                 .required(true),
-                            data_dir(),
-                            json(),
-                        ]),
+                        )
+                        .args(place())
+                        .arg(json()),
                 ),
         )
+        .subcommand(choose::deliveries())
+        .subcommand(choose::destinations())
         .subcommand(
-            Command::new("deliveries")
-                .about("Act on deliveries")
+            Command::new("config")
+                .about("Look at the configuration")
                 .subcommand_required(true)
                 .subcommand(
-                    Command::new("replay")
-                        .about("Send events that were kept before the destination was configured")
-                        .args([
-                            Arg::new("kept")
-                                .long("kept")
-                                .action(ArgAction::SetTrue)
-                                .required(true)
-                                .help("All events that are kept for the destination"),
-                            Arg::new("destination")
-                                .long("destination")
-                                .value_name("ID")
-                                .help("Which destination")
-                                .default_value("integration"),
-                            data_dir(),
-                        ]),
+                    Command::new("check")
+                        .about(
+                            "Check the configuration, and show every value and where it came \
+                             from; starts nothing",
+                        )
+                        .args(settings())
+                        .arg(json()),
                 ),
         );
     #[cfg(feature = "sim")]
@@ -209,11 +206,12 @@ fn settings() -> impl Iterator<Item = Arg> {
         .map(flag)
 }
 
-fn data_dir() -> Arg {
+/// What a command needs to find the journal.
+pub(super) fn place() -> impl Iterator<Item = Arg> {
     SETTINGS
         .iter()
-        .find(|setting| setting.name == "data-dir")
-        .map_or_else(|| Arg::new("data-dir"), flag)
+        .filter(|setting| matches!(setting.name, "config" | "data-dir"))
+        .map(flag)
 }
 
 fn flag(setting: &Setting) -> Arg {
@@ -238,7 +236,7 @@ fn flag(setting: &Setting) -> Arg {
     }
 }
 
-fn json() -> Arg {
+pub(super) fn json() -> Arg {
     Arg::new("json")
         .long("json")
         .help("For programs")

@@ -162,7 +162,7 @@ fn configure(
             .map(|(name, value)| (name.to_owned(), value))
             .collect(),
         environment: [("ORBIT_API_TOKEN".to_owned(), TOKEN.to_owned())].into(),
-        dotenv: None,
+        ..Input::default()
     };
     let mut config = Config::load(&input)?;
     // The ports are those that the system gave, not those that an Orbit would allow.

@@ -1,23 +1,38 @@
 //! The command line: what it looks like, and what each command does.
 //!
 //! ```text
-//! args      the commands and flags, made of the table of settings
-//! run       the relay
-//! read      status, events
-//! replay    deliveries
-//! demo      a simulated Orbit, a relay and a plant in one process
-//! simulate  the two halves of the demo, each alone
-//! signals   SIGTERM, SIGINT, SIGHUP
-//! log       where log lines go and how they look
+//! args         the commands and flags, made of the table of settings
+//! run          the relay
+//! read         status, events
+//! choose       which deliveries, which destination: flags, and what is made of them
+//! deliveries   the list of deliveries
+//! explain      one delivery in words
+//! bulk         replay and discard
+//! replay       events that were kept for a destination
+//! destinations destinations: list, show, test, pause, resume
+//! asker        who does it: the running relay, or this process
+//! check        config check
+//! demo         a simulated Orbit, a relay and a plant in one process
+//! simulate     the two halves of the demo, each alone
+//! signals      SIGTERM, SIGINT, SIGHUP
+//! log          where log lines go and how they look
 //! ```
 //!
 //! # Invariants
 //! - Exit 0; 1 failed while running; 2 usage or malformed configuration.
-//! - Errors are printed once, with their causes, on standard error.
+//! - Errors are printed once, with their causes, on standard error; of a configuration all, one
+//!   a line.
 
 mod args;
+mod asker;
+mod bulk;
+mod check;
+mod choose;
+mod deliveries;
 #[cfg(feature = "sim")]
 mod demo;
+mod destinations;
+mod explain;
 mod log;
 mod read;
 mod replay;
@@ -31,7 +46,8 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-use crate::config::{ConfigError, Input, settings};
+use crate::config::{Config, ConfigError, Input, settings};
+use crate::relay::journal::Kind;
 
 /// What a command ended with, other than an error.
 type Outcome = anyhow::Result<ExitCode>;
@@ -58,7 +74,13 @@ pub fn main() -> ExitCode {
     match dispatch(&matches) {
         Ok(code) => code,
         Err(error) => {
-            complain(&format!("error: {error:#}"));
+            if let Some(ConfigError::Wrong(problems)) = error.downcast_ref() {
+                for problem in problems.iter() {
+                    complain(&format!("error: {problem}"));
+                }
+            } else {
+                complain(&format!("error: {error:#}"));
+            }
             let wrong_use = error.is::<ConfigError>()
                 || error.is::<Usage>()
                 || error.is::<crate::http::BuildError>()
@@ -84,8 +106,26 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
             _ => Err(Usage("say list or show".into()).into()),
         },
         Some(("deliveries", matches)) => match matches.subcommand() {
-            Some(("replay", matches)) => replay::replay(&input(matches)?, matches),
-            _ => Err(Usage("say replay".into()).into()),
+            Some(("list", matches)) => deliveries::list(&input(matches)?, matches),
+            Some(("show", matches)) => explain::show(&input(matches)?, matches),
+            Some(("replay", matches)) if matches.get_flag("kept") => {
+                replay::kept(&input(matches)?, matches)
+            }
+            Some(("replay", matches)) => bulk::run(Kind::Replay, &input(matches)?, matches),
+            Some(("discard", matches)) => bulk::run(Kind::Discard, &input(matches)?, matches),
+            _ => Err(Usage("say list, show, replay or discard".into()).into()),
+        },
+        Some(("destinations", matches)) => match matches.subcommand() {
+            Some(("list", matches)) => destinations::list(&input(matches)?, matches),
+            Some(("show", matches)) => destinations::show(&input(matches)?, matches),
+            Some(("pause", matches)) => destinations::pause(&input(matches)?, matches),
+            Some(("resume", matches)) => destinations::resume(&input(matches)?, matches),
+            Some(("test", matches)) => destinations::test(&input(matches)?, matches),
+            _ => Err(Usage("say list, show, test, pause or resume".into()).into()),
+        },
+        Some(("config", matches)) => match matches.subcommand() {
+            Some(("check", matches)) => check::check(&input(matches)?, matches.get_flag("json")),
+            _ => Err(Usage("say check".into()).into()),
         },
         #[cfg(feature = "sim")]
         Some(("demo", matches)) => demo::demo(matches),
@@ -99,7 +139,7 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
     }
 }
 
-/// The one place where the environment and `.env` are read.
+/// The one place where the environment, `.env` and the configuration file are read.
 fn input(matches: &ArgMatches) -> anyhow::Result<Input> {
     let mut environment = std::collections::BTreeMap::new();
     for (name, value) in std::env::vars_os() {
@@ -120,11 +160,37 @@ fn input(matches: &ArgMatches) -> anyhow::Result<Input> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(Usage(format!(".env cannot be read: {error}")).into()),
     };
-    Ok(Input {
+    let mut input = Input {
         flags: args::flags(matches),
         environment,
         dotenv,
-    })
+        file: None,
+    };
+    if let Some((path, origin)) = Config::file(&input)? {
+        let text = std::fs::read(&path).map_err(|error| {
+            Usage(format!(
+                "{origin}: {} cannot be read: {error}",
+                path.display()
+            ))
+        })?;
+        input.file = Some((path, text));
+    }
+    Ok(input)
+}
+
+/// Who asks, for the record: the user's name, or number.
+fn who(input: &Input) -> String {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let named = ["USER", "LOGNAME"].iter();
+    let mut named = named.filter_map(|name| input.environment.get(*name));
+    let named = named.find(|name| !name.trim().is_empty());
+    if let Some(name) = named {
+        let plain = name.chars().filter(|c| !c.is_control());
+        return plain.take(64).collect();
+    }
+    let uid = std::fs::metadata("/proc/self").map_or(u32::MAX, |process| process.uid());
+    format!("uid {uid}")
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

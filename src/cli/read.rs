@@ -11,10 +11,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
+use super::destinations::DestinationJson;
 use super::{Outcome, Usage, print};
 use crate::config::{Config, Input};
 use crate::event::{Envelope, idempotency_key};
-use crate::relay::journal::{DestinationSums, EventRow, EventsPage, Reader, State, Sums};
+use crate::relay::journal::{EventRow, EventsPage, Job, Reader, Sums};
 
 #[derive(Serialize)]
 struct StatusJson<'a> {
@@ -25,17 +26,21 @@ struct StatusJson<'a> {
     rejected_by_reason: &'a BTreeMap<String, u64>,
     last_event_at: Option<String>,
     destinations: Vec<DestinationJson<'a>>,
+    jobs: Vec<JobJson<'a>>,
     adds_up: bool,
 }
 
 #[derive(Serialize)]
-struct DestinationJson<'a> {
+struct JobJson<'a> {
+    job: i64,
+    act: &'static str,
     destination: &'a str,
-    accepted: u64,
-    kept: u64,
-    #[serde(flatten)]
-    states: BTreeMap<&'static str, u64>,
-    oldest_undelivered_at: Option<String>,
+    who: &'a str,
+    at: String,
+    filter: String,
+    done: u64,
+    at_seq: i64,
+    last_seq: i64,
 }
 
 #[derive(Serialize)]
@@ -64,11 +69,11 @@ struct DeliveryJson<'a> {
 }
 
 pub(super) fn status(input: &Input, json: bool) -> Outcome {
-    let sums = Reader::open(&Config::data_dir(input)?)?.sums()?;
+    let (sums, jobs) = Reader::open(&Config::data_dir(input)?)?.status()?;
     if json {
-        print(&serde_json::to_string(&status_json(&sums))?)?;
+        print(&serde_json::to_string(&status_json(&sums, &jobs))?)?;
     } else {
-        for line in sums.lines() {
+        for line in sums.lines().into_iter().chain(jobs.iter().map(job_line)) {
             print(&line)?;
         }
     }
@@ -133,7 +138,7 @@ pub(super) fn show(input: &Input, matches: &ArgMatches) -> Outcome {
 }
 
 /// The sums as one JSON object.
-fn status_json(sums: &Sums) -> StatusJson<'_> {
+fn status_json<'a>(sums: &'a Sums, jobs: &'a [Job]) -> StatusJson<'a> {
     StatusJson {
         received: sums.received(),
         accepted: sums.accepted,
@@ -144,23 +149,45 @@ fn status_json(sums: &Sums) -> StatusJson<'_> {
         destinations: sums
             .destinations
             .iter()
-            .map(|d| destination_json(d, sums))
+            .map(|d| DestinationJson::new(d, sums))
             .collect(),
+        jobs: jobs.iter().map(job_json).collect(),
         adds_up: sums.mistakes().is_empty(),
     }
 }
 
-fn destination_json<'a>(destination: &'a DestinationSums, sums: &Sums) -> DestinationJson<'a> {
-    let states = State::ALL.into_iter();
-    DestinationJson {
-        destination: &destination.id,
-        accepted: sums.accepted.saturating_sub(destination.kept),
-        kept: destination.kept,
-        states: states
-            .map(|state| (state.as_str(), destination.of(state)))
-            .collect(),
-        oldest_undelivered_at: destination.oldest_undelivered_at.map(|at| at.to_string()),
+fn job_json(job: &Job) -> JobJson<'_> {
+    JobJson {
+        job: job.no,
+        act: job.kind.as_str(),
+        destination: &job.destination,
+        who: &job.who,
+        at: job.at.to_string(),
+        filter: job.filter.to_string(),
+        done: job.done,
+        at_seq: job.at_seq,
+        last_seq: job.last_seq,
     }
+}
+
+/// A bulk act that is not done, for people.
+fn job_line(job: &Job) -> String {
+    let Job {
+        kind,
+        destination,
+        filter,
+        who,
+        at,
+        done,
+        at_seq,
+        last_seq,
+        ..
+    } = job;
+    format!(
+        "{destination}: {} under way since {at:.0}, asked for by {who} ({filter}): {done} done, at \
+         event {at_seq} of {last_seq}",
+        kind.as_str()
+    )
 }
 
 fn event_line(event: &EventRow) -> String {

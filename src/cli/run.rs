@@ -88,6 +88,8 @@ fn announce(config: &Config, webhook_at: &str, ops_at: &str) {
         );
     }
     if config.destinations.is_empty() {
-        tracing::warn!("no INTEGRATION_URL: events are kept and nothing is forwarded");
+        tracing::warn!(
+            "no INTEGRATION_URL and no [[destination]]: events are kept and nothing is forwarded"
+        );
     }
 }

@@ -1,18 +1,32 @@
-//! What the user asked for: flags, environment and `.env`, brought together and checked.
+//! What the user asked for: flags, environment, `.env` and the configuration file, brought together
+//! and checked.
 //!
 //! ```text
-//! settings  the table of all settings
-//! resolve   which value counts, and where it came from
-//! dotenv    `.env`, read kindly
-//! parse     what each kind of value may look like
+//! settings      the table of all settings
+//! resolve       which value counts, and where it came from
+//! dotenv        `.env`, read kindly
+//! file          the configuration file
+//! destinations  where events go: the integration URL and the file's destinations
+//! egress        what their URLs may name, and what they go through
+//! describe      destinations as they are shown
+//! parse         what each kind of value may look like
+//! nearest       what somebody meant who wrote a wrong word
+//! problem       what is wrong, and where
 //! ```
 //!
 //! # Invariants
 //! - What cannot be used is an error that names where it came from; nothing is guessed.
+//! - All that is wrong is said at once.
 //! - A secret is in no error.
 
+mod describe;
+mod destinations;
 pub mod dotenv;
+mod egress;
+mod file;
+mod nearest;
 mod parse;
+mod problem;
 mod resolve;
 pub mod settings;
 
@@ -20,13 +34,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use self::resolve::{ConfigError, Input, Shown};
-use self::resolve::{Values, refused};
+pub use self::describe::ShownDestination;
+use self::describe::{Described, NOT_SET};
+use self::file::File;
+pub use self::problem::{ConfigError, Problem, Problems};
+pub use self::resolve::{Input, Shown};
+use self::resolve::{Values, Variables};
 use crate::event::TEST;
 use crate::http::Trust;
 use crate::relay::deliver;
-use crate::relay::destination::{self, Auth, INTEGRATION};
-use crate::relay::journal;
 use crate::secret::{Secret, WebhookSecret};
 use crate::{orbit, reconcile};
 
@@ -68,6 +84,8 @@ pub struct Config {
     pub log: Log,
     /// Every setting and where it came from, for the log.
     pub shown: Vec<Shown>,
+    /// Every destination and where its keys came from.
+    pub shown_destinations: Vec<ShownDestination>,
     /// What the user should know, for the log.
     pub warnings: Vec<String>,
 }
@@ -84,97 +102,57 @@ pub struct Log {
 impl Config {
     /// Reads the configuration.
     pub fn load(input: &Input) -> Result<Self, ConfigError> {
-        let mut values = Values::find(input, |_| true)?;
-        let shown = values.shown();
+        let variables = Variables::read(input)?;
+        let mut problems = Problems::default();
+        let mut file = File::read(input, &variables, &mut problems);
+        let mut values = Values::find(input, &variables, &file.settings, |_| true, &mut problems);
+        let shown = shown(&values, &file);
         let mut warnings = Vec::new();
         let placeholders = remove_placeholders(&mut values);
 
-        let host = values.read("hostname", parse::host)?;
-        let trust = values.read("verify", parse::trust)?;
-        let certificate = values.read("cert", parse::certificate)?;
-        let token = values.read("api-token", token)?;
-        let secret = values.read("webhook-secret", WebhookSecret::parse)?;
-        let not_configured = not_configured(
-            &placeholders,
-            host.is_some(),
-            token.is_some(),
-            secret.is_some(),
-        );
-        let orbit = match (host, token) {
-            (Some(host), Some(token)) => {
-                let trust = trust.unwrap_or(Trust::Authorities(Vec::new()));
-                Some(orbit::Config {
-                    host,
-                    token,
-                    trust,
-                    certificate,
-                })
-            }
-            _ => None,
-        };
+        let secret = problems.of(values.read("webhook-secret", WebhookSecret::parse));
+        let (orbit, not_configured) =
+            orbit(&values, &placeholders, secret.is_some(), &mut problems);
+        let (webhook, port) = webhook(&values, &mut warnings, &mut problems);
+        warnings.extend(unknown_variables(&variables, &file));
 
-        let port = values.read("webhook-port", parse::port)?.unwrap_or(21600);
-        if !matches!(port, 0 | 21000..=22000) || matches!(port, 21443 | 21001) {
-            warnings.push(format!(
-                "--webhook-port {port}: Orbit's own hosts block ports outside 21000-22000, and \
-                 21443 and 21001 are taken there; elsewhere it works"
-            ));
-        }
-        let webhook_host = values.read("webhook-host", |text| Ok::<_, String>(text.to_owned()))?;
-        let webhook_host = webhook_host.unwrap_or_default();
-        let url = values
-            .read("webhook-host", |host| parse::webhook_url(host, port))?
-            .ok_or_else(|| refused("--webhook-host", "no host"))?;
-        if matches!(webhook_host.trim(), "0.0.0.0" | "::" | "[::]") {
-            warnings.push(format!(
-                "--webhook-host {}: Orbit can probably not call that; give the address of this \
-                 machine as Orbit reaches it",
-                webhook_host.trim()
-            ));
-        }
-        warnings.extend(unknown_variables(input)?);
-        let event_types = values
-            .read("payload-types", parse::several)?
-            .unwrap_or_default();
-        let switch = |name| {
-            values
-                .read(name, parse::switch)
-                .map(Option::unwrap_or_default)
-        };
-        let webhook = reconcile::webhook::Config {
-            url,
-            events: event_types.clone(),
-            enabled: switch("enabled")?,
-            validate_tls_cert: switch("validate-tls-cert")?,
-        };
-        let mut forwarded = event_types;
-        if switch("forward-test")? && !forwarded.iter().any(|taken| taken == TEST) {
+        let subscribed = webhook.events.clone();
+        let mut forwarded = subscribed.clone();
+        if switch(&values, "forward-test", &mut problems)
+            && !forwarded.iter().any(|taken| taken == TEST)
+        {
             forwarded.push(TEST.to_owned());
         }
-        let bind = values.read("bind", parse::ip)?;
-        let listen = SocketAddr::new(bind.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into()), port);
-        let ops_listen = values
-            .read("ops-bind", parse::socket)?
-            .ok_or_else(|| refused("--ops-bind", "no address"))?;
+        let described = destinations::all(&values, forwarded, &mut file, &variables, &mut problems);
+        warnings.extend(destinations::unsubscribed(&described, &subscribed));
+        let of = &mut problems;
+        let bind = of.of(values.read("bind", parse::ip));
+        let bind = bind.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
+        let ops_listen = of.of(values.read("ops-bind", parse::socket));
+        let max_age = of.of(values.read("max-age", parse::duration));
+        let keep_delivered = of.of(values.read("keep-delivered", parse::duration));
+        let journal_limit = of.of(values.read("journal-limit", parse::journal_limit));
+        let log = log(&values, of);
+        problems.into_result()?;
 
+        // What has a default is there, or there was a problem with it.
         Ok(Self {
             orbit,
+            listen: SocketAddr::new(bind, port),
             webhook,
             secret,
             not_configured,
-            listen,
-            ops_listen,
-            max_age: values
-                .read("max-age", parse::duration)?
-                .unwrap_or(Duration::from_mins(5)),
-            data_dir: path(&values, "data-dir")?.unwrap_or_else(|| "./data".into()),
-            asset_map: path(&values, "asset-map")?,
-            destinations: integration(&values, forwarded)?.into_iter().collect(),
-            notify: Vec::new(),
-            expect_every: None,
-            keep_delivered: journal::Config::KEEP_DELIVERED,
-            journal_limit: journal::Config::LIMIT_BYTES,
-            log: log(&values)?,
+            ops_listen: ops_listen.unwrap_or((std::net::Ipv4Addr::LOCALHOST, 22101).into()),
+            max_age: max_age.unwrap_or(Duration::from_mins(5)),
+            data_dir: path(&values, "data-dir").unwrap_or_else(|| "./data".into()),
+            asset_map: path(&values, "asset-map"),
+            shown_destinations: described.iter().map(Described::show).collect(),
+            destinations: described.into_iter().map(|d| d.config).collect(),
+            notify: file.notify.into_iter().map(|(name, _)| name).collect(),
+            expect_every: file.expect_every.map(|(every, _)| every),
+            keep_delivered: keep_delivered.unwrap_or(Duration::from_hours(30 * 24)),
+            journal_limit: journal_limit.unwrap_or(4 << 30),
+            log,
             shown,
             warnings,
         })
@@ -182,24 +160,152 @@ impl Config {
 
     /// Reads only what a command needs that looks at the journal.
     pub fn data_dir(input: &Input) -> Result<PathBuf, ConfigError> {
-        let values = Values::find(input, |setting| setting.name == "data-dir")?;
-        Ok(path(&values, "data-dir")?.unwrap_or_else(|| "./data".into()))
+        let variables = Variables::read(input)?;
+        let mut problems = Problems::default();
+        let wanted = |setting: &settings::Setting| setting.name == "data-dir";
+        let file = File::settings(input, wanted, &mut problems);
+        let values = Values::find(input, &variables, &file, wanted, &mut problems);
+        problems.into_result()?;
+        Ok(path(&values, "data-dir").unwrap_or_else(|| "./data".into()))
+    }
+
+    /// The configuration file that is to be read, and who named it.
+    pub fn file(input: &Input) -> Result<Option<(PathBuf, String)>, ConfigError> {
+        let variables = Variables::read(input)?;
+        let mut problems = Problems::default();
+        let none = file::Given::new();
+        let wanted = |setting: &settings::Setting| setting.name == "config";
+        let values = Values::find(input, &variables, &none, wanted, &mut problems);
+        problems.into_result()?;
+        Ok(values
+            .get("config")
+            .map(|(path, origin)| (PathBuf::from(path), origin.to_string())))
+    }
+
+    /// Every setting there is, also those that are not set.
+    pub fn shown_settings(&self) -> Vec<Shown> {
+        let names = settings::SETTINGS.iter().map(|setting| setting.name);
+        names
+            .chain(NO_SETTINGS)
+            .map(|name| {
+                let set = self.shown.iter().find(|shown| shown.name == name);
+                set.cloned().unwrap_or_else(|| Shown {
+                    name: name.to_owned(),
+                    value: NOT_SET.to_owned(),
+                    origin: "default".to_owned(),
+                })
+            })
+            .collect()
     }
 }
 
-/// A variable of `.env` that is no setting is probably a misspelt one.
-fn unknown_variables(input: &Input) -> Result<Vec<String>, ConfigError> {
-    let dotenv = input
-        .dotenv
-        .as_deref()
-        .map(dotenv::parse)
-        .transpose()?
-        .unwrap_or_default();
-    Ok(dotenv
-        .iter()
-        .filter(|(name, _, _)| !settings::is_variable(name))
-        .map(|(name, _, line)| format!(".env, line {line}: {name} is no setting of orbit-relay"))
-        .collect())
+/// What can stand in the file only.
+const NO_SETTINGS: [&str; 2] = ["notify", "expect-every"];
+
+fn shown(values: &Values, file: &File) -> Vec<Shown> {
+    let mut shown = values.shown();
+    let [notify, expect_every] = NO_SETTINGS;
+    if let Some((_, origin)) = file.notify.first() {
+        let names: Vec<_> = file.notify.iter().map(|(name, _)| name.as_str()).collect();
+        shown.push(Shown {
+            name: notify.to_owned(),
+            value: names.join(","),
+            origin: origin.to_string(),
+        });
+    }
+    if let Some((every, origin)) = &file.expect_every {
+        shown.push(Shown {
+            name: expect_every.to_owned(),
+            value: describe::duration(*every),
+            origin: origin.to_string(),
+        });
+    }
+    shown
+}
+
+/// Orbit, or why nothing can be accepted without it.
+fn orbit(
+    values: &Values,
+    placeholders: &[String],
+    secret: bool,
+    problems: &mut Problems,
+) -> (Option<orbit::Config>, Option<String>) {
+    let host = problems.of(values.read("hostname", parse::host));
+    let trust = problems.of(values.read("verify", parse::trust));
+    let certificate = problems.of(values.read("cert", parse::certificate));
+    let token = problems.of(values.read("api-token", token));
+    let not_configured = not_configured(placeholders, host.is_some(), token.is_some(), secret);
+    let orbit = match (host, token) {
+        (Some(host), Some(token)) => {
+            let trust = trust.unwrap_or(Trust::Authorities(Vec::new()));
+            Some(orbit::Config {
+                host,
+                token,
+                trust,
+                certificate,
+            })
+        }
+        _ => None,
+    };
+    (orbit, not_configured)
+}
+
+/// How our webhook should be, and the port that it listens on.
+fn webhook(
+    values: &Values,
+    warnings: &mut Vec<String>,
+    problems: &mut Problems,
+) -> (reconcile::webhook::Config, u16) {
+    let port = problems.of(values.read("webhook-port", parse::port));
+    let port = port.unwrap_or(21600);
+    if !matches!(port, 0 | 21000..=22000) || matches!(port, 21443 | 21001) {
+        warnings.push(format!(
+            "--webhook-port {port}: Orbit's own hosts block ports outside 21000-22000, and \
+             21443 and 21001 are taken there; elsewhere it works"
+        ));
+    }
+    let host = values
+        .get("webhook-host")
+        .map_or("0.0.0.0", |(host, _)| host)
+        .trim();
+    if matches!(host, "0.0.0.0" | "::" | "[::]") {
+        warnings.push(format!(
+            "--webhook-host {host}: Orbit can probably not call that; give the address of this \
+             machine as Orbit reaches it"
+        ));
+    }
+    let url = problems.of(values.read("webhook-host", |host| parse::webhook_url(host, port)));
+    let webhook = reconcile::webhook::Config {
+        url: url.unwrap_or_else(nowhere),
+        events: problems
+            .of(values.read("payload-types", parse::several))
+            .unwrap_or_default(),
+        enabled: switch(values, "enabled", problems),
+        validate_tls_cert: switch(values, "validate-tls-cert", problems),
+    };
+    (webhook, port)
+}
+
+/// The address of a webhook whose own one has a problem.
+fn nowhere() -> url::Url {
+    url::Url::parse("http://nowhere.invalid/").expect("this text is a URL")
+}
+
+fn switch(values: &Values, name: &str, problems: &mut Problems) -> bool {
+    problems
+        .of(values.read(name, parse::switch))
+        .unwrap_or_default()
+}
+
+/// A variable of `.env` that is no setting, and that the file does not name, is probably a
+/// misspelt one.
+fn unknown_variables(variables: &Variables<'_>, file: &File) -> Vec<String> {
+    variables
+        .of_dotenv()
+        .into_iter()
+        .filter(|(_, name)| !settings::is_variable(name) && !file.variables.contains(*name))
+        .map(|(line, name)| format!(".env, line {line}: {name} is no setting of orbit-relay"))
+        .collect()
 }
 
 /// Takes out the values that nobody has edited yet, and names them.
@@ -250,49 +356,39 @@ fn token(text: &str) -> Result<Secret, &'static str> {
     }
 }
 
-fn path(values: &Values, name: &str) -> Result<Option<PathBuf>, ConfigError> {
-    values.read(name, |text| Ok::<_, String>(PathBuf::from(text)))
+fn path(values: &Values, name: &str) -> Option<PathBuf> {
+    values.get(name).map(|(path, _)| PathBuf::from(path))
 }
 
-/// The destination that needs no file.
-fn integration(
-    values: &Values,
-    events: Vec<String>,
-) -> Result<Option<deliver::Config>, ConfigError> {
-    let auth = values.read("integration-auth", Auth::parse)?;
-    let ca_file = values.read("integration-ca", parse::authorities)?;
-    let Some((url, url_auth)) = values.read("integration-url", parse::integration_url)? else {
-        return Ok(None);
-    };
-    if auth.is_some() && url_auth.is_some() {
-        let (_, origin) = values
-            .get("integration-auth")
-            .unwrap_or(("", "INTEGRATION_AUTH"));
-        return Err(refused(
-            origin,
-            "the integration URL has a user and password too: give one",
-        ));
-    }
-    let mut destination = destination::Config::new(INTEGRATION, url);
-    destination.auth = auth.or(url_auth).unwrap_or(Auth::None);
-    destination.tls.ca_file = ca_file;
-    Ok(Some(deliver::Config::new(destination, events)))
-}
-
-fn log(values: &Values) -> Result<Log, ConfigError> {
-    let json = values.read("log-format", |text| match text.trim() {
-        "text" => Ok(false),
-        "json" => Ok(true),
-        _ => Err(format!("`{text}` is not text or json")),
-    })?;
+fn log(values: &Values, problems: &mut Problems) -> Log {
+    let json = values.read("log-format", |text| {
+        word(text, &[("text", false), ("json", true)])
+    });
     let level = values.read("log-level", |text| {
-        text.trim()
-            .parse::<tracing::Level>()
-            .map_err(|_| format!("`{text}` is not error, warn, info, debug or trace"))
-    })?;
-    Ok(Log {
-        json: json.unwrap_or(false),
-        level: level.unwrap_or(tracing::Level::INFO),
+        text.trim().parse::<tracing::Level>().or_else(|_| {
+            let levels = ["error", "warn", "info", "debug", "trace"];
+            word(text, &levels.map(|level| (level, tracing::Level::INFO)))
+        })
+    });
+    Log {
+        json: problems.of(json).unwrap_or(false),
+        level: problems.of(level).unwrap_or(tracing::Level::INFO),
+    }
+}
+
+/// One of these words.
+fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+    let found = words.iter().find(|(word, _)| *word == text.trim());
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+        let listed = match names.split_last() {
+            Some((last, others)) => format!("{} or {last}", others.join(", ")),
+            None => String::new(),
+        };
+        let meant = nearest::nearest(text.trim(), names)
+            .map(|right| format!("; did you mean `{right}`?"))
+            .unwrap_or_default();
+        format!("`{}` is not {listed}{meant}", text.trim())
     })
 }
 

@@ -10,8 +10,15 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use super::nearest;
 use crate::http::{self, ClientCertificate, Trust};
+use crate::relay::deliver::Rate;
 use crate::relay::destination::Auth;
+
+/// Longer than this nobody waits; and sums of such times do not overflow.
+const LONGEST: Duration = Duration::from_hours(3650 * 24);
+/// A smaller journal could not even hold its own log.
+const LEAST_JOURNAL: u64 = 64 << 20;
 
 pub(super) fn switch(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
@@ -104,23 +111,138 @@ pub(super) fn several(text: &str) -> Result<Vec<String>, String> {
     }
 }
 
+/// A duration that is not nothing, up to ten years.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a duration like 30s, 5m or 2h");
-    let parsed: jiff::SignedDuration = text.trim().parse().map_err(|_| wrong())?;
-    Duration::try_from(parsed)
-        .ok()
-        .filter(|d| !d.is_zero())
-        .ok_or_else(wrong)
+    let duration = duration_or_none(text)?;
+    if duration.is_zero() {
+        return Err(format!("`{}` is no time at all", text.trim()));
+    }
+    Ok(duration)
+}
+
+/// A duration, which may be `0s`, up to ten years.
+pub(super) fn duration_or_none(text: &str) -> Result<Duration, String> {
+    let wrong = || {
+        let shown = nearest::quoted(text);
+        format!("{shown} is not a duration like 30s, 5m, 2h or 30d")
+    };
+    // The parser takes no days, since not every day has 24 hours. Here it has.
+    let (days, rest) = match text.trim().split_once('d') {
+        None => (0, text.trim()),
+        Some((days, rest)) => (days.trim().parse().map_err(|_| wrong())?, rest.trim()),
+    };
+    let days = Duration::from_hours(u64::from(u16::min(days, 10_000)) * 24);
+    let rest = match rest {
+        "" if !days.is_zero() => Duration::ZERO,
+        rest => rest
+            .parse::<jiff::SignedDuration>()
+            .ok()
+            .and_then(|rest| Duration::try_from(rest).ok())
+            .ok_or_else(wrong)?,
+    };
+    let whole = days.saturating_add(rest);
+    if whole > LONGEST {
+        return Err(format!("{} is longer than 3650d", nearest::quoted(text)));
+    }
+    Ok(whole)
+}
+
+/// A number of bytes.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 8] = [
+        ("kb", 1_000),
+        ("mb", 1_000_000),
+        ("gb", 1_000_000_000),
+        ("tb", 1_000_000_000_000),
+        ("kib", 1 << 10),
+        ("mib", 1 << 20),
+        ("gib", 1 << 30),
+        ("tib", 1 << 40),
+    ];
+    let wrong = || format!("`{text}` is not a size like 500MB or 2GiB");
+    let lower = text.trim().to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = lower.get(digits.len()..).unwrap_or_default();
+    let (_, bytes) = UNITS
+        .iter()
+        .find(|(name, _)| *name == unit)
+        .ok_or_else(wrong)?;
+    let count: u64 = digits.trim().parse().map_err(|_| wrong())?;
+    count.checked_mul(*bytes).ok_or_else(wrong)
+}
+
+/// A size that the journal can live in.
+pub(super) fn journal_limit(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        limit if limit < LEAST_JOURNAL => Err(format!("`{text}` is less than 64MiB")),
+        limit => Ok(limit),
+    }
+}
+
+/// So many in a second, a minute or an hour.
+pub(super) fn rate(text: &str) -> Result<Rate, String> {
+    let wrong = || {
+        let shown = nearest::quoted(text);
+        format!("{shown} is not a rate like 10/s, 100/m or 1000/h")
+    };
+    let (count, per) = text.split_once('/').ok_or_else(wrong)?;
+    let per = match per.trim() {
+        "s" => Duration::from_secs(1),
+        "m" => Duration::from_mins(1),
+        "h" => Duration::from_hours(1),
+        _ => return Err(wrong()),
+    };
+    let count = count.trim().parse().map_err(|_| wrong())?;
+    if (1..=1_000_000).contains(&count) {
+        Ok(Rate { count, per })
+    } else {
+        Err(wrong())
+    }
+}
+
+/// The name or the id of a destination.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b);
+    if (1..=40).contains(&text.len()) && text.bytes().all(allowed) {
+        return Ok(text.to_owned());
+    }
+    let shown = nearest::quoted(text);
+    Err(format!(
+        "{shown} is not 1 to 40 characters of a-z, 0-9, `-` and `_`"
+    ))
+}
+
+/// The type of an event, as Orbit writes them.
+pub(super) fn event_type(text: &str) -> Result<String, String> {
+    let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+    if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        let shown = nearest::quoted(text);
+        Err(format!("{shown} is no event type like ACTION_COMPLETED"))
+    }
+}
+
+/// Any text that is not empty.
+pub(super) fn filled(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Err("the text is empty"),
+        text => Ok(text.to_owned()),
+    }
+}
+
+/// A user of HTTP Basic.
+pub(super) fn basic_user(text: &str) -> Result<String, &'static str> {
+    if text.contains(':') {
+        return Err("a user of HTTP Basic has no `:` in the name; the password has its own key");
+    }
+    filled(text)
 }
 
 /// An integration URL, and the credentials that stood in it.
 pub(super) fn integration_url(text: &str) -> Result<(Url, Option<Auth>), String> {
     // The text may hold a password: no error shows it.
-    let mut url = Url::parse(text.trim())
-        .map_err(|e| format!("this is not a URL like https://plant.example/inspections ({e})"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err("an integration URL begins with http:// or https://".into());
-    }
+    let mut url = http_url(text)?;
     if url.username().is_empty() && url.password().is_none() {
         return Ok((url, None));
     }
@@ -135,6 +257,43 @@ pub(super) fn integration_url(text: &str) -> Result<(Url, Option<Auth>), String>
         Ok((url, Some(auth)))
     } else {
         Err("the URL has no host".into())
+    }
+}
+
+/// Where OAuth 2 tokens are fetched.
+pub(super) fn token_url(text: &str) -> Result<Url, String> {
+    match integration_url(text)? {
+        (url, None) => Ok(url),
+        (_, Some(_)) => Err("a token URL has no user and password; there is `client_id`".into()),
+    }
+}
+
+fn http_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text.trim())
+        .map_err(|e| format!("this is not a URL like https://plant.example/inspections ({e})"))?;
+    if matches!(url.scheme(), "http" | "https") {
+        Ok(url)
+    } else {
+        Err("the URL begins with another word than http:// or https://".into())
+    }
+}
+
+/// A proxy. The text may hold a password: no error shows it.
+pub(super) fn proxy(text: &str) -> Result<Url, &'static str> {
+    const WRONG: &str = "write a proxy as http://HOST:PORT, with USER:PASSWORD@ before the host if \
+                         it wants that";
+    let text = text.trim();
+    // As others read the environment's variables: the scheme may be missing.
+    let url = match text.split_once("://") {
+        Some(_) => Url::parse(text),
+        None => Url::parse(&format!("http://{text}")),
+    };
+    let url = url.map_err(|_| WRONG)?;
+    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    if url.scheme() == "http" && url.has_host() && bare {
+        Ok(url)
+    } else {
+        Err(WRONG)
     }
 }
 
@@ -178,8 +337,56 @@ mod tests {
     fn durations_are_written_as_people_write_them() {
         assert_eq!(duration("5m").unwrap(), Duration::from_mins(5));
         assert_eq!(duration("90s").unwrap(), Duration::from_secs(90));
-        for bad in ["", "5", "-5m", "0s", "soon"] {
+        let day = Duration::from_hours(24);
+        assert_eq!(duration("30d").unwrap(), 30 * day);
+        assert_eq!(duration("1d 12h").unwrap(), day + Duration::from_hours(12));
+        for bad in [
+            "", "5", "-5m", "0s", "0d", "soon", "d", "1.5d", "3651d", "99999d", "-1d", "1d -2h",
+        ] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+        assert_eq!(duration_or_none("0s").unwrap(), Duration::ZERO);
+    }
+
+    #[test]
+    fn sizes_are_written_with_their_unit() {
+        for (text, bytes) in [
+            ("500MB", 500_000_000),
+            ("2GiB", 2 << 30),
+            ("1 tib", 1 << 40),
+        ] {
+            assert_eq!(size(text).unwrap(), bytes, "{text}");
+        }
+        for bad in ["", "5", "GiB", "-1GB", "1.5GB", "1XB", "99999999999TiB"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+        assert!(journal_limit("64MiB").is_ok());
+        assert!(journal_limit("64MB").is_err());
+    }
+
+    #[test]
+    fn a_rate_is_a_number_in_a_second_a_minute_or_an_hour() {
+        let rate = |text| rate(text).map(|rate| (rate.count, rate.per.as_secs()));
+        assert_eq!(rate("10/s").unwrap(), (10, 1));
+        assert_eq!(rate("100 / m").unwrap(), (100, 60));
+        assert_eq!(rate("5/h").unwrap(), (5, 3600));
+        for bad in ["", "10", "0/s", "-1/s", "10/d", "/s", "1.5/s"] {
+            assert!(rate(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_http_and_its_password_is_in_no_error() {
+        assert_eq!(
+            proxy("http://me:x@p.example:3128").unwrap().port(),
+            Some(3128)
+        );
+        assert_eq!(
+            proxy("p.example:3128").unwrap().host_str(),
+            Some("p.example")
+        );
+        for bad in ["https://p", "socks5://p", "http://p/path", "http://", ""] {
+            assert!(proxy(bad).is_err(), "{bad}");
         }
     }
 

@@ -1,14 +1,16 @@
 //! Finds the value of each setting and where it came from: flags win over the environment, which
-//! wins over `.env`, which wins over the default.
+//! wins over `.env`, which wins over the file, which wins over the default.
 //!
 //! # Invariants
 //! - An empty value counts as not set.
-//! - A secret's value is in no error and in no [`Shown`].
+//! - A secret's value is in no problem and in no [`Shown`].
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::dotenv::{self, DotenvError};
+use super::file::{self, Place};
+use super::problem::{Origin, Problem, Problems};
 use super::settings::{Kind, SETTINGS, Setting};
 
 /// What the settings are found in. The program reads it once; a test makes one.
@@ -20,86 +22,110 @@ pub struct Input {
     pub environment: BTreeMap<String, String>,
     /// The content of `.env` in the working directory.
     pub dotenv: Option<Vec<u8>>,
+    /// The configuration file that [`super::Config::file`] names, and its content.
+    pub file: Option<(PathBuf, Vec<u8>)>,
 }
 
-/// A place to look a variable up: its value and its origin.
-type Source<'a> = &'a dyn Fn(&str) -> Option<(String, Origin)>;
-
-/// Where a value came from, in words.
-pub(super) type Origin = String;
-
-/// The values that were found.
-pub(super) struct Values(BTreeMap<&'static str, (String, Origin)>);
-
-/// A setting as the log shows it at start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
-    /// The setting's name.
-    pub name: &'static str,
-    /// Its value, or `***`.
-    pub value: String,
-    /// Where it came from.
-    pub origin: String,
+/// The environment, and `.env` below it.
+pub(super) struct Variables<'a> {
+    environment: &'a BTreeMap<String, String>,
+    /// Each with its line.
+    dotenv: BTreeMap<String, (String, usize)>,
 }
 
-/// What is wrong with a setting. No secret is in it.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// A line of `.env` cannot be read.
-    #[error(".env")]
-    Dotenv(#[from] DotenvError),
-    /// A value cannot be used.
-    #[error("{origin}: {what}")]
-    Value {
-        /// Where the value came from.
-        origin: String,
-        /// What is wrong and what to do.
-        what: String,
-    },
-}
-
-impl Values {
-    /// Finds the settings that are wanted; a secret's file is read only if it is.
-    pub(super) fn find(
-        input: &Input,
-        wanted: impl Fn(&Setting) -> bool,
-    ) -> Result<Self, ConfigError> {
-        let dotenv: BTreeMap<String, (String, usize)> = match &input.dotenv {
+impl<'a> Variables<'a> {
+    pub(super) fn read(input: &'a Input) -> Result<Self, DotenvError> {
+        let dotenv = match &input.dotenv {
             None => BTreeMap::new(),
             Some(text) => dotenv::parse(text)?
                 .into_iter()
                 .map(|(name, value, line)| (name, (value, line)))
                 .collect(),
         };
+        Ok(Self {
+            environment: &input.environment,
+            dotenv,
+        })
+    }
+
+    /// A variable that is set and not empty.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.environment(name)
+            .or_else(|| Some(self.dotenv.get(name)?.0.as_str()))
+    }
+
+    /// The same, without `.env`.
+    pub(super) fn environment(&self, name: &str) -> Option<&str> {
+        let value = self.environment.get(name)?;
+        (!value.trim().is_empty()).then_some(value)
+    }
+
+    /// The variables that stand in `.env`, by line.
+    pub(super) fn of_dotenv(&self) -> Vec<(usize, &str)> {
+        let lines = self.dotenv.iter();
+        let mut lines: Vec<_> = lines.map(|(name, (_, line))| (*line, &**name)).collect();
+        lines.sort_unstable();
+        lines
+    }
+}
+
+/// A place to look a variable up: its value and its origin.
+type Source<'a> = &'a dyn Fn(&str) -> Option<(String, Origin)>;
+
+/// The values that were found.
+#[derive(Default)]
+pub(super) struct Values(BTreeMap<&'static str, (String, Origin)>);
+
+/// A setting, or a key of a destination, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Its name.
+    pub name: String,
+    /// Its value, or `***`.
+    pub value: String,
+    /// Where it came from.
+    pub origin: String,
+}
+
+impl Values {
+    /// Finds the settings that are wanted; a secret's file is read only if it is.
+    pub(super) fn find(
+        input: &Input,
+        variables: &Variables<'_>,
+        file: &file::Given,
+        wanted: impl Fn(&Setting) -> bool,
+        problems: &mut Problems,
+    ) -> Self {
         let mut values = BTreeMap::new();
         for setting in SETTINGS.iter().filter(|setting| wanted(setting)) {
-            if let Some(found) = find(setting, input, &dotenv)? {
+            let found = find(setting, input, variables, file.get(setting.name));
+            if let Some(found) = problems.of(found) {
                 values.insert(setting.name, found);
             }
         }
-        Ok(Self(values))
+        Self(values)
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<(&str, &str)> {
+    pub(super) fn get(&self, name: &str) -> Option<(&str, &Origin)> {
         self.0
             .get(name)
-            .map(|(value, origin)| (value.as_str(), origin.as_str()))
+            .map(|(value, origin)| (value.as_str(), origin))
     }
 
     pub(super) fn remove(&mut self, name: &str) {
         self.0.remove(name);
     }
 
-    /// Reads a value with `parse`; an error names where the value came from.
+    /// Reads a value with `parse`; a problem names where the value came from.
     pub(super) fn read<T, E: std::fmt::Display>(
         &self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Result<Option<T>, ConfigError> {
+    ) -> Result<Option<T>, Problem> {
         let Some((value, origin)) = self.get(name) else {
             return Ok(None);
         };
-        parse(value).map(Some).map_err(|e| refused(origin, e))
+        parse(value).map(Some).map_err(|e| problem(name, origin, e))
     }
 
     pub(super) fn shown(&self) -> Vec<Shown> {
@@ -113,44 +139,37 @@ impl Values {
                     _ => value.clone(),
                 };
                 Some(Shown {
-                    name: setting.name,
+                    name: setting.name.to_owned(),
                     value,
-                    origin: origin.clone(),
+                    origin: origin.to_string(),
                 })
             })
             .collect()
     }
 }
 
-pub(super) fn refused(origin: &str, what: impl std::fmt::Display) -> ConfigError {
-    ConfigError::Value {
-        origin: origin.to_owned(),
-        what: what.to_string(),
-    }
-}
-
 fn find(
     setting: &Setting,
     input: &Input,
-    dotenv: &BTreeMap<String, (String, usize)>,
-) -> Result<Option<(String, Origin)>, ConfigError> {
+    variables: &Variables<'_>,
+    in_file: Option<&(Place, Origin)>,
+) -> Result<Option<(String, Origin)>, Problem> {
     if let Some(value) = input
         .flags
         .get(setting.name)
         .filter(|value| !value.trim().is_empty())
     {
-        return Ok(Some((value.clone(), format!("--{}", setting.name))));
+        let origin = Origin::outside(format!("--{}", setting.name));
+        return Ok(Some((value.clone(), origin)));
     }
     let from_environment = |variable: &str| {
-        let value = input
-            .environment
-            .get(variable)
-            .filter(|value| !value.trim().is_empty())?;
-        Some((value.clone(), variable.to_owned()))
+        let value = variables.environment(variable)?;
+        Some((value.to_owned(), Origin::outside(variable)))
     };
     let from_dotenv = |variable: &str| {
-        let (value, line) = dotenv.get(variable)?;
-        Some((value.clone(), format!("{variable} in .env, line {line}")))
+        let (value, line) = variables.dotenv.get(variable)?;
+        let origin = Origin::outside(format!("{variable} in .env, line {line}"));
+        Some((value.clone(), origin))
     };
     let sources: [Source<'_>; 2] = [&from_environment, &from_dotenv];
     for source in sources {
@@ -165,17 +184,51 @@ fn find(
             }
         }
     }
+    if let Some((place, origin)) = in_file
+        && let Some(found) = from_file(setting.name, place, origin, variables)?
+    {
+        return Ok(Some(found));
+    }
     Ok(setting
         .default
-        .map(|value| (value.to_owned(), "default".to_owned())))
+        .map(|value| (value.to_owned(), Origin::outside("default"))))
 }
 
-fn read_secret(path: &Path, origin: &str) -> Result<(String, Origin), ConfigError> {
+/// A problem with a setting; a line of the file may hold several.
+fn problem(name: &str, origin: &Origin, what: impl std::fmt::Display) -> Problem {
+    if origin.is_in_file() {
+        Problem::new(origin, format!("`{}`: {what}", name.replace('-', "_")))
+    } else {
+        Problem::new(origin, what)
+    }
+}
+
+fn from_file(
+    name: &str,
+    place: &Place,
+    origin: &Origin,
+    variables: &Variables<'_>,
+) -> Result<Option<(String, Origin)>, Problem> {
+    let value = match place {
+        Place::Text(text) => text.expose().to_owned(),
+        Place::Variable(variable) => variables
+            .get(variable)
+            .ok_or_else(|| problem(name, origin, file::missing(variable)))?
+            .to_owned(),
+        Place::File(path) => {
+            file::read_secret(path).map_err(|error| problem(name, origin, error))?
+        }
+    };
+    Ok((!value.trim().is_empty()).then(|| (value, origin.clone())))
+}
+
+fn read_secret(path: &Path, origin: &Origin) -> Result<(String, Origin), Problem> {
     let text = std::fs::read_to_string(path)
-        .map_err(|e| refused(origin, format!("{} cannot be read: {e}", path.display())))?;
+        .map_err(|e| Problem::new(origin, format!("{} cannot be read: {e}", path.display())))?;
     let text = text.trim().to_owned();
     if text.is_empty() {
-        return Err(refused(origin, format!("{} is empty", path.display())));
+        return Err(Problem::new(origin, format!("{} is empty", path.display())));
     }
-    Ok((text, format!("{origin} = {}", path.display())))
+    let origin = Origin::outside(format!("{origin} = {}", path.display()));
+    Ok((text, origin))
 }

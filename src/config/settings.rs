@@ -1,5 +1,5 @@
-//! Every setting there is: its flag, its variables, its default. Flags, `.env.example`, help and
-//! the log of where a value came from are all made of this table.
+//! Every setting there is: its flag, its variables, its default. Flags, the keys of the file,
+//! `.env.example`, help and the log of where a value came from are all made of this table.
 //!
 //! # Invariants
 //! - A secret has no flag: command lines are seen by other users of the machine.
@@ -36,6 +36,13 @@ pub enum Kind {
 
 /// All settings, in the order in which they are shown.
 pub const SETTINGS: &[Setting] = &[
+    one(
+        "config",
+        &["RELAY_CONFIG"],
+        None,
+        "FILE.toml",
+        "Configuration file, which may hold all other settings, and destinations",
+    ),
     one(
         "hostname",
         &["ORBIT_HOSTNAME"],
@@ -129,6 +136,20 @@ pub const SETTINGS: &[Setting] = &[
         Some("./data"),
         "DIR",
         "Where the journal and the secret are kept",
+    ),
+    one(
+        "keep-delivered",
+        &["KEEP_DELIVERED"],
+        Some("30d"),
+        "DURATION",
+        "How long delivered events stay in the journal",
+    ),
+    one(
+        "journal-limit",
+        &["JOURNAL_LIMIT"],
+        Some("4GiB"),
+        "SIZE",
+        "How large the journal may grow, like 500MB or 2GiB; at least 64MiB",
     ),
     one(
         "asset-map",

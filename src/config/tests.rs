@@ -15,6 +15,14 @@ fn input(flags: &[(&str, &str)], environment: &[(&str, &str)], dotenv: Option<&s
         flags: owned(flags),
         environment: owned(environment),
         dotenv: dotenv.map(|text| text.as_bytes().to_vec()),
+        file: None,
+    }
+}
+
+fn with_file(input: Input, file: &str) -> Input {
+    Input {
+        file: Some(("relay.toml".into(), file.as_bytes().to_vec())),
+        ..input
     }
 }
 
@@ -29,9 +37,10 @@ fn error(environment: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn flags_win_over_the_environment_which_wins_over_dotenv_which_wins_over_the_default() {
+fn flags_win_over_the_environment_over_dotenv_over_the_file_over_the_default() {
     let dir = |flags: &[_], environment: &[_], dotenv| {
-        let config = load(flags, environment, dotenv);
+        let input = input(flags, environment, Some(dotenv));
+        let config = Config::load(&with_file(input, "\ndata_dir = \"/file\"\n")).unwrap();
         let shown = config.shown.iter().find(|s| s.name == "data-dir").unwrap();
         (config.data_dir.display().to_string(), shown.origin.clone())
     };
@@ -52,8 +61,34 @@ fn flags_win_over_the_environment_which_wins_over_dotenv_which_wins_over_the_def
     );
     assert_eq!(
         dir(&[], &[], "DATA_DIR="),
-        ("./data".into(), "default".into())
+        ("/file".into(), "relay.toml:2".into())
     );
+    let neither = load(&[], &[], "DATA_DIR=");
+    assert_eq!(neither.data_dir.display().to_string(), "./data");
+}
+
+#[test]
+fn the_file_is_named_by_a_flag_a_variable_or_dotenv() {
+    let file = |flags: &[_], environment: &[_], dotenv| {
+        Config::file(&input(flags, environment, Some(dotenv))).unwrap()
+    };
+    let flag = [("config", "a.toml")];
+    let environment = [("RELAY_CONFIG", "b.toml")];
+    let named = |path: &str, origin: &str| Some((PathBuf::from(path), origin.to_owned()));
+    assert_eq!(file(&flag, &environment, ""), named("a.toml", "--config"));
+    assert_eq!(file(&[], &environment, ""), named("b.toml", "RELAY_CONFIG"));
+    assert_eq!(
+        file(&[], &[], "RELAY_CONFIG=c.toml"),
+        named("c.toml", "RELAY_CONFIG in .env, line 1")
+    );
+    assert_eq!(file(&[], &[], ""), None);
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once() {
+    let input = input(&[("bind", "x")], &[("MAX_AGE", "soon")], None);
+    let error = Config::load(&with_file(input, "log_level = \"loud\"\nx = 1\n")).unwrap_err();
+    insta::assert_snapshot!(error.to_string());
 }
 
 #[test]

@@ -128,15 +128,20 @@ pub enum ExchangeError {
 impl Client {
     /// Builds a client that goes straight to any address.
     pub fn build(config: &Config) -> Result<Self, BuildError> {
-        Self::assemble(config, None)
+        Self::assemble(config, None, None)
     }
 
     /// Builds a client that goes this way, and to no guarded address but those allowed.
     pub fn routed(config: &Config, route: &Route) -> Result<Self, BuildError> {
-        Self::assemble(config, Some(route))
+        let guard = Guard::new(is_guarded, &route.allow_addresses);
+        Self::assemble(config, Some(guard), route.proxy.as_ref())
     }
 
-    fn assemble(config: &Config, route: Option<&Route>) -> Result<Self, BuildError> {
+    fn assemble(
+        config: &Config,
+        guard: Option<Guard>,
+        proxy: Option<&Proxy>,
+    ) -> Result<Self, BuildError> {
         let refused = Refused::default();
         let tls = tls::config(&config.trust, config.certificate.clone(), &refused)?;
         #[expect(
@@ -150,11 +155,11 @@ impl Client {
             .connect_timeout(config.timeout.min(CONNECT))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy();
-        let guard = route.map(|route| Guard::new(&route.allow_addresses));
         if let Some(guard) = guard.clone() {
             builder = builder.dns_resolver(Arc::new(guard));
         }
-        let proxy = route.and_then(|route| route.proxy.as_ref());
+        // The list below takes `*` for names only.
+        let proxy = proxy.filter(|proxy| !proxy.except.split(',').any(|host| host.trim() == "*"));
         if let Some(Proxy { url, except }) = proxy {
             // Another one would be left out without a word.
             if !matches!(url.scheme(), "http" | "https") {
@@ -280,4 +285,32 @@ async fn read_into(
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_that_gives_a_guarded_address_is_refused_and_the_error_says_both() {
+        let config = Config {
+            trust: Trust::Authorities(Vec::new()),
+            certificate: None,
+            timeout: Duration::from_secs(5),
+        };
+        // As if loopback were guarded: no name is known to give one that is.
+        let refusal = async |allowed: &[IpAddr]| {
+            let guard = Guard::new(|address| address.is_loopback(), allowed);
+            let client = Client::assemble(&config, Some(guard), None).unwrap();
+            let url = "http://localhost:9/canary".parse().unwrap();
+            let request = reqwest::Request::new(reqwest::Method::POST, url);
+            client.send(request).await.unwrap_err()
+        };
+        let error = refusal(&[]).await;
+        assert!(matches!(error, ExchangeError::Guarded(_)), "{error:?}");
+        assert!(error.to_string().starts_with("localhost is at "), "{error}");
+        let loopback = ["127.0.0.1", "::1"].map(|address| address.parse().unwrap());
+        let error = refusal(&loopback).await;
+        assert!(matches!(error, ExchangeError::Connect(_)), "{error:?}");
+    }
 }

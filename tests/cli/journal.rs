@@ -38,10 +38,7 @@ async fn busy(home: &Home, plant: &orbit_relay::sim::backend::Backend) -> Relay 
     relay.process.lines(" delivered ", 2).await;
     plant.world().set_answer(Answer::Status(422));
     assert_eq!(relay.post(&event(3, COMPLETED)).await.status, 200);
-    relay
-        .process
-        .line("dead: the destination refuses this event")
-        .await;
+    relay.process.line("dead: given up").await;
     relay
 }
 
@@ -65,20 +62,27 @@ async fn status_shows_the_sums_and_they_add_up() {
       "destinations": [
         {
           "accepted": 4,
+          "condition": "ok",
           "dead": 1,
           "delivered": 2,
           "destination": "integration",
           "discarded": 0,
+          "down": null,
+          "expired": 0,
           "kept": 0,
+          "name": "integration",
           "oldest_undelivered_at": null,
           "parked": 0,
+          "paused": null,
           "pending": 0,
           "postponed": 0,
+          "removed": false,
           "sending": 0,
           "skipped": 1
         }
       ],
       "duplicate": 1,
+      "jobs": [],
       "last_event_at": "WHEN",
       "received": 7,
       "rejected": 2,

@@ -1,14 +1,16 @@
 //! The real program at its edges: exit codes, what it says, and what it never says.
 //!
 //! ```text
-//! usage    flags and settings that cannot be used: exit 1 and 2
-//! dotenv   `.env` in the working directory
-//! waiting  what is not configured, or not there yet: it stays up and says why
-//! journal  status, events, deliveries; one relay for each data directory
-//! assets   the asset map: SIGHUP, and actions without an asset
-//! orbit    the demo, and the two halves of the simulator
-//! secrets  canaries in every secret, looked for everywhere
-//! memory   senders who have not shown who they are
+//! usage      flags and settings that cannot be used: exit 1 and 2
+//! config     the configuration file, and `config check`
+//! dotenv     `.env` in the working directory
+//! waiting    what is not configured, or not there yet: it stays up and says why
+//! journal    status, events, kept events; one relay for each data directory
+//! deliveries lists and bulk acts; destinations: test, pause and resume
+//! assets     the asset map: SIGHUP, and actions without an asset
+//! orbit      the demo, and the two halves of the simulator
+//! secrets    canaries in every secret, looked for everywhere
+//! memory     senders who have not shown who they are
 //! ```
 #![allow(
     clippy::unwrap_used,
@@ -21,6 +23,8 @@
 mod process;
 
 mod assets;
+mod config;
+mod deliveries;
 mod dotenv;
 mod journal;
 mod memory;

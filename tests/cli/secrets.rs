@@ -132,10 +132,10 @@ impl Stage {
         assert_eq!(not_an_event.unwrap().status, 400);
         let elsewhere = format!("http://{USER}:{PASSWORD}@127.0.0.1:1/?token={LOCATION}");
         let moods = [
-            Answer::Status(401),
             Answer::Redirect(302, elsewhere),
             Answer::Reset,
             Answer::Html500,
+            Answer::Status(401),
         ];
         for mood in moods {
             let before = world.tally().attempts;
@@ -145,7 +145,10 @@ impl Stage {
             tokio::time::timeout(PATIENCE, tried).await.unwrap();
         }
         relay.process.lines("postponed", 3).await;
+        relay.process.line("PAUSED").await;
         world.set_answer(Answer::Ok);
+        let resume = ["destinations", "resume", "integration"];
+        assert_eq!(self.home.ask(&resume).await.code, Some(0));
         self.accepted += 4;
         let delivered = world.wait_for(self.accepted);
         tokio::time::timeout(PATIENCE, delivered).await.unwrap();
@@ -162,6 +165,12 @@ impl Stage {
             &["events", "list", "--json"],
             &["events", "show", "1"],
             &["events", "show", "1", "--json"],
+            &["deliveries", "list", "--json"],
+            &["deliveries", "show", "integration:1"],
+            &["deliveries", "show", "integration:1", "--json"],
+            &["destinations", "list", "--json"],
+            &["destinations", "show", "integration"],
+            &["destinations", "test", "integration"],
         ] {
             let ended = self.home.ask(command).await;
             assert_eq!(ended.code, Some(0), "{ended:?}");

@@ -71,7 +71,7 @@ async fn a_secret_without_a_token_runs_and_says_so() {
         .await;
     relay
         .process
-        .line("no INTEGRATION_URL: events are kept")
+        .line("no INTEGRATION_URL and no [[destination]]: events are kept")
         .await;
     let ready = relay.until_ready(200).await;
     assert_eq!(ready["orbit"]["status"], "by_hand", "{ready}");

@@ -1,14 +1,18 @@
 #!/bin/sh
-# Checks the simulated Orbit with the official client, in a Python environment of its own.
-# Usage: run.sh PROGRAM [further options of oracle.py]
+# Checks the simulated Orbit with Orbit's official client, and the posts of a destination with the
+# official library of Standard Webhooks, in a Python environment of its own.
+# Usage: run.sh PROGRAM POSTER [further options of oracle.py]
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-program=${1:?usage: run.sh PROGRAM}
+usage="usage: run.sh PROGRAM POSTER"
+program=${1:?$usage}
+poster=${2:?$usage}
 venv=$(mktemp -d)
 trap 'rm -rf "$venv"' EXIT INT TERM
 
 python3 -m venv "$venv"
 "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
-shift
+shift 2
+"$venv/bin/python" "$here/webhooks.py" "$poster"
 "$venv/bin/python" "$here/oracle.py" "$program" "$@"

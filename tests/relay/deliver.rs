@@ -107,16 +107,6 @@ async fn every_trouble_that_may_pass_postpones_and_names_its_reason() {
         ("302", redirect(302), named.as_str()),
         ("307", redirect(307), named.as_str()),
         ("308", redirect(308), named.as_str()),
-        (
-            "401",
-            PlantAnswer::Status(401),
-            "the credentials of destination integration are refused",
-        ),
-        (
-            "403",
-            PlantAnswer::Status(403),
-            "the credentials of destination integration are refused",
-        ),
         ("408", PlantAnswer::Status(408), "answered 408"),
         ("425", PlantAnswer::Status(425), "answered 425"),
         ("429", PlantAnswer::RetryAfter(429, 1), "answered 429"),

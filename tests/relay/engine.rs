@@ -10,7 +10,7 @@ use orbit_relay::relay::transform::expression::Expression;
 use orbit_relay::sim::backend::{Answer, BackendWorld};
 use serde_json::{Value, json};
 
-use crate::world::{Relay, Site, accepted, attempted, inspection, level, sums_at, uuid};
+use crate::world::{Site, accepted, attempted, inspection, level, sums_at, uuid};
 
 const CMMS: &str = "cmms";
 const PATH: &str = "/cmms";
@@ -40,23 +40,13 @@ fn action(n: usize, event_type: &str, action: &str) -> String {
     .to_string()
 }
 
-async fn resume(relay: &Relay, name: &str) {
-    let at = relay.clock.wall();
-    assert!(
-        relay
-            .journal_handle()
-            .resume(at, name, "me", "mended")
-            .await
-            .unwrap()
-    );
-}
-
 #[tokio::test]
 async fn an_hour_of_outage_with_ten_thousand_waiting_costs_few_attempts_and_ends_without_a_spike() {
     const WAITING: usize = 10_000;
     const RATE: u32 = 2_000;
     let site = Site::with_a_manual_clock().await;
     let mut cmms = site.at(CMMS);
+    cmms.max_in_flight = 32;
     cmms.rate_limit = Some(Rate {
         count: RATE,
         per: Duration::from_secs(1),
@@ -190,7 +180,7 @@ async fn five_different_events_refused_in_a_row_pause_the_destination_and_bury_n
     assert_eq!(ready.json()["destinations"][CMMS]["status"], "paused");
 
     plant.set_answer_at(PATH, Answer::Ok);
-    resume(&relay, CMMS).await;
+    relay.resume(CMMS).await;
     relay.until_there_are_at(CMMS, 30, State::Delivered).await;
     relay.finish().await;
 }
@@ -210,7 +200,7 @@ async fn refused_credentials_park_everything_until_the_destination_is_resumed() 
         relay.until_there_are_at(CMMS, 10, State::Parked).await;
         assert!(plant.tally_at(PATH).attempts <= 4, "{status}");
         plant.set_answer_at(PATH, Answer::Ok);
-        resume(&relay, CMMS).await;
+        relay.resume(CMMS).await;
         relay.until_there_are_at(CMMS, 10, State::Delivered).await;
         relay.finish().await;
     }

@@ -10,6 +10,9 @@
 //! | [`receive`] | what is an event, and which of them is new |
 //! | [`deliver`] | what becomes of an event when the plant's system has trouble |
 //! | [`engine`] | outages, circuits, pauses, lines, rates, several destinations |
+//! | [`weather`] | a weekend in one run |
+//! | [`destination`] | one post: answers, credentials, tokens, signatures |
+//! | [`way`] | the way of a post: certificates, proxies, addresses |
 //! | [`ops`] | health, metrics, and that no secret is seen |
 //! | [`journal`] | a data directory or journal that cannot be used, and then can |
 //! | [`keep`] | how long and how much the journal keeps |
@@ -24,6 +27,7 @@
 )]
 
 mod deliver;
+mod destination;
 mod edges;
 mod engine;
 mod journal;
@@ -35,5 +39,7 @@ mod path;
 mod receive;
 mod registration;
 mod signature;
+mod way;
+mod weather;
 mod wire;
 mod world;

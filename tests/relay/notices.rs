@@ -89,7 +89,7 @@ async fn the_first_death_is_told_at_once_and_later_ones_together_even_over_a_res
     let second = |_: &_| told(&plant).len() == 2;
     let longest = TEN_MINUTES + 3 * STEP;
     let passed = relay.let_pass(site.hand(), STEP, longest, second).await;
-    assert!(passed > TEN_MINUTES - Duration::from_mins(1), "{passed:?}");
+    assert!(passed > Duration::from_mins(9), "{passed:?}");
     assert_eq!(told(&plant)[1]["news"][0]["count"], 2);
     assert_eq!(told(&plant)[1]["news"].as_array().unwrap().len(), 1);
     let skipped = |d: &orbit_relay::relay::journal::DestinationSums| d.of(State::Skipped) == 2;

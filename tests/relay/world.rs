@@ -325,7 +325,7 @@ impl Site {
         let input = Input {
             flags,
             environment: self.environment.clone(),
-            dotenv: None,
+            ..Input::default()
         };
         let mut config = Config::load(&input).unwrap();
         config.destinations.extend(self.destinations.clone());
@@ -386,9 +386,23 @@ impl Relay {
         wire::send(self.events, &wire::request("POST", "/", headers, body)).await
     }
 
-    /// The journal that the relay writes.
-    pub(crate) fn journal_handle(&self) -> &Journal {
-        &self.journal
+    /// A person pauses a destination.
+    pub(crate) async fn pause(&self, id: &str) {
+        let paused = journal::Paused {
+            at: self.clock.wall(),
+            by: "me".to_owned(),
+            why: "a test".to_owned(),
+            trouble: None,
+        };
+        let pausing = self.journal.pause_and_revive(id, paused, Vec::new());
+        pausing.await.unwrap();
+    }
+
+    /// A person resumes a destination that is paused.
+    pub(crate) async fn resume(&self, id: &str) {
+        let at = self.clock.wall();
+        let resumed = self.journal.resume(at, id, "me", "mended").await;
+        assert_eq!(resumed, Ok(true), "{id} was paused");
     }
 
     /// Waits until events can be accepted.

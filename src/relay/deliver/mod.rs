@@ -44,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 use self::attempt::Done;
 use self::circuit::Gate;
 pub use self::config::{Config, Health, IN_FLIGHT, OncePer, OrderBy, Rate};
-pub use self::prepare::rehearse;
+pub use self::prepare::INSPECTION_MEMBERS;
 use self::prepare::{Filled, Ready};
 use self::rate::Limiter;
 use self::standing::{Pause, Standing, Turned};
@@ -418,7 +418,7 @@ impl Worker {
     }
 
     /// What the end of a try means, for the delivery and for the destination.
-    async fn conclude(&mut self, done: Done) {
+    async fn conclude(&mut self, mut done: Done) {
         let now = self.shared.clock.steady();
         let reached = done.sent.reached();
         let verdict = self.standing.conclude(
@@ -428,18 +428,17 @@ impl Worker {
             now,
             retry::chance(),
         );
-        done.say(&self.shared, &verdict);
         if let Some(hold_until) = verdict.hold_until {
             self.hold_until = self.hold_until.max(hold_until);
         }
         let ended = Ended {
             disposition: verdict.disposition,
-            answer: done.sent.answer,
+            answer: done.sent.answer.take(),
             hold_until: verdict.hold_until,
             at: self.shared.clock.wall(),
         };
-        let recording = record::record(Arc::clone(&self.shared), done.ready.claim.lease, ended);
-        self.records.spawn(recording);
+        self.records
+            .spawn(record::record(Arc::clone(&self.shared), done, ended));
         match verdict.turned {
             Some(Turned::Down) => self.went_down(&reached).await,
             Some(Turned::Up) => self.came_up().await,

@@ -13,7 +13,7 @@ use super::{OncePer, OrderBy, Shared};
 use crate::event::{self, ALERT, COMPLETED, Envelope, inspection_key};
 use crate::relay::assets::{Match, Subject};
 use crate::relay::journal::{Claim, Claims, Fate, Lease, Step, Want, WriteError};
-use crate::relay::transform::expression::{Expression, ExpressionError};
+use crate::relay::transform::expression::Expression;
 use crate::relay::transform::{self, Asset, Relay};
 
 /// A delivery that only has to be sent.
@@ -45,6 +45,10 @@ struct Names<'a> {
     event: Option<Value>,
     inspection: Option<Inspection<'a>>,
 }
+
+/// What a filter may ask of an inspection: the members of [`Inspection`].
+pub const INSPECTION_MEMBERS: [&str; 6] =
+    ["action", "mission", "robot", "asset", "alert", "severity"];
 
 #[derive(Serialize)]
 struct Inspection<'a> {
@@ -220,7 +224,9 @@ fn names<'a>(
     action: Option<&'a str>,
     asset: Option<&'a str>,
 ) -> Result<Names<'a>, String> {
-    let wants_event = when.names().any(|name| name == "event");
+    let wants_event = when
+        .names()
+        .any(|name| name == "event" || name.starts_with("event."));
     let event = if wants_event {
         let value = serde_json::from_slice(&claim.body);
         Some(value.map_err(|e| format!("the filter cannot read the event: {e}"))?)
@@ -236,22 +242,6 @@ fn names<'a>(
         severity: None,
     });
     Ok(Names { event, inspection })
-}
-
-/// Evaluates a filter once on an empty inspection, so that one that can never work is refused
-/// before anything is sent.
-pub fn rehearse(when: &Expression) -> Result<bool, ExpressionError> {
-    when.holds(&Names {
-        event: Some(Value::Object(serde_json::Map::new())),
-        inspection: Some(Inspection {
-            action: None,
-            mission: None,
-            robot: None,
-            asset: None,
-            alert: false,
-            severity: None,
-        }),
-    })
 }
 
 fn relay(claim: &Claim, key: &str, found: Option<&Match>) -> Result<String, serde_json::Error> {
@@ -277,4 +267,27 @@ fn is_inspection(event_type: &str) -> bool {
 fn frozen_asset(relay: &str) -> Option<String> {
     let relay: Value = serde_json::from_str(relay).ok()?;
     relay.get("asset")?.get("id")?.as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_members_that_a_filter_may_ask_for_are_those_that_there_are() {
+        let inspection = Inspection {
+            action: None,
+            mission: None,
+            robot: None,
+            asset: None,
+            alert: false,
+            severity: None,
+        };
+        let value = serde_json::to_value(inspection).unwrap();
+        let mut members: Vec<_> = value.as_object().unwrap().keys().cloned().collect();
+        let mut named = INSPECTION_MEMBERS.map(str::to_owned);
+        members.sort();
+        named.sort();
+        assert_eq!(members, named);
+    }
 }

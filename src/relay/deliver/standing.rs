@@ -195,13 +195,13 @@ fn postponed(
     now: Timestamp,
     chance: f64,
 ) -> Disposition {
-    let tries = tried.failures.saturating_add(1);
+    let failures = tried.failures.saturating_add(1);
     match plan.give_up_after {
         Some(limit) if !tried.alert && tried.waited >= limit => Disposition::Dead {
-            reason: format!("given up after {tries} tries; the last: {reason}"),
+            reason: format!("given up after {failures} tries; the last: {reason}"),
         },
         _ => {
-            let planned = later(now, plan.delay(tries, chance));
+            let planned = later(now, plan.delay(failures, chance));
             Disposition::Postponed {
                 due_at: not_before.map_or(planned, |asked| asked.max(planned)),
                 not_before,

@@ -7,8 +7,9 @@
 
 use std::error::Error;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::{Config, Tls};
@@ -17,8 +18,9 @@ use crate::http;
 /// Files are not looked at more often.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What the files were like: when each was changed, and how long it is.
-pub(super) type Stamps = Vec<Option<(SystemTime, u64)>>;
+/// A hash of what stands in each file. The time of a change would not do: a file system's clock
+/// may tick too slowly for two changes.
+pub(super) type Stamps = Vec<Option<[u8; 32]>>;
 
 #[derive(Debug)]
 pub(super) struct Clients(Mutex<State>);
@@ -101,13 +103,10 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// What the files are like now; one that cannot be looked at has none.
+/// What stands in the files now; one that cannot be read has no hash.
 pub(super) fn stamps(tls: &Tls) -> Stamps {
     let files = [&tls.ca_file, &tls.client_cert_file, &tls.client_key_file];
-    let stamp = |path| {
-        let about = std::fs::metadata(path).ok()?;
-        Some((about.modified().ok()?, about.len()))
-    };
+    let stamp = |path| Some(Sha256::digest(std::fs::read(path).ok()?).into());
     files.into_iter().flatten().map(stamp).collect()
 }
 

@@ -66,7 +66,7 @@ struct Keys {
     signing: Vec<Secret>,
 }
 
-/// What was refused: a hash of secrets, and what the files of the certificates were like.
+/// What was refused: a hash of secrets, and hashes of the files of certificates.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refused {
     keys: [u8; 32],

@@ -38,6 +38,7 @@ use self::client::Clients;
 use self::exchange::Refused;
 use self::oauth::Tokens;
 use self::outcome::Outcome;
+pub use self::outcome::RESPONSE_MEMBERS;
 pub use self::sign::{Algorithm, Encoding, Sign, SignError};
 use crate::http;
 use crate::relay::transform::expression::Expression;

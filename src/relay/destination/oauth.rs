@@ -85,7 +85,7 @@ impl Tokens {
         refused: Option<&Secret>,
         at: Timestamp,
     ) -> Result<Secret, Outcome> {
-        let fetches = self.state().fetches;
+        let ended_before = self.state().fetches;
         if let Some(token) = self.state().usable(refused, |renew, _| renew) {
             return Ok(token);
         }
@@ -96,7 +96,7 @@ impl Tokens {
             if let Some(token) = state.usable(refused, |renew, _| renew) {
                 return Ok(token);
             }
-            if state.fetches > fetches
+            if state.fetches > ended_before
                 && let Some(failure) = &state.failure
             {
                 return Err(failure.clone());

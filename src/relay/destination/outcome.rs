@@ -187,6 +187,9 @@ struct Names<'a> {
     response: Response<'a>,
 }
 
+/// What a success rule may ask of an answer: the members of [`Response`].
+pub const RESPONSE_MEMBERS: [&str; 4] = ["status", "headers", "text", "json"];
+
 #[derive(Serialize)]
 struct Response<'a> {
     status: u16,

@@ -2,14 +2,16 @@
 //!
 //! ```text
 //! mod        what others call: the handle, leases, errors
+//! acts       what a person may do, as calls
 //! state      a delivery's states and their legal changes (pure)
 //! writer     the one thread that writes, in groups: one fsync for all who wait
 //! store      the SQL of events, deliveries and sums
 //! checkpoint copies the log into the database, beside the writer
+//! filter     which deliveries a person means
 //! open       data directory, lock, schema
 //! sums       what was received, and what became of it
 //! room       how much it takes, how much it may, and what is left of the disk
-//! read       what `status` and `events` read, in a process of their own
+//! read       what commands read, in a process of their own
 //! ```
 //!
 //! # Invariants
@@ -23,7 +25,9 @@
 //! # Not here
 //! Several relays on one journal: one process holds the lock of the data directory.
 
+mod acts;
 mod checkpoint;
+mod filter;
 mod open;
 mod read;
 mod room;
@@ -39,8 +43,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 
+pub use self::acts::{Bulk, Kind, Worked};
+pub use self::filter::{DeliveryId, Filter};
 pub use self::open::{DATABASE, OpenError};
-pub use self::read::{DeliveryRow, EventRow, EventsPage, ReadError, Reader};
+pub use self::read::{
+    Act, Counted, DeliveriesPage, Delivery, DeliveryDetail, DeliveryRow, EventRow, EventsPage, Job,
+    ReadError, Reader,
+};
 pub use self::room::{Disk, Level, Room};
 pub use self::state::State;
 use self::store::{Store, StoreError};
@@ -429,7 +438,7 @@ impl Journal {
     /// Notes that a destination is down, or that it works again.
     pub async fn set_down(&self, destination: &str, down: Option<Down>) -> Result<(), WriteError> {
         let destination = destination.to_owned();
-        self.write(move |store| store.set_down(&destination, down))
+        self.write(move |store| store.set_down(&destination, down.as_ref()))
             .await
     }
 
@@ -442,19 +451,6 @@ impl Journal {
     ) -> Result<(), WriteError> {
         let destination = destination.to_owned();
         self.write(move |store| store.pause_and_revive(&destination, paused, &refused))
-            .await
-    }
-
-    /// Ends a pause; false if there was none.
-    pub async fn resume(
-        &self,
-        at: Timestamp,
-        destination: &str,
-        who: &str,
-        why: &str,
-    ) -> Result<bool, WriteError> {
-        let (destination, who, why) = (destination.to_owned(), who.to_owned(), why.to_owned());
-        self.write(move |store| store.resume(at, &destination, &who, &why))
             .await
     }
 

@@ -234,11 +234,11 @@ mod tests {
     const MIB: u64 = 1024 * 1024;
     const GIB: u64 = 1024 * MIB;
 
-    fn disk(free_mib: u64, total_mib: u64) -> Option<Disk> {
-        Some(Disk {
+    fn disk(free_mib: u64, total_mib: u64) -> Disk {
+        Disk {
             free_bytes: free_mib * MIB,
             total_bytes: total_mib * MIB,
-        })
+        }
     }
 
     #[test]
@@ -273,7 +273,8 @@ mod tests {
             // Nine tenths are taken, and yet there is far more than the journal may take.
             (disk(100_000, 1_000_000), Level::Enough),
         ] {
-            assert_eq!(judge(Level::Enough, 0, 4 * GIB, disk), level, "{disk:?}");
+            let judged = judge(Level::Enough, 0, 4 * GIB, Some(disk));
+            assert_eq!(judged, level, "{disk:?}");
         }
     }
 
@@ -282,7 +283,7 @@ mod tests {
         let room = Room {
             used_bytes: 3 * GIB + 512 * MIB,
             limit_bytes: 4 * GIB,
-            disk: disk(100, 1000),
+            disk: Some(disk(100, 1000)),
             level: Level::Filling,
         };
         assert_eq!(

@@ -3,8 +3,11 @@
 //! # Invariants
 //! - Pure. Every change that the journal writes is in [`State::may_become`].
 
+use serde::{Deserialize, Serialize};
+
 /// Where a delivery stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum State {
     /// Waits for its first try, or was given back untried.
     Pending,

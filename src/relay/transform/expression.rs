@@ -62,9 +62,9 @@ impl Expression {
         &self.text
     }
 
-    /// The names that it asks for, such as `inspection`.
+    /// The names that it asks for, with what it asks of them: such as `inspection.severity`.
     pub fn names(&self) -> impl Iterator<Item = String> {
-        self.compiled.undeclared_variables(false).into_iter()
+        self.compiled.undeclared_variables(true).into_iter()
     }
 }
 
@@ -134,6 +134,6 @@ mod tests {
         let when = Expression::parse("event.data.x == inspection.severity").unwrap();
         let mut names: Vec<_> = when.names().collect();
         names.sort();
-        assert_eq!(names, ["event", "inspection"]);
+        assert_eq!(names, ["event.data.x", "inspection.severity"]);
     }
 }

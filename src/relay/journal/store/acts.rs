@@ -87,7 +87,7 @@ impl Store {
         Ok(true)
     }
 
-    pub(super) fn number(&self, id: &str) -> Result<i64, StoreError> {
+    pub(in crate::relay::journal) fn number(&self, id: &str) -> Result<i64, StoreError> {
         let mut destinations = self.memory.destinations.iter();
         destinations
             .find(|d| d.id == id)

@@ -35,8 +35,10 @@ impl Store {
         let served = destination.is_served();
         let hold_until = timestamp(destination.hold_until);
         self.expire(no, want.now)?;
-        let mut claims = Claims::default();
-        claims.closed = !served || hold_until > want.now;
+        let mut claims = Claims {
+            closed: !served || hold_until > want.now,
+            ..Claims::default()
+        };
         if !served {
             return Ok(claims);
         }

@@ -3,6 +3,7 @@
 //! ```text
 //! mod    the transaction, opening, events, sums
 //! acts   who did what; pause and resume
+//! bulk   what is done to many deliveries, in steps
 //! claim  which deliveries go next
 //! kept   kept events that are asked for
 //! settle what becomes of them, and of their destination
@@ -17,6 +18,7 @@
 //! - `memory` equals what the open transaction would read; a rollback restores it.
 
 mod acts;
+mod bulk;
 mod claim;
 mod dedupe;
 mod expire;
@@ -70,7 +72,7 @@ pub(super) struct Store {
 }
 
 /// The note of what the clocks showed: wall and steady, in milliseconds.
-const CLOCK: &str = "clock";
+pub(super) const CLOCK: &str = "clock";
 /// A smaller difference of clocks is none.
 const LEAST_SHIFT_MS: i64 = 1000;
 /// A due time further ahead was written under a clock that nobody knows.

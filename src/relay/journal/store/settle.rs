@@ -333,18 +333,18 @@ impl Store {
     pub(in crate::relay::journal) fn set_down(
         &mut self,
         id: &str,
-        down: Option<Down>,
+        down: Option<&Down>,
     ) -> Result<(), StoreError> {
         let destination = self.destination(id)?;
-        destination.down.clone_from(&down);
+        destination.down = down.cloned();
         let no = destination.no;
         self.sums_changed = true;
         self.connection.execute(
             "UPDATE destination SET down_at = ?2, down_why = ?3 WHERE no = ?1",
             params![
                 no,
-                down.as_ref().map(|down| down.at.as_millisecond()),
-                down.as_ref().map(|down| &down.why),
+                down.map(|down| down.at.as_millisecond()),
+                down.map(|down| &down.why),
             ],
         )?;
         Ok(())

@@ -1,34 +1,17 @@
-//! What `status` and `events` read: a connection of their own that never writes.
+//! Events, and what became of each.
 //!
 //! # Invariants
-//! - Opened read-only; a transaction lasts as long as one answer.
-
-use std::path::Path;
-use std::time::Duration;
+//! - A delivery that waits for a destination that is paused, or no longer configured, is shown as
+//!   parked.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, Row, params};
+use rusqlite::{Connection, Row, params};
 
-use super::open::{DATABASE, VERSION};
-use super::{State, Sums, store};
+use super::{ReadError, Reader, timestamp};
+use crate::relay::journal::State;
 
-/// Why nothing can be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// No relay has worked in this directory yet.
-    #[error("{0} holds no journal: has orbit-relay run with this --data-dir?")]
-    Missing(String),
-    /// The journal has another version than this program.
-    #[error("the journal has version {0}, this orbit-relay reads {VERSION}")]
-    Version(i64),
-    /// It cannot be read.
-    #[error("the journal cannot be read")]
-    Database(#[from] rusqlite::Error),
-}
-
-/// Reads the journal beside the relay, or while none runs.
-#[derive(Debug)]
-pub struct Reader(Connection);
+pub(super) const SELECT: &str =
+    "SELECT seq, source, type, identity, origin, received_at, body FROM event";
 
 /// One event, as lists show it.
 #[derive(Clone, Debug)]
@@ -76,37 +59,14 @@ pub struct EventsPage {
 }
 
 impl Reader {
-    /// Opens the journal of a data directory.
-    pub fn open(data_dir: &Path) -> Result<Self, ReadError> {
-        let path = data_dir.join(DATABASE);
-        if !path.exists() {
-            return Err(ReadError::Missing(data_dir.display().to_string()));
-        }
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        match connection.pragma_query_value(None, "user_version", |row| row.get(0))? {
-            VERSION => Ok(Self(connection)),
-            0 => Err(ReadError::Missing(data_dir.display().to_string())),
-            other => Err(ReadError::Version(other)),
-        }
-    }
-
-    /// The sums of promise 6, all of one moment.
-    pub fn sums(&mut self) -> Result<Sums, ReadError> {
-        let transaction = self.0.transaction()?;
-        Ok(store::read_sums(&transaction)?)
-    }
-
     /// A page of events, the newest first.
     pub fn events(&mut self, page: EventsPage) -> Result<Vec<EventRow>, ReadError> {
         let transaction = self.0.transaction()?;
         let before = page.before.unwrap_or(i64::MAX);
         let mut rows = transaction
-            .prepare(
-                "SELECT seq, source, type, identity, origin, received_at, body FROM event
-                 WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
-            )?
+            .prepare(&format!(
+                "{SELECT} WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2"
+            ))?
             .query_map(params![before, page.limit], event)?
             .collect::<Result<Vec<_>, _>>()?;
         for row in &mut rows {
@@ -118,7 +78,7 @@ impl Reader {
     /// One event by its number, or all that are known by this identity.
     pub fn find(&mut self, number_or_identity: &str) -> Result<Vec<EventRow>, ReadError> {
         let transaction = self.0.transaction()?;
-        let select = "SELECT seq, source, type, identity, origin, received_at, body FROM event";
+        let select = SELECT;
         let mut rows = Vec::new();
         if let Ok(number) = number_or_identity.parse::<i64>() {
             rows = transaction
@@ -139,24 +99,29 @@ impl Reader {
     }
 }
 
-fn event(row: &Row<'_>) -> rusqlite::Result<EventRow> {
+pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<EventRow> {
     Ok(EventRow {
         seq: row.get(0)?,
         source: row.get(1)?,
         event_type: row.get(2)?,
         identity: row.get(3)?,
         origin: row.get(4)?,
-        received_at: Timestamp::from_millisecond(row.get(5)?).unwrap_or(Timestamp::UNIX_EPOCH),
+        received_at: timestamp(row.get(5)?),
         body: row.get(6)?,
         deliveries: Vec::new(),
     })
 }
 
 /// An event above the cursor, and not kept, is pending though it has no row yet.
-fn deliveries(connection: &Connection, seq: i64) -> rusqlite::Result<Vec<DeliveryRow>> {
+pub(super) fn deliveries(connection: &Connection, seq: i64) -> rusqlite::Result<Vec<DeliveryRow>> {
     connection
         .prepare_cached(
-            "SELECT t.id, coalesce(d.state, 'pending'), coalesce(d.attempts, 0), d.asset, d.reason
+            "SELECT t.id, 
+             CASE WHEN coalesce(d.state, 'pending') IN ('pending', 'postponed')
+                 AND (t.paused_at IS NOT NULL OR EXISTS (
+                     SELECT 1 FROM kept k WHERE k.destination = t.no AND k.last_seq IS NULL))
+                 THEN 'parked' ELSE coalesce(d.state, 'pending') END,
+             coalesce(d.attempts, 0), d.asset, d.reason
              FROM destination t LEFT JOIN delivery d ON d.destination = t.no AND d.seq = ?1
              WHERE d.seq IS NOT NULL OR (t.cursor < ?1 AND NOT EXISTS (
                  SELECT 1 FROM kept k WHERE k.destination = t.no

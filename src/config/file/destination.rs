@@ -1,0 +1,324 @@
+//! One `[[destination]]`.
+//!
+//! # Invariants
+//! - Every key is looked at, whatever is wrong with the others.
+//! - What is read of a table with a problem is used for nothing but finding more problems.
+
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use toml::de::DeValue;
+use url::Url;
+
+use super::auth;
+use super::reader::{Item, Origins, Table};
+use super::secret;
+use super::when;
+use crate::config::describe::Described;
+use crate::config::nearest;
+use crate::config::parse;
+use crate::config::resolve::Variables;
+use crate::http::{self, Proxy};
+use crate::relay::deliver::{self, OncePer, OrderBy};
+use crate::relay::destination::{self, Auth, Success, Tls};
+use crate::retry::Plan;
+
+/// The keys of a destination.
+pub(super) const KEYS: &[&str] = &[
+    "name",
+    "url",
+    "events",
+    "when",
+    "id",
+    "once_per",
+    "order_by",
+    "headers",
+    "auth",
+    "timeout",
+    "max_in_flight",
+    "rate_limit",
+    "retry",
+    "success",
+    "sign",
+    "tls",
+    "proxy",
+    "allow_addresses",
+];
+/// The keys of `retry`.
+pub(super) const RETRY: &[&str] = &["schedule", "then_every", "give_up_after", "jitter"];
+/// The keys of `success`.
+pub(super) const SUCCESS: &[&str] = &["status", "when"];
+/// The keys of `tls`.
+pub(super) const TLS: &[&str] = &["ca_file", "client_cert_file", "client_key_file"];
+
+/// The action events: what a destination takes that does not say.
+pub(super) const EVENTS: [&str; 2] = ["ACTION_COMPLETED", "ACTION_COMPLETED_WITH_ALERT"];
+
+const DURATION: &str = "a duration like \"30s\"";
+/// No try takes less or longer.
+const TIMEOUTS: [Duration; 2] = [Duration::from_millis(100), Duration::from_mins(10)];
+/// More posts at once would be no destination's good.
+const MOST_IN_FLIGHT: u64 = 64;
+/// A longer schedule says nothing that `then_every` does not.
+const LONGEST_SCHEDULE: usize = 100;
+
+/// Reads the destination that stands at this place in the file, counted from 1. `outside` are the
+/// keys of the top level.
+pub(super) fn read(
+    item: &Item<'_, '_>,
+    number: usize,
+    outside: &[&str],
+    variables: &Variables<'_>,
+) -> Option<Described> {
+    let origins = RefCell::new(Origins::new());
+    let name = match item.value {
+        DeValue::Table(entries) => entries.get("name").and_then(|name| name.get_ref().as_str()),
+        _ => None,
+    };
+    let owner = match name.map(parse::name) {
+        Some(Ok(name)) => format!("[[destination]] \"{name}\""),
+        _ => format!("[[destination]] number {number}"),
+    };
+    let table = item.owned_table(owner, &origins)?;
+    table.refuse_unknown(KEYS, outside);
+    let config = config(&table, variables);
+    Some(Described {
+        config,
+        origin: item.origin(),
+        origins: origins.into_inner(),
+    })
+}
+
+fn config(table: &Table<'_, '_>, variables: &Variables<'_>) -> deliver::Config {
+    let name = table
+        .require("name")
+        .and_then(|name| name.parsed("a text", parse::name));
+    let url = table.require("url").and_then(|item| url(&item, variables));
+    let (url, url_auth) = url.unwrap_or_else(|| (nowhere(), None));
+    let mut to = destination::Config::new(&name.unwrap_or_default(), url);
+    set(&mut to.id, table, "id", |item| {
+        item.parsed("a text", parse::name)
+    });
+    set(&mut to.headers, table, "headers", |item| {
+        auth::headers(item, variables)
+    });
+    to.auth = authentication(table, url_auth, variables);
+    set(&mut to.sign, table, "sign", |item| {
+        auth::sign(item, variables).map(Some)
+    });
+    set(&mut to.success, table, "success", success);
+    set(&mut to.tls, table, "tls", tls);
+    set(&mut to.proxy, table, "proxy", |item| {
+        proxy(item, variables).map(Some)
+    });
+    set(&mut to.allow_addresses, table, "allow_addresses", |item| {
+        let wanted = "an array of IP addresses like [\"169.254.10.20\"]";
+        item.list(wanted, |text| {
+            text.parse::<IpAddr>()
+                .map_err(|_| format!("{} is no IP address", nearest::quoted(text)))
+        })
+    });
+    set(&mut to.timeout, table, "timeout", |item| {
+        item.parsed(DURATION, |text| match parse::duration(text)? {
+            timeout if timeout < TIMEOUTS[0] || timeout > TIMEOUTS[1] => {
+                Err(format!("`{text}` is not from 100ms to 10m"))
+            }
+            timeout => Ok(timeout),
+        })
+    });
+
+    let mut config = deliver::Config::new(to, EVENTS.map(str::to_owned).to_vec());
+    set(&mut config.events, table, "events", events);
+    set(&mut config.when, table, "when", |item| {
+        when::of_an_event(item).map(Some)
+    });
+    set(&mut config.once_per, table, "once_per", |item| {
+        item.word(&[
+            ("event", OncePer::Event),
+            ("inspection", OncePer::Inspection),
+        ])
+    });
+    set(&mut config.order_by, table, "order_by", |item| {
+        item.word(&[("none", OrderBy::None), ("asset", OrderBy::Asset)])
+    });
+    set(&mut config.max_in_flight, table, "max_in_flight", |item| {
+        let most = item.integer(1, MOST_IN_FLIGHT)?;
+        usize::try_from(most).ok()
+    });
+    set(&mut config.rate_limit, table, "rate_limit", |item| {
+        item.parsed("a rate like \"10/s\"", parse::rate).map(Some)
+    });
+    set(&mut config.retry, table, "retry", retry);
+    config
+}
+
+/// Reads a key, if it is there, into its place.
+fn set<'d, 'a, T>(
+    slot: &mut T,
+    table: &Table<'d, 'a>,
+    key: &str,
+    read: impl FnOnce(&Item<'d, 'a>) -> Option<T>,
+) {
+    if let Some(value) = table.take(key).and_then(|item| read(&item)) {
+        *slot = value;
+    }
+}
+
+/// The URL of a destination whose own one has a problem.
+fn nowhere() -> Url {
+    Url::parse("http://nowhere.invalid/").expect("this text is a URL")
+}
+
+/// Where events go, and the credentials that stood in the URL. It may be given like a secret,
+/// since some systems know their callers by nothing but the URL.
+fn url(item: &Item<'_, '_>, variables: &Variables<'_>) -> Option<(Url, Option<Auth>)> {
+    let source = secret::source(item, variables, secret::ANYTHING)?;
+    let text = source.current().ok()?;
+    let url = parse::integration_url(text.expose());
+    url.map_err(|error| item.refuse(error)).ok()
+}
+
+fn authentication(
+    table: &Table<'_, '_>,
+    from_url: Option<Auth>,
+    variables: &Variables<'_>,
+) -> Auth {
+    let headers = table.take("headers");
+    let headers = headers.filter(|headers| matches!(headers.value, DeValue::Table(_)));
+    let authorization = headers.and_then(|headers| {
+        let headers = headers.free_table("a table")?;
+        let mut all = headers.all();
+        all.find(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+    });
+    let given = table.take("auth");
+    if let Some((_, header)) = authorization
+        && (given.is_some() || from_url.is_some())
+    {
+        header.refuse("this destination has other credentials too; give one");
+    }
+    match (given, from_url) {
+        (Some(item), from_url) => {
+            if from_url.is_some() {
+                item.refuse("the URL has a user and password too; give one");
+            }
+            auth::auth(&item, variables).unwrap_or(Auth::None)
+        }
+        (None, Some(from_url)) => {
+            for key in ["auth.type", "auth.user", "auth.password"] {
+                table.comes_with(key, "url");
+            }
+            from_url
+        }
+        (None, None) => Auth::None,
+    }
+}
+
+fn events(item: &Item<'_, '_>) -> Option<Vec<String>> {
+    let wanted = "an array of event types like [\"ACTION_COMPLETED\"]";
+    let mut events = item.list(wanted, parse::event_type)?;
+    let mut seen = std::collections::BTreeSet::new();
+    events.retain(|event| seen.insert(event.clone()));
+    Some(events)
+}
+
+fn success(item: &Item<'_, '_>) -> Option<Success> {
+    let table = item.table("a table like { status = [200, 202] }", SUCCESS)?;
+    let mut success = Success::default();
+    set(&mut success.status, &table, "status", |item| {
+        let items = item.items("an array of statuses like [200, 202]")?;
+        let statuses: Vec<_> = items.iter().map(status).collect();
+        statuses.into_iter().collect::<Option<Vec<_>>>().map(Some)
+    });
+    set(&mut success.when, &table, "when", |item| {
+        when::of_an_answer(item).map(Some)
+    });
+    Some(success)
+}
+
+fn status(item: &Item<'_, '_>) -> Option<u16> {
+    let status = u16::try_from(item.integer(200, 599)?).ok()?;
+    if (300..400).contains(&status) {
+        item.refuse(format!("`{status}`: a redirect is never a success"));
+        return None;
+    }
+    Some(status)
+}
+
+fn retry(item: &Item<'_, '_>) -> Option<Plan> {
+    let table = item.table("a table like { then_every = \"30m\" }", RETRY)?;
+    let mut plan = Plan::default();
+    set(&mut plan.schedule, &table, "schedule", |item| {
+        let schedule = item.list(
+            "an array of durations like [\"0s\", \"30s\"]",
+            parse::duration_or_none,
+        )?;
+        if schedule.len() > LONGEST_SCHEDULE {
+            item.refuse(format!("more than {LONGEST_SCHEDULE} waits"));
+            return None;
+        }
+        Some(schedule)
+    });
+    set(&mut plan.then_every, &table, "then_every", |item| {
+        item.parsed(DURATION, parse::duration)
+    });
+    set(&mut plan.give_up_after, &table, "give_up_after", |item| {
+        item.parsed("a duration like \"75h\", or \"never\"", |text| match text {
+            "never" => Ok(None),
+            text => parse::duration(text)
+                .map(Some)
+                .map_err(|error| format!("{error}, nor \"never\"")),
+        })
+    });
+    set(&mut plan.jitter, &table, "jitter", Item::fraction);
+    Some(plan)
+}
+
+fn tls(item: &Item<'_, '_>) -> Option<Tls> {
+    let table = item.table("a table like { ca_file = \"PATH\" }", TLS)?;
+    let mut tls = Tls::default();
+    let path = |item: &Item<'_, '_>| item.parsed("the path of a PEM file", parse::filled);
+    set(&mut tls.ca_file, &table, "ca_file", |item| {
+        item.parsed("the path of a PEM file", parse::authorities)
+            .map(Some)
+    });
+    set(
+        &mut tls.client_cert_file,
+        &table,
+        "client_cert_file",
+        |item| path(item).map(|path| Some(path.into())),
+    );
+    set(
+        &mut tls.client_key_file,
+        &table,
+        "client_key_file",
+        |item| path(item).map(|path| Some(path.into())),
+    );
+    match (&tls.client_cert_file, &tls.client_key_file) {
+        (None, Some(_)) if table.take("client_cert_file").is_none() => table.refuse(format!(
+            "{} has a `client_key_file` and no `client_cert_file`",
+            table.words()
+        )),
+        (Some(certificate), key) => {
+            if let Err(error) = http::read_client_certificate(certificate, key.as_deref()) {
+                item.refuse(error);
+            }
+        }
+        _ => {}
+    }
+    Some(tls)
+}
+
+/// What posts go through; `none` is written so that the environment's is not taken.
+fn proxy(item: &Item<'_, '_>, variables: &Variables<'_>) -> Option<Proxy> {
+    let source = secret::source(item, variables, secret::ANYTHING)?;
+    let text = source.current().ok()?;
+    if text.expose() == "none" {
+        return None;
+    }
+    let url = parse::proxy(text.expose())
+        .map_err(|error| item.refuse(error))
+        .ok()?;
+    let except = String::new();
+    Some(Proxy { url, except })
+}

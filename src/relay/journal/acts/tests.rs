@@ -1,0 +1,556 @@
+//! The contract of filters and of bulk acts, on the store itself: a test drops it where a kill
+//! would.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::event::{Event, Identity, Origin};
+use crate::relay::journal::open::Opened;
+use crate::relay::journal::store::Store;
+use crate::relay::journal::tests::registered;
+use crate::relay::journal::{
+    Config, DeliveriesPage, DeliveryId, Disposition, Ended, Fate, Reader, State, Step, Sums, Want,
+};
+
+const TO: [&str; 2] = ["cmms", "chat"];
+
+struct World {
+    dir: tempfile::TempDir,
+    open: Option<Opened>,
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_770_000_000).unwrap()
+}
+
+fn want(to: &str, limit: usize) -> Want {
+    Want {
+        destination: to.to_owned(),
+        limit,
+        replays: limit,
+        probe: false,
+        in_order: false,
+        hasten: false,
+        worked: Duration::ZERO,
+        now: now(),
+        lease: Duration::from_mins(1),
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        Self::of(&TO)
+    }
+
+    fn of(destinations: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut world = Self { dir, open: None };
+        world.reopen(destinations);
+        world
+    }
+
+    /// As after a kill: what was not committed is gone.
+    fn reopen(&mut self, destinations: &[&str]) {
+        self.open = None;
+        let config = Config {
+            data_dir: self.dir.path().to_owned(),
+            destinations: Some(destinations.iter().map(|d| registered(d)).collect()),
+            keep_delivered: Config::KEEP_DELIVERED,
+            limit_bytes: Config::LIMIT_BYTES,
+        };
+        self.open = Some(Opened::open(&config, now(), false).unwrap());
+    }
+
+    fn store(&mut self) -> &mut Store {
+        &mut self.open.as_mut().unwrap().store
+    }
+
+    fn commit<T>(&mut self, act: impl FnOnce(&mut Store) -> T) -> T {
+        let store = self.store();
+        store.begin().unwrap();
+        let value = act(store);
+        store.commit().unwrap();
+        value
+    }
+
+    fn append(&mut self, count: i64) {
+        self.commit(|store| {
+            for _ in 0..count {
+                store.append(&event(next_number(store))).unwrap();
+            }
+        });
+    }
+
+    /// Claims all that can be claimed for a destination and ends each as `end` says, if it says.
+    fn end(&mut self, to: &str, end: impl Fn(i64) -> Option<Disposition>) {
+        self.commit(|store| {
+            for claim in store.claim(&want(to, 10_000)).unwrap().now {
+                let step = Step::Freeze {
+                    relay: "{}".into(),
+                    asset: (claim.lease.seq % 2 == 0).then(|| "PUMP-101".to_owned()),
+                    line: None,
+                    once: None,
+                };
+                let fates = store.prepare(&[(claim.lease, step)], now()).unwrap();
+                assert_eq!(fates, [Fate::Send]);
+                if let Some(disposition) = end(claim.lease.seq) {
+                    let ended = Ended {
+                        disposition,
+                        answer: None,
+                        hold_until: None,
+                        at: now(),
+                    };
+                    store.record(claim.lease, &ended).unwrap();
+                }
+            }
+        });
+    }
+
+    fn reader(&self) -> Reader {
+        Reader::open(self.dir.path()).unwrap()
+    }
+
+    fn listed(&self, filter: &Filter) -> Vec<String> {
+        let page = DeliveriesPage {
+            filter: filter.clone(),
+            before: None,
+            limit: 10_000,
+        };
+        let listed = self.reader().deliveries(&page).unwrap();
+        let counted = self.reader().count(filter, 3).unwrap();
+        assert_eq!(counted.total(), u64::try_from(listed.len()).unwrap());
+        listed.into_iter().map(|d| d.id.to_string()).collect()
+    }
+
+    fn begin(&mut self, bulk: &Bulk) -> Vec<i64> {
+        self.commit(|store| store.begin_bulk(now(), "anna", bulk).unwrap())
+    }
+
+    /// Works until nothing is left; gives how many deliveries each job changed.
+    fn work_off(&mut self, jobs: &[i64]) -> u64 {
+        while self.commit(|store| store.work(now(), false).unwrap()) == Worked::Step {}
+        self.done(jobs)
+    }
+
+    fn done(&self, jobs: &[i64]) -> u64 {
+        let jobs = jobs
+            .iter()
+            .map(|no| self.reader().job(*no).unwrap().unwrap());
+        jobs.map(|job| job.done).sum()
+    }
+
+    fn sums(&mut self) -> Sums {
+        let sums = self.reader().sums().unwrap();
+        assert_eq!(sums.mistakes(), [""; 0]);
+        sums
+    }
+
+    fn of_state(&mut self, to: &str, state: State) -> u64 {
+        let sums = self.sums();
+        let of = sums.destinations.iter().find(|d| d.id == to);
+        of.unwrap().of(state)
+    }
+}
+
+/// The next event's number: what the store has, plus one.
+fn next_number(store: &Store) -> i64 {
+    store
+        .connection()
+        .query_row("SELECT coalesce(max(seq), 0) + 1 FROM event", [], |row| {
+            row.get(0)
+        })
+        .unwrap()
+}
+
+/// Event `n`: every third is an alert, and each came a second after the one before.
+fn event(n: i64) -> Event {
+    let event_type = if n % 3 == 0 { "ALERT" } else { "COMPLETED" };
+    Event {
+        source: "orbit".into(),
+        event_type: event_type.into(),
+        identity: Identity::RunEvent(format!("run-event-{n}")),
+        origin: Origin::Webhook,
+        received_at: Timestamp::from_second(1_000_000 + n).unwrap(),
+        body: format!(r#"{{"type":"{event_type}","data":{{"text":"Kühlung {n}!"}}}}"#).into_bytes(),
+    }
+}
+
+fn dead() -> Disposition {
+    Disposition::Dead {
+        reason: "422 because".into(),
+    }
+}
+
+fn postponed() -> Disposition {
+    Disposition::Postponed {
+        due_at: crate::clock::later(now(), Duration::from_mins(1)),
+        not_before: None,
+        reason: "503 busy".into(),
+    }
+}
+
+/// Of six events to `cmms`: 1 delivered, 2 dead, 3 postponed, 4 sending, 5 and 6 without a row.
+fn mixed() -> World {
+    let mut world = World::new();
+    world.append(4);
+    world.end("cmms", |seq| match seq {
+        1 => Some(Disposition::Delivered),
+        2 => Some(dead()),
+        3 => Some(postponed()),
+        _ => None,
+    });
+    world.append(2);
+    world
+}
+
+fn states(states: &[State]) -> Filter {
+    Filter {
+        destination: Some("cmms".into()),
+        states: states.iter().copied().collect(),
+        ..Filter::default()
+    }
+}
+
+fn bulk(kind: Kind, filter: Filter) -> Bulk {
+    Bulk {
+        kind,
+        filter,
+        as_sent: false,
+    }
+}
+
+#[test]
+fn each_state_lists_its_own_and_what_has_no_row_is_pending() {
+    let world = mixed();
+    assert_eq!(world.listed(&states(&[State::Delivered])), ["cmms:1"]);
+    assert_eq!(world.listed(&states(&[State::Dead])), ["cmms:2"]);
+    assert_eq!(world.listed(&states(&[State::Postponed])), ["cmms:3"]);
+    assert_eq!(world.listed(&states(&[State::Sending])), ["cmms:4"]);
+    assert_eq!(
+        world.listed(&states(&[State::Pending])),
+        ["cmms:6", "cmms:5"]
+    );
+    assert_eq!(world.listed(&states(&[State::Parked])), [""; 0]);
+    let two = states(&[State::Dead, State::Pending]);
+    assert_eq!(world.listed(&two), ["cmms:6", "cmms:5", "cmms:2"]);
+    assert_eq!(world.listed(&states(&[])).len(), 6);
+    assert_eq!(world.listed(&Filter::default()).len(), 12);
+}
+
+#[test]
+fn what_waits_for_a_paused_destination_is_shown_as_parked() {
+    let mut world = mixed();
+    let paused = world.commit(|store| store.pause(now(), "cmms", "anna", "works", None).unwrap());
+    assert!(paused);
+    let parked = ["cmms:6", "cmms:5", "cmms:3"];
+    assert_eq!(world.listed(&states(&[State::Parked])), parked);
+    assert_eq!(world.listed(&states(&[State::Pending])), [""; 0]);
+    assert_eq!(world.of_state("cmms", State::Parked), 3);
+    world.commit(|store| store.resume(now(), "cmms", "anna", "").unwrap());
+    assert_eq!(world.listed(&states(&[State::Parked])), [""; 0]);
+    let acts = world.reader().acts("cmms", 20).unwrap();
+    let acts: Vec<_> = acts
+        .iter()
+        .map(|a| (&*a.what, &*a.who, &*a.detail))
+        .collect();
+    assert_eq!(acts, [("resume", "anna", ""), ("pause", "anna", "works")]);
+}
+
+#[test]
+fn what_a_removed_destination_still_had_is_shown_as_parked_and_what_comes_is_not_its() {
+    let mut world = mixed();
+    world.reopen(&["chat"]);
+    world.append(3);
+    // What was under way is given back at a start.
+    let parked = ["cmms:6", "cmms:5", "cmms:4", "cmms:3"];
+    assert_eq!(world.listed(&states(&[State::Parked])), parked);
+    world.reopen(&TO);
+    assert_eq!(
+        world.listed(&states(&[State::Pending])),
+        ["cmms:6", "cmms:5", "cmms:4"]
+    );
+}
+
+#[test]
+fn asset_type_time_text_and_ids_narrow_a_filter() {
+    let world = mixed();
+    let with = |change: fn(&mut Filter)| {
+        let mut filter = states(&[]);
+        change(&mut filter);
+        world.listed(&filter)
+    };
+    let asset = with(|f| f.asset = Some("PUMP-101".into()));
+    assert_eq!(asset, ["cmms:4", "cmms:2"]);
+    assert_eq!(
+        with(|f| f.event_type = Some("ALERT".into())),
+        ["cmms:6", "cmms:3"]
+    );
+    let at = |n: i64| Timestamp::from_second(1_000_000 + n).unwrap();
+    let mut between = states(&[]);
+    (between.since, between.until) = (Some(at(2)), Some(at(4)));
+    assert_eq!(world.listed(&between), ["cmms:3", "cmms:2"]);
+    assert_eq!(with(|f| f.text = Some("KÜHLUNG 5!".into())), ["cmms:5"]);
+    assert_eq!(with(|f| f.text = Some("because".into())), ["cmms:2"]);
+    assert_eq!(with(|f| f.text = Some("EVENT-6".into())), ["cmms:6"]);
+    let ids =
+        ["cmms:2", "chat:6", "cmms:99", "other:1"].map(|id| id.parse::<DeliveryId>().unwrap());
+    let ids = Filter {
+        ids: ids.into(),
+        ..Filter::default()
+    };
+    assert_eq!(world.listed(&ids), ["chat:6", "cmms:2"]);
+}
+
+#[test]
+fn pages_follow_each_other_without_a_gap_even_within_one_event() {
+    let world = mixed();
+    let all = world.listed(&Filter::default());
+    assert_eq!(&all[..3], ["cmms:6", "chat:6", "cmms:5"]);
+    for limit in 1..5 {
+        let mut pages = Vec::new();
+        let mut before = None;
+        loop {
+            let page = DeliveriesPage {
+                filter: Filter::default(),
+                before: before.clone(),
+                limit,
+            };
+            let page = world.reader().deliveries(&page).unwrap();
+            let Some(last) = page.last() else { break };
+            before = Some(last.id.clone());
+            pages.extend(page.into_iter().map(|d| d.id.to_string()));
+        }
+        assert_eq!(pages, all);
+    }
+}
+
+#[test]
+fn a_filter_from_another_version_is_refused_rather_than_widened() {
+    assert!(serde_json::from_str::<Filter>(r#"{"states":["dead"]}"#).is_ok());
+    assert!(serde_json::from_str::<Filter>(r#"{"states":["dead"],"colour":"red"}"#).is_err());
+}
+
+#[test]
+fn a_replay_takes_what_is_dead_unless_it_is_told_otherwise() {
+    let mut world = mixed();
+    let jobs = world.begin(&bulk(Kind::Replay, states(&[])));
+    assert_eq!(world.work_off(&jobs), 1);
+    let detail = world.reader().delivery(&"cmms:2".parse().unwrap());
+    let detail = detail.unwrap().unwrap();
+    assert_eq!(detail.delivery.state, State::Pending);
+    assert!(detail.replayed && detail.relay.is_none() && detail.delivery.attempts == 1);
+    assert_eq!(detail.act.unwrap().who, "anna");
+
+    let named = Filter {
+        ids: ["cmms:1".parse().unwrap()].into(),
+        ..Filter::default()
+    };
+    let mut as_sent = bulk(Kind::Replay, named);
+    as_sent.as_sent = true;
+    let jobs = world.begin(&as_sent);
+    assert_eq!(world.work_off(&jobs), 1);
+    let detail = world.reader().delivery(&"cmms:1".parse().unwrap());
+    assert_eq!(detail.unwrap().unwrap().relay.as_deref(), Some("{}"));
+    world.sums();
+}
+
+#[test]
+fn a_discard_gives_a_row_to_what_has_none_and_leaves_what_is_under_way() {
+    let mut world = mixed();
+    world.append(40);
+    let mut filter = states(&[]);
+    filter.event_type = Some("ALERT".into());
+    let matching = world.listed(&filter).len();
+    let jobs = world.begin(&bulk(Kind::Discard, filter));
+    assert_eq!(jobs.len(), 1);
+    let done = world.work_off(&jobs);
+    assert_eq!(usize::try_from(done).unwrap(), matching);
+    assert_eq!(world.of_state("cmms", State::Discarded), done);
+    let jobs = world.begin(&bulk(Kind::Discard, states(&[])));
+    world.work_off(&jobs);
+    assert_eq!(world.of_state("cmms", State::Sending), 1);
+    assert_eq!(world.of_state("cmms", State::Delivered), 1);
+    assert_eq!(world.of_state("cmms", State::Discarded), 44);
+    assert_eq!(world.of_state("chat", State::Pending), 46);
+}
+
+#[test]
+fn a_bulk_act_leaves_what_came_after_it_was_asked_for() {
+    let mut world = mixed();
+    let jobs = world.begin(&bulk(Kind::Discard, states(&[State::Pending])));
+    world.append(5);
+    assert_eq!(world.work_off(&jobs), 2);
+    assert_eq!(world.of_state("cmms", State::Pending), 5);
+}
+
+#[test]
+fn a_job_that_concerns_nothing_is_not_begun() {
+    let mut world = World::of(&["cmms"]);
+    assert_eq!(world.begin(&bulk(Kind::Replay, states(&[]))), [0; 0]);
+    world.append(3);
+    assert_eq!(world.begin(&bulk(Kind::Replay, states(&[]))), [0; 0]);
+    assert_eq!(
+        world.commit(|s| s.work(now(), true).unwrap()),
+        Worked::Nothing
+    );
+}
+
+#[test]
+fn a_paced_replay_waits_for_what_it_made_and_leaves_other_destinations_alone() {
+    let mut world = World::new();
+    world.append(40);
+    world.end("cmms", |_| Some(dead()));
+    world.end("chat", |_| Some(dead()));
+    let mut all = states(&[]);
+    all.destination = None;
+    let jobs = world.begin(&bulk(Kind::Replay, all));
+    assert_eq!(jobs.len(), 2);
+    let mut worked = Worked::Step;
+    while worked == Worked::Step {
+        worked = world.commit(|store| store.work(now(), true).unwrap());
+    }
+    assert_eq!(worked, Worked::Waits("chat".into()));
+    for to in TO {
+        let waiting = world.of_state(to, State::Pending);
+        assert!((20..27).contains(&waiting), "{to} {waiting}");
+    }
+    world.end("cmms", |_| Some(Disposition::Delivered));
+    assert_eq!(
+        world.commit(|store| store.work(now(), true).unwrap()),
+        Worked::Step
+    );
+    world.commit(|store| store.pause(now(), "chat", "anna", "", None).unwrap());
+    while world.commit(|store| store.work(now(), true).unwrap()) == Worked::Step {}
+    assert_eq!(world.done(&jobs), 80);
+}
+
+#[test]
+fn what_waits_for_a_discarded_delivery_is_let_go() {
+    let mut world = mixed();
+    world.commit(|store| {
+        let sql = "UPDATE delivery SET waits_for = 2 WHERE destination = 1 AND seq = 3";
+        store.connection().execute(sql, []).unwrap();
+    });
+    let id: DeliveryId = "cmms:3".parse().unwrap();
+    let waits = |world: &World| world.reader().delivery(&id).unwrap().unwrap().waits_for;
+    assert_eq!(waits(&world), Some(2));
+    let jobs = world.begin(&bulk(Kind::Discard, states(&[State::Dead])));
+    assert_eq!(world.work_off(&jobs), 1);
+    assert_eq!(waits(&world), None);
+}
+
+#[test]
+fn a_pause_by_a_person_is_not_replaced_by_the_relay() {
+    let mut world = World::new();
+    let mut pause = |who: &str, trouble| {
+        world.commit(|s| s.pause(now(), "cmms", who, "because", trouble).unwrap())
+    };
+    assert!(pause("relay", Some("refused")));
+    assert!(pause("anna", None));
+    assert!(!pause("relay", Some("refused")));
+    let sums = world.sums();
+    assert_eq!(sums.destinations[0].paused.as_ref().unwrap().by, "anna");
+}
+
+#[test]
+fn a_pause_keeps_what_its_own_transaction_moved_before_it() {
+    let mut world = World::new();
+    world.append(3);
+    world.commit(|store| {
+        assert_eq!(store.claim(&want("cmms", 2)).unwrap().now.len(), 2);
+        store.pause(now(), "cmms", "anna", "", None).unwrap();
+    });
+    assert_eq!(world.of_state("cmms", State::Sending), 2);
+    assert_eq!(world.of_state("cmms", State::Parked), 1);
+}
+
+/// What happens between two steps of a job.
+#[derive(Clone, Copy, Debug)]
+enum Between {
+    Nothing,
+    /// Killed in the middle of a step, before its commit.
+    Killed,
+    /// Killed after it.
+    KilledAfter,
+    /// What was replayed is tried, and dies again.
+    DiesAgain,
+}
+
+fn between() -> impl Strategy<Value = Between> {
+    prop_oneof![
+        3 => Just(Between::Nothing),
+        2 => Just(Between::Killed),
+        2 => Just(Between::KilledAfter),
+        2 => Just(Between::DiesAgain),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn a_job_cut_short_anywhere_comes_to_each_delivery_exactly_once(
+        ends in prop::collection::vec(0..5u8, 1..60),
+        fresh in 0..20i64,
+        discard: bool,
+        narrow: bool,
+        happens in prop::collection::vec(between(), 1..30),
+    ) {
+        let mut world = World::of(&["cmms"]);
+        world.append(i64::try_from(ends.len()).unwrap());
+        world.end("cmms", |seq| match ends[usize::try_from(seq - 1).unwrap()] {
+            0 => Some(Disposition::Delivered),
+            1 => Some(postponed()),
+            2 => Some(Disposition::Released),
+            _ => Some(dead()),
+        });
+        world.append(fresh);
+        let kind = if discard { Kind::Discard } else { Kind::Replay };
+        let mut filter = states(&[]);
+        if narrow {
+            filter.event_type = Some("ALERT".into());
+        }
+        let bulk = bulk(kind, filter);
+        let matching: BTreeSet<_> = world.listed(&bulk.effective()).into_iter().collect();
+        let jobs = world.begin(&bulk);
+        let mut happens = happens.into_iter().cycle();
+        let mut steps = 0;
+        loop {
+            steps += 1;
+            prop_assert!(steps < 200, "it comes to an end");
+            let next = if steps < 100 { happens.next() } else { None };
+            if let Some(Between::Killed) = next {
+                let store = world.store();
+                store.begin().unwrap();
+                store.work(now(), false).unwrap();
+                world.reopen(&["cmms"]);
+                continue;
+            }
+            if world.commit(|store| store.work(now(), false).unwrap()) == Worked::Nothing {
+                break;
+            }
+            match next {
+                Some(Between::KilledAfter) => world.reopen(&["cmms"]),
+                Some(Between::DiesAgain) if !discard => world.end("cmms", |seq| {
+                    let again = matching.contains(&format!("cmms:{seq}"));
+                    Some(if again { dead() } else { Disposition::Released })
+                }),
+                _ => {}
+            }
+            world.sums();
+        }
+        prop_assert_eq!(world.done(&jobs), u64::try_from(matching.len()).unwrap());
+        let touched: BTreeMap<String, i64> = world
+            .store()
+            .connection()
+            .prepare("SELECT 'cmms:' || seq, act FROM delivery WHERE act IS NOT NULL")
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        prop_assert_eq!(touched.keys().cloned().collect::<BTreeSet<_>>(), matching);
+    }
+}
