@@ -1,7 +1,8 @@
 //! The relay as one process: build, run, drain.
 //!
 //! ```text
-//! mod     what is built, what runs, how it ends
+//! mod     what is built, how it runs, how it ends
+//! tasks   the parts, and what each is started with
 //! secret  the webhook secret: given, or made and kept in the data directory
 //! assets  the asset map: loaded, and loaded again on SIGHUP
 //! notices what is told to the destinations that `notify` names
@@ -26,33 +27,28 @@ mod jobs;
 mod notices;
 mod retention;
 mod secret;
+mod tasks;
 pub mod trial;
 
-use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::assets::Assets;
-use self::control::Ground;
-use self::notices::Notices;
+use self::secret::Wanted;
+use self::tasks::{Common, Served, Tasks};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::ops::health::Parts;
-use crate::reconcile::webhook::{self, Reconcile};
-use crate::relay::deliver::{self, Deliver};
-use crate::relay::destination::Destination;
-use crate::relay::journal::{self, Journal, Registered};
-use crate::relay::receive::{self, Receive, serve};
-use crate::secret::WebhookSecret;
-use crate::{ops, orbit};
+use crate::orbit;
+use crate::reconcile::webhook;
+use crate::relay::journal::{self, Journal};
 
 /// What is under way when the relay stops may take this long, and closing the journal so long:
 /// together less than the 10 s after which Docker kills.
@@ -82,105 +78,6 @@ pub struct App {
     pub assets: Arc<Assets>,
 }
 
-/// What most parts need.
-#[derive(Clone)]
-struct Shared {
-    journal: Journal,
-    metrics: Metrics,
-    clock: Clock,
-    stop: CancellationToken,
-}
-
-/// A destination before its loop is started, with who is told how it does.
-type Built = (
-    deliver::Config,
-    Destination,
-    watch::Sender<deliver::Health>,
-    watch::Receiver<deliver::Health>,
-);
-
-/// The running parts, each with a name for the log.
-struct Tasks(JoinSet<&'static str>);
-
-impl Tasks {
-    fn start(&mut self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
-        self.0.spawn(async move {
-            part.await;
-            name
-        });
-    }
-
-    /// What keeps our webhook in Orbit as it should be.
-    fn start_webhook(
-        &mut self,
-        shared: &Shared,
-        client: orbit::Client,
-        config: webhook::Config,
-        secret: watch::Receiver<Result<WebhookSecret, String>>,
-        status: watch::Sender<webhook::Status>,
-    ) {
-        let reconcile = Reconcile {
-            config,
-            client,
-            journal: shared.journal.clone(),
-            secret,
-            clock: shared.clock.clone(),
-            status,
-        };
-        self.start("webhook", webhook::run(reconcile, shared.stop.clone()));
-    }
-
-    /// One loop for each destination.
-    fn start_deliveries(&mut self, shared: &Shared, destinations: Vec<Built>, assets: &Assets) {
-        for (config, destination, health, _) in destinations {
-            let deliver = Deliver {
-                config,
-                journal: shared.journal.clone(),
-                destination,
-                assets: assets.current(),
-                clock: shared.clock.clone(),
-                metrics: shared.metrics.clone(),
-                health,
-            };
-            self.start("deliver", deliver::run(deliver, shared.stop.clone()));
-        }
-    }
-
-    /// What tells people of trouble.
-    fn start_notices(&mut self, shared: &Shared, expect_every: Option<Duration>) {
-        let notices = Notices {
-            journal: shared.journal.clone(),
-            clock: shared.clock.clone(),
-            expect_every,
-        };
-        self.start("notices", notices::run(notices, shared.stop.clone()));
-    }
-
-    /// What the journal needs from time to time.
-    fn start_housekeeping(&mut self, shared: &Shared, destinations: Vec<String>, dir: PathBuf) {
-        let Shared {
-            journal,
-            metrics,
-            clock,
-            stop,
-        } = shared.clone();
-        let retention = retention::run(journal.clone(), clock.clone(), stop.clone());
-        self.start("retention", retention);
-        let hourly = hourly::run(journal, metrics, destinations, dir, clock, stop);
-        self.start("hourly", hourly);
-    }
-
-    /// What serves the commands: the socket, and the bulk acts that were begun through it.
-    fn start_commands(&mut self, data_dir: PathBuf, ground: Ground, stop: &CancellationToken) {
-        let begun = Arc::new(Notify::new());
-        let (journal, clock) = (ground.journal.clone(), ground.clock.clone());
-        let jobs = jobs::run(journal, clock, begun.clone(), stop.clone());
-        self.start("jobs", jobs);
-        let control = control::run(data_dir, ground, begun, stop.clone());
-        self.start("control", control);
-    }
-}
-
 /// How a relay ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -203,24 +100,15 @@ impl App {
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::new().context("the metrics cannot be made")?;
         let assets = Arc::new(Assets::load(config.asset_map.clone())?);
-        let mut destinations = Vec::new();
-        for config in config.destinations {
-            let destination = Destination::build(config.destination.clone())?;
-            let (health, seen) = watch::channel(deliver::Health::Untried);
-            destinations.push((config, destination, health, seen));
-        }
+        let served = config
+            .destinations
+            .into_iter()
+            .map(Served::build)
+            .collect::<Result<Vec<_>, _>>()?;
         let orbit = config.orbit.clone().map(orbit::Client::build).transpose()?;
-        let registered: Vec<_> = destinations
-            .iter()
-            .map(|(_, d, ..)| Registered {
-                id: d.id().to_owned(),
-                name: d.name().to_owned(),
-            })
-            .collect();
-        let ids: Vec<_> = registered.iter().map(|r| r.id.clone()).collect();
         let journal_config = journal::Config {
             data_dir: config.data_dir.clone(),
-            destinations: Some(registered),
+            destinations: Some(served.iter().map(Served::registered).collect()),
             keep_delivered: config.keep_delivered,
             limit_bytes: config.journal_limit,
         };
@@ -232,65 +120,39 @@ impl App {
             journal: journal.availability(),
             secret: secret.clone(),
             webhook: webhook_status,
-            destinations: destinations
-                .iter()
-                .map(|(_, d, _, seen)| (d.name().to_owned(), seen.clone()))
-                .collect(),
+            destinations: served.iter().map(Served::health).collect(),
             sums: journal.sums(),
             room: journal.room(),
         };
 
-        let ground = Ground {
-            journal: journal.clone(),
-            destinations: destinations
-                .iter()
-                .map(|(_, d, ..)| (d.id().to_owned(), d.clone()))
-                .collect(),
-            clock: clock.clone(),
-        };
-
-        let mut tasks = Tasks(JoinSet::new());
-        let wanted = secret::Wanted {
-            given: config.secret,
-            not_configured: config.not_configured,
-            data_dir: config.data_dir.clone(),
-        };
-        let availability = journal.availability();
-        let keep = secret::keep(wanted, secret_tx, clock.clone(), availability, stop.clone());
-        tasks.start("secret", keep);
-        let receive = Receive {
-            journal: journal.clone(),
-            secret: secret.clone(),
-            max_age: config.max_age,
-            clock: clock.clone(),
-            metrics: metrics.clone(),
-            on_test: Box::new(say_test(parts.clone())),
-            say_accepted: destinations.is_empty(),
-        };
-        let router = receive::router(receive);
-        tasks.start(
-            "receive",
-            serve::serve(listeners.webhook, router, stop.clone()),
-        );
-        let router = ops::router(parts.clone(), metrics.clone(), clock.clone());
-        tasks.start("ops", serve::serve(listeners.ops, router, stop.clone()));
-        let shared = Shared {
+        let mut tasks = Tasks::new(Common {
             journal: journal.clone(),
             metrics: metrics.clone(),
             clock,
+            parts: parts.clone(),
+            data_dir: config.data_dir,
             stop: stop.clone(),
+        });
+        let wanted = Wanted {
+            given: config.secret,
+            not_configured: config.not_configured,
+            data_dir: tasks.common.data_dir.clone(),
         };
+        tasks.start_intake(
+            listeners,
+            wanted,
+            secret_tx,
+            config.max_age,
+            served.is_empty(),
+        );
         if let Some(client) = orbit {
-            tasks.start_webhook(&shared, client, config.webhook, secret, status);
+            tasks.start_reconcile(client, config.webhook, secret, status);
         }
-        tasks.start_housekeeping(&shared, ids, config.data_dir.clone());
-        if destinations.iter().any(|(config, ..)| config.hears_notices) {
-            tasks.start_notices(&shared, config.expect_every);
-        }
-        tasks.start_deliveries(&shared, destinations, &assets);
-        tasks.start_commands(config.data_dir, ground, &stop);
+        tasks.start_keeping(&served, config.expect_every);
+        tasks.start_commands(&served);
+        tasks.start_deliveries(served, &assets);
         Ok(Self {
-            tasks: tasks.0,
+            tasks: tasks.running,
             stop,
             journal,
             writer,
@@ -381,12 +243,5 @@ fn status_at_start(has_orbit: bool) -> webhook::Status {
         webhook::Status::Unknown
     } else {
         webhook::Status::ByHand
-    }
-}
-
-fn say_test(parts: Parts) -> impl Fn() + Send + Sync {
-    move || {
-        let line = parts.line();
-        tracing::info!("test payload: arrived, verified and in the journal; {line}");
     }
 }

@@ -43,6 +43,7 @@ use self::resolve::{Values, Variables};
 use crate::event::TEST;
 use crate::http::Trust;
 use crate::relay::deliver;
+use crate::relay::journal;
 use crate::secret::{Secret, WebhookSecret};
 use crate::{orbit, reconcile};
 
@@ -150,8 +151,8 @@ impl Config {
             destinations: described.into_iter().map(|d| d.config).collect(),
             notify: file.notify.into_iter().map(|(name, _)| name).collect(),
             expect_every: file.expect_every.map(|(every, _)| every),
-            keep_delivered: keep_delivered.unwrap_or(Duration::from_hours(30 * 24)),
-            journal_limit: journal_limit.unwrap_or(4 << 30),
+            keep_delivered: keep_delivered.unwrap_or(journal::Config::KEEP_DELIVERED),
+            journal_limit: journal_limit.unwrap_or(journal::Config::LIMIT_BYTES),
             log,
             shown,
             warnings,

@@ -430,7 +430,7 @@ async fn no_secret_is_in_an_outcome_an_answer_or_a_debug_text() {
             .unwrap(),
     );
     base.headers = vec![Header::new("x-key", &canary(2)).unwrap()];
-    let key = STANDARD.encode(canary(3));
+    let key = STANDARD.encode(canary(3).repeat(2));
     base.sign = Some(Sign::StandardWebhooks(vec![given(&format!("whsec_{key}"))]));
     let proxy = format!("http://me:{}@127.0.0.1:9/", canary(4).replace('/', "%2F"));
     success_rule(&mut base, "response.text + 1");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use orbit_relay::relay::journal::{Level, State};
+use orbit_relay::relay::journal::{Level, Paused, State};
 
 use crate::world::{Relay, Site, inspection, level, uuid};
 
@@ -13,6 +13,23 @@ const TO: &str = "integration";
 fn large(n: usize) -> String {
     let filler = format!(r#""filler":"{}","error":0"#, "x".repeat(4000));
     inspection(n).replace(r#""error":0"#, &filler)
+}
+
+async fn pause(relay: &Relay) {
+    let paused = Paused {
+        at: relay.clock.wall(),
+        by: "me".into(),
+        why: "a test".into(),
+        trouble: None,
+    };
+    let journal = relay.journal_handle();
+    journal.pause_and_revive(TO, paused, vec![]).await.unwrap();
+}
+
+async fn resume(relay: &Relay) {
+    let at = relay.clock.wall();
+    let journal = relay.journal_handle();
+    assert!(journal.resume(at, TO, "me", "mended").await.unwrap());
 }
 
 /// Posts until one is refused; gives how many were taken, and the words for the journal meanwhile.
@@ -43,7 +60,7 @@ async fn a_full_journal_takes_nothing_new_while_what_waits_goes_on_until_there_i
     let site = Site::with_a_manual_clock().await;
     let site = site.tuned(|config| config.journal_limit = 1 << 20);
     let relay = site.start().await;
-    relay.pause(TO).await;
+    pause(&relay).await;
     let (taken, words) = post_until_full(&relay).await;
     let all = ["filling", "full", "open"].map(str::to_owned);
     assert_eq!(words, all.into());
@@ -55,7 +72,7 @@ async fn a_full_journal_takes_nothing_new_while_what_waits_goes_on_until_there_i
     let metric = format!(r#"orbit_relay_destination_paused{{destination="{TO}"}}"#);
     assert!(relay.metric(&metric).await > 0.5);
 
-    relay.resume(TO).await;
+    resume(&relay).await;
     relay.until_there_are(waiting, State::Delivered).await;
     assert_eq!(
         relay.post(large(2000)).await.status,
@@ -64,10 +81,8 @@ async fn a_full_journal_takes_nothing_new_while_what_waits_goes_on_until_there_i
     );
 
     site.hand().advance(Duration::from_hours(31 * 24));
-    level(relay.parts.room.clone(), "room", |room| {
-        room.level == Level::Enough
-    })
-    .await;
+    let room = relay.journal_handle().room();
+    level(room, "room", |room| room.level == Level::Enough).await;
     relay.accept(large(2000)).await;
     relay.until_there_are(waiting + 1, State::Delivered).await;
     assert_eq!(relay.get("/readyz").await.status, 200);

@@ -386,16 +386,9 @@ impl Relay {
         wire::send(self.events, &wire::request("POST", "/", headers, body)).await
     }
 
-    /// A person pauses a destination.
-    pub(crate) async fn pause(&self, id: &str) {
-        let paused = journal::Paused {
-            at: self.clock.wall(),
-            by: "me".to_owned(),
-            why: "a test".to_owned(),
-            trouble: None,
-        };
-        let pausing = self.journal.pause_and_revive(id, paused, Vec::new());
-        pausing.await.unwrap();
+    /// The journal that the relay writes.
+    pub(crate) fn journal_handle(&self) -> &Journal {
+        &self.journal
     }
 
     /// A person resumes a destination that is paused.

@@ -9,6 +9,7 @@ use crate::config::nearest::shown;
 use crate::config::parse;
 use crate::config::resolve::Variables;
 use crate::relay::destination::{Algorithm, Auth, Encoding, Header, Sign};
+use crate::secret::Secret;
 
 /// The types of `auth`, and the keys of each.
 pub(super) const AUTH: &[(&str, &[&str])] = &[
@@ -121,7 +122,8 @@ pub(super) fn sign(item: &Item<'_, '_>, variables: &Variables<'_>) -> Option<Sig
     let prefix = match table.take("prefix") {
         None => Some(String::new()),
         Some(prefix) => prefix.parsed("a text like \"sha256=\"", |text| {
-            secret::in_a_header(text).map(|()| text.to_owned())
+            let prefix = Secret::new(text.to_owned());
+            secret::in_a_header(&prefix).map(|()| text.to_owned())
         }),
     };
     let secret = table

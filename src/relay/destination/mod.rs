@@ -39,7 +39,7 @@ use self::exchange::Refused;
 use self::oauth::Tokens;
 use self::outcome::Outcome;
 pub use self::outcome::RESPONSE_MEMBERS;
-pub use self::sign::{Algorithm, Encoding, Sign, SignError};
+pub use self::sign::{Algorithm, Encoding, Sign, SignError, webhook_key};
 use crate::http;
 use crate::relay::transform::expression::Expression;
 

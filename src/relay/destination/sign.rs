@@ -67,21 +67,17 @@ pub enum SignError {
     #[error(transparent)]
     Source(#[from] SourceError),
     /// It is not what Standard Webhooks wants.
-    #[error("a signing secret for Standard Webhooks is `whsec_` and base64, this one is not")]
+    #[error("a secret of Standard Webhooks is `whsec_` and base64, or base64; this is not")]
     Secret,
+    /// It is too short or too long for that.
+    #[error("a secret of Standard Webhooks has 24 to 64 bytes behind its base64; this has not")]
+    Length,
     /// No header can be made of it.
     #[error("the prefix has a character that cannot stand in an HTTP header")]
     Header,
 }
 
 impl Sign {
-    /// Signs nothing, to find out whether it could: at start, before an event depends on it.
-    pub fn check(&self) -> Result<(), SignError> {
-        let secrets = self.secrets()?;
-        self.headers(&secrets, "", Timestamp::UNIX_EPOCH, b"")
-            .map(|_| ())
-    }
-
     /// Its secrets, as they are now.
     pub(super) fn secrets(&self) -> Result<Vec<Secret>, SourceError> {
         match self {
@@ -105,7 +101,7 @@ impl Sign {
                     .iter()
                     .map(|secret| {
                         let code = code::<Sha256>(
-                            &webhook_secret(secret)?,
+                            &webhook_key(secret)?,
                             &[key.as_bytes(), b".", at.as_bytes(), b".", body],
                         )?;
                         Ok(format!("v1,{}", STANDARD.encode(code)))
@@ -144,16 +140,17 @@ impl Sign {
     }
 }
 
-/// The key that is written as `whsec_` and base64.
-fn webhook_secret(secret: &Secret) -> Result<Vec<u8>, SignError> {
+/// The key of Standard Webhooks that is written as `whsec_` and base64, or base64: 24 to 64 bytes.
+pub fn webhook_key(secret: &Secret) -> Result<Vec<u8>, SignError> {
     let text = secret.expose();
     let key = LENIENT
         .decode(text.strip_prefix("whsec_").unwrap_or(text))
         .map_err(|_| SignError::Secret)?;
-    if key.is_empty() {
-        return Err(SignError::Secret);
+    if (24..=64).contains(&key.len()) {
+        Ok(key)
+    } else {
+        Err(SignError::Length)
     }
-    Ok(key)
 }
 
 fn code<H: EagerHash>(key: &[u8], parts: &[&[u8]]) -> Result<Vec<u8>, SignError>
@@ -213,7 +210,10 @@ mod tests {
 
     #[test]
     fn every_live_secret_signs_and_a_space_parts_the_signatures() {
-        let (old, new) = ("whsec_b2xk", "bmV3Cg");
+        let (old, new) = (
+            &*format!("whsec_{}", STANDARD.encode([1; 24])),
+            &*STANDARD.encode([2; 32]),
+        );
         let one = |secret| {
             let sign = Sign::StandardWebhooks(vec![given(secret)]);
             signed(&sign, "k", 7, "{}").pop().unwrap().1
@@ -255,13 +255,17 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_is_not_base64_is_refused_and_not_said() {
-        for text in ["whsec_can ary", "whsec_", "whsec_canary!"] {
-            let error = Sign::StandardWebhooks(vec![given(text)]).check();
-            assert_eq!(error, Err(SignError::Secret), "{text}");
+    fn a_key_of_standard_webhooks_has_24_to_64_bytes_in_base64_and_another_is_not_said() {
+        let key = |text: &str| webhook_key(&Secret::new(text.to_owned()));
+        for (length, good) in [(23, false), (24, true), (64, true), (65, false)] {
+            let text = STANDARD.encode(vec![7; length]);
+            for text in [&text, text.trim_end_matches('='), &format!("whsec_{text}")] {
+                assert_eq!(key(text).is_ok(), good, "{length}: {text}");
+            }
         }
-        let missing = Sign::StandardWebhooks(vec![Source::File("/nowhere/secret".into())]);
-        let error = missing.check().unwrap_err().to_string();
-        assert!(error.contains("/nowhere/secret"), "{error}");
+        for text in ["whsec_can ary", "whsec_", "whsec_canary!"] {
+            let error = key(text).unwrap_err().to_string();
+            assert!(!error.contains("canary"), "{error}");
+        }
     }
 }

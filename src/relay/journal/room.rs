@@ -265,16 +265,15 @@ mod tests {
     #[test]
     fn a_disk_counts_where_it_has_less_left_than_the_journal_may_still_take() {
         for (disk, level) in [
-            (disk(63, 1000), Level::Full),
-            (disk(63, 1_000_000), Level::Full),
-            (disk(64, 1000), Level::Filling),
-            (disk(200, 1000), Level::Filling),
-            (disk(300, 1000), Level::Enough),
+            (Some(disk(63, 1000)), Level::Full),
+            (Some(disk(63, 1_000_000)), Level::Full),
+            (Some(disk(64, 1000)), Level::Filling),
+            (Some(disk(200, 1000)), Level::Filling),
+            (Some(disk(300, 1000)), Level::Enough),
             // Nine tenths are taken, and yet there is far more than the journal may take.
-            (disk(100_000, 1_000_000), Level::Enough),
+            (Some(disk(100_000, 1_000_000)), Level::Enough),
         ] {
-            let judged = judge(Level::Enough, 0, 4 * GIB, Some(disk));
-            assert_eq!(judged, level, "{disk:?}");
+            assert_eq!(judge(Level::Enough, 0, 4 * GIB, disk), level, "{disk:?}");
         }
     }
 
