@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use orbit_relay::event::NOTICE;
-use orbit_relay::relay::journal::{State, Sums};
+use orbit_relay::relay::journal::{DestinationSums, State, Sums};
 use orbit_relay::sim::backend::{Answer, BackendWorld};
 use serde_json::{Value, json};
 
-use crate::world::{Site, inspection, sums_at};
+use crate::world::{BOUND, Site, inspection, is_a_time, sums_at};
 
-const SECOND: Duration = Duration::from_secs(1);
-const STEP: Duration = Duration::from_secs(10);
-const TEN_MINUTES: Duration = Duration::from_mins(10);
+/// A step of a manual clock while a notice is to come at once, and while it is to come late.
+const SHORT: Duration = Duration::from_millis(100);
+const LONG: Duration = Duration::from_secs(5);
+const NINE_MINUTES: Duration = Duration::from_mins(9);
 
 /// A destination that gets inspections, and one that hears of trouble besides.
 async fn site() -> Site {
@@ -31,10 +32,37 @@ fn told(plant: &BackendWorld) -> Vec<Value> {
         .map(|body| {
             assert_eq!(body["relay"]["source"], "relay");
             assert_eq!(body["relay"]["origin"], "relay");
-            assert!(crate::world::is_a_time(body["time"].as_str().unwrap()));
+            assert!(is_a_time(body["time"].as_str().unwrap()));
             body["data"].clone()
         })
         .collect()
+}
+
+/// Lets time pass until they were told so often; gives how much passed.
+async fn pass_until_told(site: &Site, count: usize, step: Duration) -> Duration {
+    let plant = site.plant();
+    let mut passed = Duration::ZERO;
+    let passing = async {
+        while told(&plant).len() < count {
+            site.hand().advance(step);
+            passed += step;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let told_in_time = tokio::time::timeout(3 * BOUND, passing).await.is_ok();
+    assert!(
+        told_in_time,
+        "{count} notices within the bound: {:?}",
+        told(&plant)
+    );
+    passed
+}
+
+async fn let_pass(site: &Site, steps: u32) {
+    for _ in 0..steps {
+        site.hand().advance(2 * LONG);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 fn poison(n: usize) -> String {
@@ -60,9 +88,9 @@ async fn the_first_death_is_told_at_once_and_later_ones_together_even_over_a_res
     refuse(&plant, "/cmms", "poison");
     let relay = site.start().await;
     relay.accept(poison(1)).await;
-    let soon = 5 * SECOND;
-    let first = |_: &_| told(&plant).len() == 1;
-    relay.let_pass(site.hand(), SECOND, soon, first).await;
+    relay.until("dead", |sums| dead(sums, "cmms") == 1).await;
+    let passed = pass_until_told(&site, 1, SHORT).await;
+    assert!(passed < NINE_MINUTES, "{passed:?}");
     let news = &told(&plant)[0]["news"][0];
     let shown = [
         &news["what"],
@@ -86,13 +114,11 @@ async fn the_first_death_is_told_at_once_and_later_ones_together_even_over_a_res
         .await;
     relay.finish_with_notices(1).await;
     let relay = site.start().await;
-    let second = |_: &_| told(&plant).len() == 2;
-    let longest = TEN_MINUTES + 3 * STEP;
-    let passed = relay.let_pass(site.hand(), STEP, longest, second).await;
-    assert!(passed > Duration::from_mins(9), "{passed:?}");
+    let passed = pass_until_told(&site, 2, LONG).await;
+    assert!(passed > NINE_MINUTES, "{passed:?}");
     assert_eq!(told(&plant)[1]["news"][0]["count"], 2);
     assert_eq!(told(&plant)[1]["news"].as_array().unwrap().len(), 1);
-    let skipped = |d: &orbit_relay::relay::journal::DestinationSums| d.of(State::Skipped) == 2;
+    let skipped = |d: &DestinationSums| d.of(State::Skipped) == 2;
     relay.until_at("cmms", "notices skipped", skipped).await;
     relay.finish_with_notices(1).await;
 }
@@ -105,46 +131,31 @@ async fn a_notice_that_is_given_up_makes_no_notice() {
     refuse(&plant, "/teams", NOTICE);
     let relay = site.start().await;
     relay.accept(poison(1)).await;
-    let given_up = |sums: &Sums| dead(sums, "teams") == 1;
-    relay
-        .let_pass(site.hand(), SECOND, 5 * SECOND, given_up)
-        .await;
-    for _ in 0..150 {
-        site.hand().advance(STEP);
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    relay.until("dead", |sums| dead(sums, "cmms") == 1).await;
+    while dead(&relay.parts.sums.borrow(), "teams") == 0 {
+        let_pass(&site, 1).await;
     }
+    let_pass(&site, 150).await;
     let sums = relay.finish_with_notices(1).await;
     assert_eq!(sums.accepted, 2);
 }
 
 #[tokio::test]
-async fn silence_is_told_and_that_it_is_over() {
+async fn silence_is_told_and_that_it_is_over_and_notices_do_not_break_it() {
+    let hour = Duration::from_hours(1);
     let site = site()
         .await
         .tuned(|config| config.expect_every = Some(Duration::from_hours(1)));
     let plant = site.plant();
     let relay = site.start().await;
-    let there = |count: usize| {
-        let plant = plant.clone();
-        move |_: &Sums| told(&plant).len() == count
-    };
-    let hour = Duration::from_hours(1);
-    let passed = relay
-        .let_pass(site.hand(), 6 * STEP, hour + 12 * STEP, there(1))
-        .await;
+    let passed = pass_until_told(&site, 1, 6 * LONG).await;
     assert!(passed > hour, "{passed:?}");
     assert_eq!(told(&plant)[0]["news"][0]["what"], "silence");
     relay.accept(inspection(1)).await;
-    relay
-        .let_pass(site.hand(), STEP, TEN_MINUTES + 3 * STEP, there(2))
-        .await;
+    pass_until_told(&site, 2, LONG).await;
     assert_eq!(told(&plant)[1]["news"][0]["what"], "recovered");
-    relay.let_pass(site.hand(), 6 * STEP, hour, there(3)).await;
-    assert_eq!(
-        told(&plant)[2]["news"][0]["what"],
-        "silence",
-        "notices break no silence"
-    );
+    pass_until_told(&site, 3, 6 * LONG).await;
+    assert_eq!(told(&plant)[2]["news"][0]["what"], "silence");
     relay.finish_with_notices(3).await;
 }
 
@@ -157,21 +168,16 @@ async fn a_destination_that_is_down_is_told_and_that_it_is_back() {
     for n in 0..5 {
         relay.accept(inspection(n)).await;
     }
-    let first = |_: &_| told(&plant).len() == 1;
-    relay
-        .let_pass(site.hand(), SECOND, 30 * SECOND, first)
-        .await;
+    relay.until_at("cmms", "down", |d| d.down.is_some()).await;
+    pass_until_told(&site, 1, SHORT).await;
     let news = told(&plant)[0]["news"][0].clone();
     assert_eq!(
         (&news["what"], &news["destination"]),
         (&json!("down"), &json!("cmms"))
     );
-    assert!(crate::world::is_a_time(news["since"].as_str().unwrap()));
+    assert!(is_a_time(news["since"].as_str().unwrap()));
     plant.set_answer_at("/cmms", Answer::Ok);
-    let second = |_: &_| told(&plant).len() == 2;
-    relay
-        .let_pass(site.hand(), STEP, TEN_MINUTES + 3 * STEP, second)
-        .await;
+    pass_until_told(&site, 2, LONG).await;
     assert_eq!(told(&plant)[1]["news"][0]["what"], "recovered");
     relay.finish_with_notices(2).await;
 }
@@ -179,13 +185,13 @@ async fn a_destination_that_is_down_is_told_and_that_it_is_back() {
 #[tokio::test]
 async fn where_nobody_is_to_hear_there_are_no_notices() {
     let site = Site::with_a_manual_clock().await;
-    refuse(&site.plant(), "/", "poison");
+    let cmms = site.at("cmms");
+    let site = site.destination(cmms);
+    refuse(&site.plant(), "/cmms", "poison");
     let relay = site.start().await;
     relay.accept(poison(1)).await;
-    for _ in 0..10 {
-        site.hand().advance(STEP);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    relay.until("dead", |sums| dead(sums, "cmms") == 1).await;
+    let_pass(&site, 20).await;
     let sums = relay.finish().await;
     assert_eq!(sums.accepted, 1);
 }

@@ -82,6 +82,9 @@ async fn through_every_weather_nothing_is_lost_and_nothing_is_doubled() {
     for n in 0..20 {
         relay.accept(inspection(n)).await;
     }
+    for name in ["known-authority", "with-certificate"] {
+        relay.until_there_are_at(name, 20, State::Delivered).await;
+    }
     let down = |health: &Health| matches!(health, Health::Down(_));
     level(relay.parts.destinations[CMMS].clone(), "down", down).await;
     let mut passed = Duration::ZERO;

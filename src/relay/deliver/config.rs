@@ -68,6 +68,11 @@ impl Config {
         self.destination.timeout * 2 + LEASE_MARGIN
     }
 
+    /// Whether deliveries wait for one another.
+    pub(super) fn in_order(&self) -> bool {
+        self.order_by == OrderBy::Asset || self.once_per == OncePer::Inspection
+    }
+
     /// A destination that is posted to like this, with the defaults for all else.
     pub fn new(destination: destination::Config, events: Vec<String>) -> Self {
         Self {

@@ -198,7 +198,7 @@ impl Worker {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(done) = self.sends.join_next() => self.conclude(unwrap(done)).await,
-                () = self.recorder.recorded() => {}
+                () = self.recorder.recorded() => self.let_others_go(),
                 Some(released) = self.releases.join_next() => unwrap(released),
                 filled = next(&mut self.filling) => self.filled(filled),
                 () = clock.sleep_until(wake_at) => {}
@@ -355,8 +355,7 @@ impl Worker {
             limit,
             replays: places.div_ceil(2).max(self.ahead / 2),
             probe: gate == Gate::Probe,
-            in_order: self.shared.config.order_by == OrderBy::Asset
-                || self.shared.config.once_per == OncePer::Inspection,
+            in_order: self.shared.config.in_order(),
             hasten: self.hasten,
             worked: std::mem::take(&mut self.worked),
             now,
@@ -410,6 +409,13 @@ impl Worker {
                 // What the sums say now would wake it at once, for nothing.
                 self.idle_until = Some(later(now, JOURNAL_PAUSE));
             }
+        }
+    }
+
+    /// Where deliveries wait for one another, each end may have let another go.
+    fn let_others_go(&mut self) {
+        if self.shared.config.in_order() {
+            self.idle_until = None;
         }
     }
 

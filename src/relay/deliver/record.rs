@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::attempt::Done;
-use super::{JOURNAL_PAUSE, OncePer, OrderBy, Shared, unwrap};
+use super::{JOURNAL_PAUSE, Shared, unwrap};
 use crate::clock::until;
 use crate::relay::journal::{Claim, Disposition, Ended, Lease};
 
@@ -99,9 +99,8 @@ async fn record(shared: Arc<Shared>, ends: Vec<(Done, Ended)>) {
             say(&shared, done, &ended.disposition);
         }
     }
-    let config = &shared.config;
     // Where deliveries wait for one another, each end lets another go.
-    if config.order_by == OrderBy::None && config.once_per == OncePer::Event {
+    if !shared.config.in_order() {
         tokio::time::sleep(GATHER).await;
     }
 }
