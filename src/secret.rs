@@ -5,11 +5,14 @@
 //! - An error of this module never holds the text that it refuses.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use sha2::Sha256;
+
+/// No secret is longer, in bytes.
+const LONGEST: u64 = 64 * 1024;
 
 /// A token or password.
 #[derive(Clone)]
@@ -73,7 +76,7 @@ impl Source {
             Self::File(path) => path,
         };
         let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|e| SourceError::Unreadable {
+        let text = read(path).map_err(|e| SourceError::Unreadable {
             path: shown.clone(),
             reason: e.to_string(),
         })?;
@@ -82,6 +85,22 @@ impl Source {
             text => Ok(Secret::new(text.to_owned())),
         }
     }
+}
+
+/// A pipe or a device may block or never end: only a file is read, and not more than a secret has.
+fn read(path: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
+    let mut text = String::new();
+    let file = std::fs::File::open(path)?.take(LONGEST + 1);
+    let length = { file }.read_to_string(&mut text)?;
+    if u64::try_from(length).is_ok_and(|length| length > LONGEST) {
+        return Err(std::io::Error::other("it is longer than 64 KiB"));
+    }
+    Ok(text)
 }
 
 /// The key with which Orbit signs: 32 bytes, written as 64 hex characters.
@@ -164,6 +183,16 @@ mod tests {
             assert_eq!(source.current().unwrap().expose(), text);
         }
         assert!(!format!("{source:?}").contains("new"));
+    }
+
+    #[test]
+    fn a_secret_is_read_from_a_file_only_and_not_without_end() {
+        let endless = Source::File("/dev/zero".into()).current().unwrap_err();
+        assert!(endless.to_string().contains("no regular file"), "{endless}");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "x".repeat(65 * 1024)).unwrap();
+        let long = Source::File(file.path().to_owned()).current().unwrap_err();
+        assert!(long.to_string().contains("64 KiB"), "{long}");
     }
 
     #[test]

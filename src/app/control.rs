@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -28,8 +28,10 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// One commit makes no more deliveries than this.
 const MOST: u64 = 1000;
 const RETRY: Duration = Duration::from_secs(1);
-/// So many commands are answered at once.
+/// So many commands are answered at once, and so many of them may be tests, which take as long as
+/// the destination does.
 const AT_ONCE: usize = 8;
+const TESTS_AT_ONCE: usize = 2;
 const LONGEST_LINE: u64 = 64 * 1024;
 const NOT_UNDERSTOOD: &str = "not understood";
 const OTHER_VERSION: &str = "the running relay and this command are of different versions of \
@@ -110,6 +112,24 @@ pub struct Ground {
     pub destinations: BTreeMap<String, Destination>,
     /// Time.
     pub clock: Clock,
+    /// Places for tests.
+    pub tests: Arc<Semaphore>,
+}
+
+impl Ground {
+    /// With nothing under way.
+    pub fn new(
+        journal: Journal,
+        destinations: BTreeMap<String, Destination>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            journal,
+            destinations,
+            clock,
+            tests: Arc::new(Semaphore::new(TESTS_AT_ONCE)),
+        }
+    }
 }
 
 /// Does what is asked.
@@ -122,6 +142,10 @@ pub async fn act(ground: &Ground, ask: Ask) -> Answer {
                 return Answer::Failed(why);
             }
             Some(tested) => {
+                let Ok(_place) = ground.tests.try_acquire() else {
+                    let why = format!("{TESTS_AT_ONCE} tests are under way: wait for their end");
+                    return Answer::Failed(why);
+                };
                 tracing::info!(who, "a test of `{destination}` was asked for");
                 let kept = journal.keep_act(at, &who, "test", &destination, "").await;
                 let chance = getrandom::u64().unwrap_or_default();

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, later};
 use crate::metrics::Metrics;
-use crate::relay::journal::{Availability, DestinationSums, Journal, Sums};
+use crate::relay::journal::{Availability, DestinationSums, Journal, Paused, Sums};
 
 const FLUSH: Duration = Duration::from_secs(5);
 const SAY: Duration = Duration::from_hours(1);
@@ -29,7 +29,7 @@ pub(super) async fn run(
         () = stop.cancelled() => {}
         open = availability.wait_for(|now| *now == Availability::Open) => drop(open),
     }
-    say_kept(&journal.sums().borrow(), &destinations, &data_dir);
+    say_destinations(&journal.sums().borrow(), &destinations, &data_dir);
     let mut say_at = later(clock.steady(), SAY);
     loop {
         let stopping = tokio::select! {
@@ -55,15 +55,45 @@ pub(super) async fn flush(journal: &Journal, metrics: &Metrics) {
     }
 }
 
-/// How many events came before their destination was configured, and how to send them.
-fn say_kept(sums: &Sums, configured: &[String], data_dir: &Path) {
+/// What a person should know of the destinations at start: what is kept, what was taken out of
+/// the configuration, what is paused.
+fn say_destinations(sums: &Sums, configured: &[String], data_dir: &Path) {
     let data_dir = data_dir.display();
-    for DestinationSums { id, kept, .. } in &sums.destinations {
-        if *kept > 0 && configured.contains(id) {
+    let removed = sums.destinations.iter().filter(|d| d.removed);
+    for destination in removed.clone() {
+        let (name, waiting) = (&destination.name, destination.waiting());
+        if waiting > 0 {
+            tracing::warn!(
+                "the destination `{name}` is no longer configured; {waiting} deliveries wait until \
+                 it is brought back, or: orbit-relay deliveries discard --destination {name}"
+            );
+        }
+    }
+    let names: Vec<_> = removed.map(|d| format!("id = {:?}", d.id)).collect();
+    let renamed = if names.is_empty() {
+        String::new()
+    } else {
+        let names = names.join(" or ");
+        format!("; if it only has a new name, give it {names} instead, or they come twice")
+    };
+    for DestinationSums {
+        id, kept, paused, ..
+    } in &sums.destinations
+    {
+        if !configured.contains(id) {
+            continue;
+        }
+        if *kept > 0 {
             tracing::info!(
                 "{kept} events came before the destination `{id}` was configured and are kept; \
                  to send them too: orbit-relay deliveries replay --kept --destination {id} \
-                 --data-dir {data_dir}"
+                 --data-dir {data_dir}{renamed}"
+            );
+        }
+        if let Some(Paused { at, by, why, .. }) = paused {
+            tracing::warn!(
+                "the destination `{id}` is paused since {at:.0} by {by}: {why}; events wait until: \
+                 orbit-relay destinations resume {id}"
             );
         }
     }

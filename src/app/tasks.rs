@@ -193,11 +193,7 @@ impl Tasks {
         let destinations = served
             .iter()
             .map(|s| (s.destination.id().to_owned(), s.destination.clone()));
-        let ground = Ground {
-            journal: journal.clone(),
-            destinations: destinations.collect(),
-            clock: clock.clone(),
-        };
+        let ground = Ground::new(journal.clone(), destinations.collect(), clock.clone());
         let begun = Arc::new(Notify::new());
         let jobs = jobs::run(
             journal.clone(),

@@ -44,11 +44,7 @@ impl Asker {
         match settled {
             Availability::Unavailable(why) => anyhow::bail!(why),
             Availability::Open | Availability::Opening => {
-                let ground = Ground {
-                    journal,
-                    destinations: BTreeMap::new(),
-                    clock: Clock::system(),
-                };
+                let ground = Ground::new(journal, BTreeMap::new(), Clock::system());
                 Ok(Self::Journal(Box::new(ground), writer))
             }
         }

@@ -56,6 +56,7 @@ pub(super) fn run(kind: Kind, input: &Input, matches: &ArgMatches) -> Outcome {
         as_sent: kind == Kind::Replay && matches.get_flag("as-sent"),
     };
     check(kind, &bulk.filter, matches.get_flag("all"))?;
+    check_ids(kind, &bulk.filter, &mut reader)?;
     let (json, dry_run) = (matches.get_flag("json"), matches.get_flag("dry-run"));
     if !dry_run && !matches.get_flag("yes") && !std::io::stdin().is_terminal() {
         return Err(Usage(format!(
@@ -104,6 +105,23 @@ fn check(kind: Kind, filter: &Filter, all: bool) -> Result<(), Usage> {
             state.as_str(),
             can.join(", ")
         )));
+    }
+    Ok(())
+}
+
+/// A delivery that a person names by its id is there, and can be acted on.
+fn check_ids(kind: Kind, filter: &Filter, reader: &mut Reader) -> anyhow::Result<()> {
+    for id in &filter.ids {
+        let Some(found) = reader.delivery(id)? else {
+            return Err(Usage(format!("no delivery `{id}`")).into());
+        };
+        let (state, can) = (found.delivery.state, kind.takes());
+        if !can.contains(&state) {
+            let can: Vec<_> = can.iter().map(|state| state.as_str()).collect();
+            let (word, state) = (kind.as_str(), state.as_str());
+            let text = format!("{id} is {state}; {word} takes {}", can.join(", "));
+            return Err(Usage(text).into());
+        }
     }
     Ok(())
 }
@@ -213,7 +231,7 @@ fn preview(kind: Kind, counted: &Counted) -> Vec<String> {
     for ((destination, state), n) in &counted.by_state {
         lines.push(format!("  {destination}: {n} {}", state.as_str()));
     }
-    lines.extend(counted.first.iter().map(line));
+    lines.extend(counted.first.iter().map(|delivery| line(delivery, None)));
     let shown = u64::try_from(counted.first.len()).unwrap_or(u64::MAX);
     if counted.total() > shown {
         lines.push(format!("… and {} more", counted.total() - shown));
@@ -242,7 +260,11 @@ fn say(
                     n: *n,
                 })
                 .collect(),
-            first: counted.first.iter().map(DeliveryJson::new).collect(),
+            first: counted
+                .first
+                .iter()
+                .map(|delivery| DeliveryJson::new(delivery, delivery.due_at))
+                .collect(),
             jobs,
             done,
         })?);

@@ -6,12 +6,13 @@
 use std::process::ExitCode;
 
 use clap::ArgMatches;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Outcome, choose, print};
 use crate::clock::Clock;
 use crate::config::{Config, Input};
-use crate::relay::journal::{DeliveriesPage, Delivery, Reader};
+use crate::relay::journal::{DeliveriesPage, Delivery, DestinationSums, Reader, State, Sums};
 
 /// One delivery, for programs.
 #[derive(Serialize)]
@@ -30,7 +31,7 @@ pub(super) struct DeliveryJson<'a> {
 }
 
 impl<'a> DeliveryJson<'a> {
-    pub(super) fn new(delivery: &'a Delivery) -> Self {
+    pub(super) fn new(delivery: &'a Delivery, next_at: Option<Timestamp>) -> Self {
         Self {
             id: delivery.id.to_string(),
             destination: &delivery.id.destination,
@@ -42,7 +43,7 @@ impl<'a> DeliveryJson<'a> {
             asset: delivery.asset.as_deref(),
             attempts: delivery.attempts,
             reason: delivery.reason.as_deref(),
-            next_attempt_at: delivery.due_at.map(|at| at.to_string()),
+            next_attempt_at: next_at.map(|at| at.to_string()),
         }
     }
 }
@@ -60,20 +61,41 @@ pub(super) fn list(input: &Input, matches: &ArgMatches) -> Outcome {
     let deliveries = reader.deliveries(&page)?;
     if matches.get_flag("json") {
         for delivery in &deliveries {
-            print(&serde_json::to_string(&DeliveryJson::new(delivery))?)?;
+            let next_at = next_at(delivery, of(&sums, delivery));
+            print(&serde_json::to_string(&DeliveryJson::new(
+                delivery, next_at,
+            ))?)?;
         }
     } else if deliveries.is_empty() {
         print("no deliveries")?;
     } else {
         for delivery in &deliveries {
-            print(&line(delivery))?;
+            print(&line(delivery, of(&sums, delivery)))?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
+fn of<'a>(sums: &'a Sums, delivery: &Delivery) -> Option<&'a DestinationSums> {
+    let mut destinations = sums.destinations.iter();
+    destinations.find(|d| d.id == delivery.id.destination)
+}
+
+/// When it is tried next, as far as that is known: not while its destination is down, where a
+/// probe may take any.
+pub(super) fn next_at(
+    delivery: &Delivery,
+    destination: Option<&DestinationSums>,
+) -> Option<Timestamp> {
+    let waits = matches!(delivery.state, State::Pending | State::Postponed);
+    if !waits || destination.is_some_and(|d| d.down.is_some()) {
+        return None;
+    }
+    delivery.due_at.max(destination.and_then(|d| d.held_until))
+}
+
 /// One delivery, for people.
-pub(super) fn line(delivery: &Delivery) -> String {
+pub(super) fn line(delivery: &Delivery, destination: Option<&DestinationSums>) -> String {
     let Delivery {
         id,
         state,
@@ -83,7 +105,7 @@ pub(super) fn line(delivery: &Delivery) -> String {
         asset,
         attempts,
         reason,
-        due_at,
+        ..
     } = delivery;
     let state = state.as_str();
     let asset = asset
@@ -94,7 +116,7 @@ pub(super) fn line(delivery: &Delivery) -> String {
         .as_ref()
         .map(|reason| format!(", because: {reason:?}"))
         .unwrap_or_default();
-    let next = due_at
+    let next = next_at(delivery, destination)
         .map(|at| format!(", next try about {at:.0}"))
         .unwrap_or_default();
     format!(

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::deliveries::DeliveryJson;
+use super::deliveries::{DeliveryJson, next_at};
 use super::destinations::{ActJson, act_line, trouble};
 use super::{Outcome, Usage, choose, print};
 use crate::config::{Config, Input};
@@ -60,7 +60,10 @@ fn json(detail: &DeliveryDetail) -> anyhow::Result<DetailJson<'_>> {
     let body = sent_body(detail).and_then(|body| String::from_utf8(body).ok());
     let destination = &detail.delivery.id.destination;
     Ok(DetailJson {
-        delivery: DeliveryJson::new(&detail.delivery),
+        delivery: DeliveryJson::new(
+            &detail.delivery,
+            next_at(&detail.delivery, Some(&detail.destination)),
+        ),
         delivery_key: key(detail),
         next: next(detail),
         failures: detail.failures,
@@ -171,7 +174,7 @@ fn next(detail: &DeliveryDetail) -> String {
     let destination = &detail.delivery.id.destination;
     match (detail.delivery.state, detail.state) {
         (State::Delivered, _) => "none: the destination took it".to_owned(),
-        (State::Skipped, _) => "none: the destination does not want events like this".to_owned(),
+        (State::Skipped, _) => "none: the destination does not want it, see the reason".to_owned(),
         (State::Discarded, _) => "none: it was discarded".to_owned(),
         (State::Dead, _) => format!(
             "none: it is given up and kept; orbit-relay deliveries replay {} sends it again",
@@ -225,7 +228,16 @@ fn headers(detail: &DeliveryDetail) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// What it was sent with, or will be.
 fn key(detail: &DeliveryDetail) -> String {
+    let frozen = detail.relay.as_deref();
+    let frozen: Option<Value> = frozen.and_then(|relay| serde_json::from_str(relay).ok());
+    if let Some(key) = frozen
+        .as_ref()
+        .and_then(|relay| relay.get("delivery")?.as_str())
+    {
+        return key.to_owned();
+    }
     let (event, delivery) = (&detail.event, &detail.delivery);
     idempotency_key(
         &event.source,

@@ -77,6 +77,12 @@ fn announce(config: &Config, webhook_at: &str, ops_at: &str) {
             setting.origin
         );
     }
+    for destination in &config.shown_destinations {
+        let mut keys = destination.keys.iter();
+        let url = keys.find(|key| key.name == "url");
+        let url = url.map_or("***", |url| url.value.as_str());
+        tracing::info!("destination {}: {url}", destination.name);
+    }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

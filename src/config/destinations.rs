@@ -62,10 +62,18 @@ pub(super) fn all(
     all
 }
 
-/// The events that destinations ask for and the webhook does not bring.
+/// What destinations ask for and nobody brings: events, and a severity.
 pub(super) fn unsubscribed(all: &[Described], subscribed: &[String]) -> Vec<String> {
     let mut warnings = Vec::new();
     for described in all {
+        let mut names = described.config.when.iter().flat_map(|when| when.names());
+        if names.any(|name| name == "inspection.severity") {
+            warnings.push(format!(
+                "{}: `inspection.severity` is always none in this version: Orbit's event does not \
+                 say it",
+                described.origin_of("when"),
+            ));
+        }
         for event in &described.config.events {
             if subscribed.contains(event) || event == TEST {
                 continue;

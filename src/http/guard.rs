@@ -24,6 +24,9 @@ const METADATA_V6: [Ipv6Addr; 2] = [
 /// What stands before an IPv4 address that a gateway translates (RFC 6052).
 const TRANSLATED: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
 
+/// The older form of the same (RFC 2765).
+const MAPPED_TRANSLATED: [u16; 6] = [0, 0, 0, 0, 0xffff, 0];
+
 /// Whether nothing is sent to this address unless it is named.
 pub fn is_guarded(address: IpAddr) -> bool {
     match plain(address) {
@@ -32,15 +35,23 @@ pub fn is_guarded(address: IpAddr) -> bool {
     }
 }
 
-/// An IPv4 address is one however it is written: mapped, compatible or translated.
+/// An IPv4 address is one however it is written: mapped, compatible, translated, or as 6to4.
 fn plain(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else {
         return address;
     };
     let segments = v6.segments();
     let inner = segments.first_chunk::<6>().copied();
-    if inner == Some(TRANSLATED) || inner == Some([0; 6]) {
+    let local_translated = segments.first_chunk::<3>() == Some(&[0x64, 0xff9b, 1]);
+    if local_translated
+        || [TRANSLATED, [0; 6], MAPPED_TRANSLATED]
+            .map(Some)
+            .contains(&inner)
+    {
         let [.., a, b, c, d] = v6.octets();
+        return Ipv4Addr::new(a, b, c, d).into();
+    }
+    if let [0x20, 0x02, a, b, c, d, ..] = v6.octets() {
         return Ipv4Addr::new(a, b, c, d).into();
     }
     address.to_canonical()

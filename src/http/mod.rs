@@ -118,8 +118,13 @@ pub enum ExchangeError {
     #[error(transparent)]
     Guarded(#[from] Guarded),
     /// Nobody answers there, or the name does not resolve.
-    #[error("cannot connect: {0}")]
-    Connect(String),
+    #[error("cannot connect to {to}: {reason}")]
+    Connect {
+        /// Host and port, and the proxy on the way there.
+        to: String,
+        /// What the system said.
+        reason: String,
+    },
     /// The connection broke, or what came was not HTTP.
     #[error("the exchange failed: {0}")]
     Exchange(String),
@@ -213,10 +218,11 @@ impl Client {
 
     /// What went wrong, without the URL.
     pub fn explain(&self, error: reqwest::Error, timeout: Duration) -> ExchangeError {
+        let to = self.to(error.url());
         let error = error.without_url();
         if error.is_timeout() && error.is_connect() && timeout > CONNECT {
-            let text = format!("no connection within {} s", CONNECT.as_secs());
-            return ExchangeError::Connect(text);
+            let reason = format!("no connection within {} s", CONNECT.as_secs());
+            return ExchangeError::Connect { to, reason };
         }
         if error.is_timeout() {
             return ExchangeError::Timeout(timeout);
@@ -238,7 +244,8 @@ impl Client {
                 return ExchangeError::Guarded(guarded.clone());
             }
             let inner_text = inner.to_string();
-            if !text.ends_with(&inner_text) {
+            // The client's own words for "cannot connect" say nothing more.
+            if !text.ends_with(&inner_text) && !inner_text.starts_with("client error (Connect)") {
                 text = if text.is_empty() {
                     inner_text
                 } else {
@@ -255,10 +262,29 @@ impl Client {
             text = error.to_string();
         }
         if error.is_connect() {
-            ExchangeError::Connect(text)
+            ExchangeError::Connect { to, reason: text }
         } else {
             ExchangeError::Exchange(text)
         }
+    }
+}
+
+impl Client {
+    fn to(&self, url: Option<&Url>) -> String {
+        let there = url.map_or_else(|| "it".to_owned(), address);
+        match &self.proxy {
+            None => there,
+            Some(proxy) => format!("{there} (by way of the proxy {})", address(proxy)),
+        }
+    }
+}
+
+/// Host and port: all of a URL that holds no secret.
+fn address(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port_or_known_default() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
     }
 }
 
@@ -311,6 +337,6 @@ mod tests {
         assert!(error.to_string().starts_with("localhost is at "), "{error}");
         let loopback = ["127.0.0.1", "::1"].map(|address| address.parse().unwrap());
         let error = refusal(&loopback).await;
-        assert!(matches!(error, ExchangeError::Connect(_)), "{error:?}");
+        assert!(matches!(error, ExchangeError::Connect { .. }), "{error:?}");
     }
 }

@@ -91,7 +91,8 @@ impl File {
         file
     }
 
-    /// Reads only the settings that are wanted, and judges nothing else.
+    /// Reads only the settings that are wanted, and judges nothing else but whether all keys
+    /// outside the tables are known: a misspelt one may be the one that is wanted.
     pub(super) fn settings(
         input: &Input,
         wanted: impl Fn(&Setting) -> bool,
@@ -101,7 +102,9 @@ impl File {
             return Given::default();
         };
         let origins = RefCell::default();
-        let given = given(&document.table(&origins), wanted);
+        let keys = keys();
+        let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+        let given = given(&document.root(&keys, &origins), wanted);
         problems.add(document.into_found().0);
         given
     }

@@ -223,18 +223,20 @@ fn a_variable_of_dotenv_that_the_file_names_is_found_and_not_warned_of() {
 }
 
 #[test]
-fn a_command_that_needs_only_the_data_directory_judges_nothing_else() {
+fn a_command_that_needs_only_the_data_directory_judges_only_whether_it_may_be_misspelt() {
     let dir = |text: &str| {
         Config::data_dir(&Input {
             file: Some(("relay.toml".into(), text.as_bytes().to_vec())),
             ..Input::default()
         })
     };
-    let text = "data_dir = \"/d\"\nmax_age = 5\napi_token = { file = \"/nowhere\" }\nx = 1\n";
+    let text = "data_dir = \"/d\"\nmax_age = 5\napi_token = { file = \"/nowhere\" }\n";
     assert_eq!(dir(text).unwrap().display().to_string(), "/d");
     let error = dir("data_dir = 5\n").unwrap_err().to_string();
     assert!(error.starts_with("relay.toml:1: `data_dir`"), "{error}");
     assert!(dir("data_dir = \n").is_err());
+    let error = dir("dataa_dir = \"/d\"\n").unwrap_err().to_string();
+    assert!(error.contains("did you mean `data_dir`"), "{error}");
 }
 
 #[test]
@@ -509,7 +511,10 @@ fn load_example(text: &str) -> Config {
 #[test]
 fn the_example_is_loaded() {
     let config = load_example(EXAMPLE);
-    assert_eq!(config.warnings, Vec::<String>::new());
+    let [warning] = config.warnings.as_slice() else {
+        panic!("{:?}", config.warnings);
+    };
+    assert!(warning.contains("inspection.severity"), "{warning}");
     assert_eq!(config.destinations.len(), 5);
     assert_eq!(config.notify, ["teams"]);
     // What it calls a default is the default.

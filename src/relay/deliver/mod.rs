@@ -122,8 +122,9 @@ struct Worker {
     /// The journal had no more: look again then, or when something new comes.
     idle_until: Option<Timestamp>,
     hungry: bool,
-    /// The destination asked for time.
+    /// The destination asked for time; and whether the journal says so too.
     hold_until: Timestamp,
+    held: bool,
     paused: bool,
     hasten: bool,
     worked: Duration,
@@ -171,6 +172,7 @@ pub async fn run(deliver: Deliver, stop: CancellationToken) {
         idle_until: None,
         hungry: false,
         hold_until: now,
+        held: false,
         paused: false,
         hasten: false,
         worked: Duration::ZERO,
@@ -217,6 +219,7 @@ impl Worker {
         let Some(found) = found else { return };
         let now = self.shared.clock.steady();
         self.standing = Standing::new(found.down.is_some(), now);
+        self.hold_until = found.held_until.unwrap_or(now);
         if let Some(down) = found.down {
             self.say(Health::Down(down.why));
         }
@@ -257,9 +260,14 @@ impl Worker {
     /// A person may pause and resume at any time; new credentials resume by themselves.
     async fn look_at_pause(&mut self) {
         let id = self.shared.destination.id();
-        let (paused, down) = of(&self.sums.borrow(), id)
-            .map(|d| (d.paused.clone(), d.down.is_some()))
+        let (paused, down, held) = of(&self.sums.borrow(), id)
+            .map(|d| (d.paused.clone(), d.down.is_some(), d.held_until.is_some()))
             .unwrap_or_default();
+        if std::mem::replace(&mut self.held, held) && !held {
+            // Its time is over, or a person ended it.
+            self.hold_until = self.worked_at;
+            self.idle_until = None;
+        }
         let was = std::mem::replace(&mut self.paused, paused.is_some());
         match paused {
             None if was => {
@@ -334,8 +342,15 @@ impl Worker {
     /// Claims more when little is left.
     fn fill(&mut self, now: Timestamp) {
         let idle = self.idle_until.is_some_and(|until| until > now);
-        let closed = self.paused || self.hold_until > now;
-        if self.filling.is_some() || idle || closed || self.ready.len() > self.ahead / 2 {
+        if self.filling.is_some() || idle || self.ready.len() > self.ahead / 2 {
+            return;
+        }
+        // Whatever comes now, or whatever was due, wakes it for nothing until it may claim.
+        self.idle_until = None;
+        self.hungry = false;
+        // In a line, what is given back goes before what is new.
+        let behind = self.shared.config.in_order() && !self.releases.is_empty();
+        if self.paused || self.hold_until > now || behind {
             return;
         }
         let gate = self.standing.gate(now);
@@ -361,8 +376,6 @@ impl Worker {
             now,
             lease: self.shared.config.lease(),
         };
-        self.hungry = false;
-        self.idle_until = None;
         self.grow(now);
         let filling = prepare::fill(Arc::clone(&self.shared), want);
         self.filling = Some(tokio::spawn(filling));
@@ -399,7 +412,9 @@ impl Worker {
                 self.hasten &= claims.more_to_hasten;
                 if claimed == 0 {
                     let poll = later(now, POLL);
-                    self.idle_until = Some(claims.next_due.map_or(poll, |due| due.min(poll)));
+                    // Something due that could not be claimed is no reason to ask again at once.
+                    let due = claims.next_due.filter(|due| *due > now);
+                    self.idle_until = Some(due.map_or(poll, |due| due.min(poll)));
                     self.hungry = !claims.closed;
                 }
             }
@@ -422,7 +437,7 @@ impl Worker {
     /// When to look again in any case.
     fn wake_at(&self, now: Timestamp) -> Timestamp {
         let mut wake_at = later(now, POLL);
-        if let Some(idle_until) = self.idle_until {
+        if let Some(idle_until) = self.idle_until.filter(|at| *at > now) {
             wake_at = wake_at.min(idle_until);
         }
         if let Gate::Open(until) = self.standing.gate(now) {
@@ -517,6 +532,7 @@ impl Worker {
             trouble,
             revive,
         } = pause;
+        let refused = revive.clone();
         let paused = Paused {
             at: self.shared.clock.wall(),
             by: "relay".to_owned(),
@@ -541,7 +557,7 @@ impl Worker {
             // The next refusal tries it again.
             Err(error) => {
                 tracing::error!(%error, destination = name, "deliver: cannot be paused");
-                self.standing.resumed();
+                self.standing.not_paused(refused);
             }
         }
     }

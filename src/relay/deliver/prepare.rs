@@ -152,43 +152,43 @@ fn step(shared: &Shared, plan: &mut Plan) -> Result<Option<Step>, String> {
     let Plan { claim, key, .. } = plan;
     let envelope = Envelope::parse(&claim.body).map_err(|e| e.to_string())?;
     plan.action = envelope.data("actionName");
-    if let Some(relay) = &claim.frozen {
-        plan.asset = frozen_asset(relay);
-        plan.body = Some(body(claim, &envelope, relay)?);
-        return Ok(None);
-    }
-    let notice = claim.source == event::RELAY;
-    if let Some(reason) = unwanted(shared, claim, notice) {
-        return Ok(Some(Step::Skip { reason }));
-    }
-    let found = map(shared, &envelope, plan.action.as_deref());
-    let asset = found.as_ref().map(|found| found.asset_id.clone());
-    if let Some(when) = shared.config.when.as_ref().filter(|_| !notice) {
-        let names = names(
-            when,
-            claim,
-            &envelope,
-            plan.action.as_deref(),
-            asset.as_deref(),
-        );
-        let holds = names.and_then(|names| when.holds(&names).map_err(|e| e.to_string()))?;
-        if !holds {
-            let reason = format!("does not hold: {}", when.text());
+    let config = &shared.config;
+    let relay = if let Some(relay) = &claim.frozen {
+        let frozen = Frozen::read(relay);
+        plan.asset = frozen.asset;
+        // The key that it was sent with, whatever has been configured since.
+        plan.key = frozen.key.unwrap_or_else(|| plan.key.clone());
+        relay.clone()
+    } else {
+        let notice = claim.source == event::RELAY;
+        if let Some(reason) = unwanted(shared, claim, notice) {
             return Ok(Some(Step::Skip { reason }));
         }
-    }
-    let relay = relay(claim, key, found.as_ref()).map_err(|e| e.to_string())?;
-    let once = (shared.config.once_per == OncePer::Inspection && is_inspection(&claim.event_type))
-        .then(|| inspection_key(&claim.source, &claim.identity, &claim.destination_id));
-    let line = match (shared.config.order_by, &asset) {
-        (OrderBy::Asset, Some(asset)) if !claim.replayed => Some(asset.clone()),
-        _ => None,
+        let found = map(shared, &envelope, plan.action.as_deref());
+        plan.asset = found.as_ref().map(|found| found.asset_id.clone());
+        if let Some(when) = config.when.as_ref().filter(|_| !notice) {
+            let (action, asset) = (plan.action.as_deref(), plan.asset.as_deref());
+            let names = names(when, claim, &envelope, action, asset)?;
+            if !when.holds(&names).map_err(|e| e.to_string())? {
+                let reason = format!("does not hold: {}", when.text());
+                return Ok(Some(Step::Skip { reason }));
+            }
+        }
+        relay(claim, key, found.as_ref()).map_err(|e| e.to_string())?
     };
-    plan.asset.clone_from(&asset);
     plan.body = Some(body(claim, &envelope, &relay)?);
+    if claim.frozen.is_some() && !config.in_order() {
+        return Ok(None);
+    }
+    // What was frozen before may have lost its turn since: it was dead, and waits again.
+    let once = (config.once_per == OncePer::Inspection && is_inspection(&claim.event_type))
+        .then(|| inspection_key(&claim.source, &claim.identity, &claim.destination_id));
+    let line = (config.order_by == OrderBy::Asset && !claim.replayed)
+        .then(|| plan.asset.clone())
+        .flatten();
     Ok(Some(Step::Freeze {
         relay,
-        asset,
+        asset: plan.asset.clone(),
         line,
         once,
     }))
@@ -272,10 +272,22 @@ fn is_inspection(event_type: &str) -> bool {
     matches!(event_type, COMPLETED | ALERT)
 }
 
-/// The asset that an earlier try was sent with, for the log.
-fn frozen_asset(relay: &str) -> Option<String> {
-    let relay: Value = serde_json::from_str(relay).ok()?;
-    relay.get("asset")?.get("id")?.as_str().map(str::to_owned)
+/// What an earlier try was sent with.
+#[derive(Default)]
+struct Frozen {
+    key: Option<String>,
+    asset: Option<String>,
+}
+
+impl Frozen {
+    fn read(relay: &str) -> Self {
+        let relay: Value = serde_json::from_str(relay).unwrap_or_default();
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+        Self {
+            key: text(relay.get("delivery")),
+            asset: text(relay.get("asset").and_then(|asset| asset.get("id"))),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -101,6 +101,12 @@ impl Standing {
         *self = Self::default();
     }
 
+    /// The pause could not be kept: the next refusal asks for it again, for these too.
+    pub(super) fn not_paused(&mut self, refused: Vec<i64>) {
+        self.pausing = false;
+        self.refused = refused;
+    }
+
     pub(super) fn conclude(
         &mut self,
         tried: Tried,
@@ -198,7 +204,11 @@ fn postponed(
     let failures = tried.failures.saturating_add(1);
     match plan.give_up_after {
         Some(limit) if !tried.alert && tried.waited >= limit => Disposition::Dead {
-            reason: format!("given up after {failures} tries; the last: {reason}"),
+            reason: format!(
+                "given up after {failures} tries, older than give_up_after ({} h in which the \
+                 destination worked); the last: {reason}",
+                limit.as_secs_f64() / 3600.0
+            ),
         },
         _ => {
             let planned = later(now, plan.delay(failures, chance));
@@ -299,13 +309,12 @@ mod tests {
             ..tried(1)
         };
         let verdict = end(&mut Standing::default(), old, failed());
-        let expected = "given up after 10 tries; the last: answered 500";
-        assert_eq!(
-            verdict.disposition,
-            Disposition::Dead {
-                reason: expected.into()
-            }
-        );
+        let Disposition::Dead { reason } = verdict.disposition else {
+            panic!("{verdict:?}");
+        };
+        let expected = "given up after 10 tries, older than give_up_after (75 h in which the \
+                        destination worked); the last: answered 500";
+        assert_eq!(reason, expected);
         let alert = Tried { alert: true, ..old };
         let verdict = end(&mut Standing::default(), alert, failed());
         assert!(matches!(verdict.disposition, Disposition::Postponed { .. }));

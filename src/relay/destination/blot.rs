@@ -27,6 +27,15 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'~');
 
+/// With everything in other words that an encoder might take for special.
+fn escaped(secret: &str, escape: impl Fn(char) -> String) -> String {
+    let special = |c: char| !c.is_alphanumeric() && !matches!(c, '-' | '_' | '.' | '/' | '=' | ':');
+    secret
+        .chars()
+        .map(|c| if special(c) { escape(c) } else { c.into() })
+        .collect()
+}
+
 /// The texts that are not shown, the longest first.
 #[derive(Clone, Default)]
 pub(super) struct Secrets(Vec<String>);
@@ -46,6 +55,12 @@ impl Secrets {
         for text in [
             secret,
             json.trim_matches('"'),
+            // As PHP, .NET and pages of HTML write what is no letter and no digit.
+            &json.trim_matches('"').replace('/', "\\/"),
+            &escaped(secret, |c| format!("\\u{:04X}", u32::from(c))),
+            &escaped(secret, |c| format!("\\u{:04x}", u32::from(c))),
+            &escaped(secret, |c| format!("&#{};", u32::from(c))),
+            &escaped(secret, |c| format!("&#x{:X};", u32::from(c))),
             &lower_hex(&percent),
             &lower_hex(&form),
             &percent,

@@ -349,7 +349,10 @@ mod tests {
             ExchangeError::Timeout(Duration::from_secs(30)),
             ExchangeError::Certificate(certificate),
             ExchangeError::Guarded(guarded),
-            ExchangeError::Connect("refused".into()),
+            ExchangeError::Connect {
+                to: "plant.example:443".into(),
+                reason: "refused".into(),
+            },
             ExchangeError::Exchange("reset".into()),
         ] {
             let reason = error.to_string();

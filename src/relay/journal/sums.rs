@@ -36,6 +36,8 @@ pub struct DestinationSums {
     pub paused: Option<Paused>,
     /// Why only probes go out, if it is down.
     pub down: Option<Down>,
+    /// Nothing goes out before then (steady clock): it asked for that with `Retry-After`.
+    pub held_until: Option<Timestamp>,
     /// Whether it is no longer configured: what it still had waits for a person.
     pub removed: bool,
     /// Deliveries that were never claimed and can be now.
@@ -95,7 +97,13 @@ impl DestinationSums {
         if let Some(Down { at, why }) = &self.down {
             lines.push(format!("{id}: DOWN since {at}: {why}"));
         }
-        if self.removed {
+        if let Some(until) = self.held_until {
+            lines.push(format!(
+                "{id}: HELD until about {until:.0}: it asked for that with Retry-After; \
+                 destinations resume ends it"
+            ));
+        }
+        if self.removed && self.waiting() > 0 {
             lines.push(format!(
                 "{id}: no longer configured; what it still had is parked until it is brought back \
                  or discarded"

@@ -3,14 +3,15 @@
 //!
 //! # Invariants
 //! - An act is written in the transaction that does it: neither is there without the other.
-//! - A pause that a person asked for is not replaced by one that the relay finds reason for.
+//! - A pause that a person asked for is not replaced by one that the relay finds reason for; and
+//!   of a pause that a person puts on top of another, both reasons are kept.
 
 use jiff::Timestamp;
 use rusqlite::params;
 
 use super::memory::destinations;
 use super::{Store, StoreError};
-use crate::relay::journal::WriteError;
+use crate::relay::journal::{Paused, WriteError};
 
 /// The word for a pause in `act.what`.
 pub(super) const PAUSE: &str = "pause";
@@ -47,6 +48,8 @@ impl Store {
         trouble: Option<&str>,
     ) -> Result<bool, StoreError> {
         let no = self.number(id)?;
+        let (who, why) = (&one_line(who), &one_line(why));
+        let why = &self.with_the_reason_before(no, why);
         let changed = self
             .connection
             .prepare_cached(
@@ -63,7 +66,21 @@ impl Store {
         Ok(true)
     }
 
-    /// Ends a pause. False if there was none.
+    fn with_the_reason_before(&self, no: i64, why: &str) -> String {
+        let mut destinations = self.memory.destinations.iter();
+        let paused = destinations
+            .find(|d| d.no == no)
+            .and_then(|d| d.paused.as_ref());
+        match paused {
+            None => why.to_owned(),
+            Some(Paused { why: before, .. }) if why.is_empty() => before.clone(),
+            Some(Paused {
+                by, why: before, ..
+            }) => format!("{why}; paused before by {by}: {before}"),
+        }
+    }
+
+    /// Ends a pause, and the time that the destination asked for. False if there was neither.
     pub(in crate::relay::journal) fn resume(
         &mut self,
         at: Timestamp,
@@ -72,18 +89,35 @@ impl Store {
         why: &str,
     ) -> Result<bool, StoreError> {
         let no = self.number(id)?;
-        let changed = self
+        let resumed = self
             .connection
             .prepare_cached(
                 "UPDATE destination SET paused_at = NULL, paused_by = NULL, paused_why = NULL,
                  paused_trouble = NULL WHERE no = ?1 AND paused_at IS NOT NULL",
             )?
             .execute([no])?;
-        if changed == 0 {
+        let held = self.end_hold(no)?;
+        if resumed == 0 && !held {
             return Ok(false);
         }
         self.act(at, who, RESUME, Some(no), why)?;
         self.reread_destinations()?;
+        Ok(true)
+    }
+
+    fn end_hold(&mut self, no: i64) -> Result<bool, StoreError> {
+        let mut destinations = self.memory.destinations.iter_mut();
+        let Some(held) = destinations.find(|d| d.no == no && d.hold_until > 0) else {
+            return Ok(false);
+        };
+        held.hold_until = 0;
+        held.changed = true;
+        self.connection.execute(
+            "UPDATE delivery INDEXED BY delivery_due SET not_before = 0, due_at = 0
+             WHERE destination = ?1 AND replayed IN (0, 1) AND not_before > 0
+             AND state IN ('pending', 'postponed') AND waits_for IS NULL",
+            [no],
+        )?;
         Ok(true)
     }
 
@@ -103,4 +137,9 @@ impl Store {
         self.sums_changed = true;
         Ok(())
     }
+}
+
+/// What a person wrote is shown in lists, and moves no terminal's cursor.
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }

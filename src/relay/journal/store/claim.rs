@@ -31,6 +31,8 @@ impl Store {
             return Ok(Claims::default());
         };
         destination.worked_ms += millis(want.worked);
+        let fresh_first = destination.fresh_first;
+        destination.fresh_first = !fresh_first;
         let no = destination.no;
         let served = destination.is_served();
         let hold_until = timestamp(destination.hold_until);
@@ -46,6 +48,7 @@ impl Store {
             claims.next_due = Some(hold_until);
             return Ok(claims);
         }
+        self.unhold(index);
         if want.hasten {
             claims.more_to_hasten = self.hasten(no, want.now)? == HASTEN;
         }
@@ -60,7 +63,8 @@ impl Store {
             if bytes >= CLAIM_BYTES {
                 break;
             }
-            let retry_turn = want.in_order || (turn % 2 == 1) == self.fresh_first;
+            let in_order = want.in_order && !want.probe;
+            let retry_turn = in_order || (turn % 2 == 1) == fresh_first;
             let retry = if retry_turn { retries.next() } else { None };
             let claim = match retry {
                 Some(seq) => Some(self.lease(index, seq, want)?),
@@ -76,7 +80,6 @@ impl Store {
             bytes += claim.body.len();
             claims.now.push(claim);
         }
-        self.fresh_first = !self.fresh_first;
         let room = want
             .limit
             .saturating_sub(claims.now.len())
@@ -90,6 +93,16 @@ impl Store {
         claims.now.sort_by_key(|claim| claim.lease.seq);
         claims.next_due = self.next_due(index, want.now)?;
         Ok(claims)
+    }
+
+    /// The time that the destination asked for is over.
+    fn unhold(&mut self, index: usize) {
+        let mut destinations = self.memory.destinations.iter_mut().skip(index);
+        if let Some(destination) = destinations.next().filter(|d| d.hold_until > 0) {
+            destination.hold_until = 0;
+            destination.changed = true;
+            self.sums_changed = true;
+        }
     }
 
     pub(super) fn index_of(&self, id: &str) -> Result<usize, StoreError> {
@@ -114,7 +127,7 @@ impl Store {
             .connection
             .prepare_cached(
                 "UPDATE delivery INDEXED BY delivery_leased
-                 SET state = 'pending', due_at = 0, lease = NULL, lease_until = NULL
+                 SET state = 'pending', due_at = 0, not_before = 0, lease = NULL, lease_until = NULL
                  WHERE destination = ?1 AND state = 'sending' AND lease_until < ?2",
             )?
             .execute([no, now.as_millisecond()])?;

@@ -52,6 +52,8 @@ pub(super) struct Destination {
     /// and why the last of them.
     pub(super) died: i64,
     pub(super) died_why: Option<String>,
+    /// Whether its next claim begins with a fresh event rather than with a retry.
+    pub(super) fresh_first: bool,
     pub(super) changed: bool,
 }
 
@@ -154,6 +156,9 @@ impl Destination {
             name: self.name.clone(),
             paused: self.paused.clone(),
             down: self.down.clone(),
+            held_until: (self.hold_until > 0)
+                .then(|| Timestamp::from_millisecond(self.hold_until).ok())
+                .flatten(),
             removed: self.is_removed(),
             fresh: if self.is_served() { unsigned(fresh) } else { 0 },
             kept: unsigned(self.kept_within(1, last_seq) - self.expired_kept),
@@ -236,6 +241,7 @@ pub(super) fn destinations(connection: &Connection) -> rusqlite::Result<Vec<Dest
                 died_why: row.get(15)?,
                 kept: Vec::new(),
                 states: BTreeMap::new(),
+                fresh_first: false,
                 changed: false,
             })
         })?

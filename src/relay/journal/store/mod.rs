@@ -66,7 +66,6 @@ pub(super) struct Store {
     written: u64,
     sums_changed: bool,
     next_token: i64,
-    fresh_first: bool,
     /// Why no new event is taken.
     full: Option<String>,
 }
@@ -96,7 +95,6 @@ impl Store {
             written: 0,
             sums_changed: true,
             next_token,
-            fresh_first: false,
             full: None,
         })
     }
@@ -132,7 +130,7 @@ impl Store {
     fn free_leases(&mut self, no: i64) -> Result<(), StoreError> {
         let freed = self.connection.execute(
             "UPDATE delivery INDEXED BY delivery_leased
-             SET state = 'pending', lease = NULL, lease_until = NULL, due_at = 0
+             SET state = 'pending', lease = NULL, lease_until = NULL, due_at = 0, not_before = 0
              WHERE destination = ?1 AND state = 'sending'",
             [no],
         )?;

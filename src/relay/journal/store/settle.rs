@@ -89,29 +89,20 @@ impl Store {
             .query_row(params![lease.destination, key], |row| row.get(0))
             .optional()?;
         if let Some(holder) = holder.filter(|holder| *holder != lease.seq) {
-            let found: Option<(String, bool)> = self
+            let state: Option<String> = self
                 .connection
-                .prepare_cached(
-                    "SELECT state, relay IS NOT NULL FROM delivery
-                     WHERE destination = ?1 AND seq = ?2",
-                )?
-                .query_row([lease.destination, holder], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })
+                .prepare_cached("SELECT state FROM delivery WHERE destination = ?1 AND seq = ?2")?
+                .query_row([lease.destination, holder], |row| row.get(0))
                 .optional()?;
-            let frozen = found.as_ref().is_some_and(|(_, frozen)| *frozen);
-            match found.and_then(|(word, _)| State::from_word(&word)) {
+            match state.as_deref().and_then(State::from_word) {
                 // A row that is gone was delivered: nothing else goes by age.
                 None | Some(State::Delivered) => {
                     return Ok(Turn::Never(format!(
                         "once per inspection: number {holder} of the same inspection was delivered"
                     )));
                 }
-                // Waiting only for what came before, or for what waits for nothing any more,
-                // never goes round in a circle.
-                Some(State::Pending | State::Sending | State::Postponed)
-                    if holder < lease.seq || frozen =>
-                {
+                // Waiting only for what came before never goes round in a circle.
+                Some(State::Pending | State::Sending | State::Postponed) if holder < lease.seq => {
                     return Ok(Turn::After(holder));
                 }
                 Some(_) => {}
@@ -181,8 +172,8 @@ impl Store {
         let changed = self
             .connection
             .prepare_cached(
-                "UPDATE delivery SET state = ?4, reason = ?5, changed_at = ?6, lease = NULL,
-                 lease_until = NULL
+                "UPDATE delivery SET state = ?4, attempts = attempts - 1, reason = ?5,
+                 changed_at = ?6, lease = NULL, lease_until = NULL
                  WHERE destination = ?1 AND seq = ?2 AND state = 'sending' AND lease = ?3",
             )?
             .execute(params![
@@ -222,7 +213,7 @@ impl Store {
                 .connection
                 .prepare_cached(
                     "UPDATE delivery SET state = 'pending', attempts = attempts - 1, due_at = 0,
-                     lease = NULL, lease_until = NULL
+                     not_before = 0, lease = NULL, lease_until = NULL
                      WHERE destination = ?1 AND seq = ?2 AND state = 'sending' AND lease = ?3",
                 )?
                 .execute([lease.destination, lease.seq, lease.token])?;
