@@ -468,3 +468,99 @@ async fn a_destination_that_was_down_is_asked_with_one_event_after_a_restart() {
     relay.until_there_are_at(CMMS, 10, State::Delivered).await;
     relay.finish().await;
 }
+
+/// A clock that a test moves by hand stands still, so nothing but what happens can wake the loop.
+#[tokio::test]
+async fn a_line_goes_on_when_the_delivery_before_has_ended_not_when_a_second_has_passed() {
+    let site = Site::with_a_manual_clock().await;
+    let mut cmms = site.at(CMMS);
+    cmms.order_by = OrderBy::Asset;
+    let site = site.destination(cmms);
+    site.write_assets("action_name,asset_id\npump,PUMP\n");
+    let relay = site.start().await;
+    for n in 1..=12 {
+        relay.accept(action(n, COMPLETED, "pump")).await;
+    }
+    relay.until_there_are_at(CMMS, 12, State::Delivered).await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn what_waits_again_after_five_refusals_keeps_its_line() {
+    let site = Site::new().await;
+    let mut cmms = site.at(CMMS);
+    cmms.order_by = OrderBy::Asset;
+    let site = site.destination(cmms);
+    site.write_assets("action_name,asset_id\npump,PUMP\n");
+    let plant = site.plant();
+    plant.set_answer_at(PATH, Answer::Status(404));
+    let relay = site.start().await;
+    for n in 1..=8 {
+        relay.accept(action(n, COMPLETED, "pump")).await;
+    }
+    relay.until_there_are_at(CMMS, 8, State::Parked).await;
+    let tried = plant.received_at(PATH).len();
+    plant.set_answer_at(PATH, Answer::Status(503));
+    relay.resume(CMMS).await;
+    relay.until_there_are_at(CMMS, 8, State::Postponed).await;
+    let again: std::collections::BTreeSet<_> = uuids(&plant, PATH).drain(tried..).collect();
+    assert_eq!(
+        again,
+        [uuid(1)].into(),
+        "one at a time, the first one first"
+    );
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn what_waits_again_after_five_refusals_is_still_once_per_inspection() {
+    let site = Site::new().await;
+    let mut cmms = site.at(CMMS);
+    cmms.once_per = OncePer::Inspection;
+    cmms.max_in_flight = 1;
+    let site = site.destination(cmms);
+    let plant = site.plant();
+    plant.set_answer_at(PATH, Answer::Status(404));
+    let relay = site.start().await;
+    for n in 1..=3 {
+        relay.accept(action(n, COMPLETED, "pump")).await;
+        relay.accept(action(n, ALERT, "pump")).await;
+    }
+    relay.until_there_are_at(CMMS, 6, State::Parked).await;
+    plant.set_answer_at(PATH, Answer::Ok);
+    relay.resume(CMMS).await;
+    let rest = |d: &orbit_relay::relay::journal::DestinationSums| {
+        d.of(State::Delivered) + d.of(State::Skipped) == 6
+    };
+    relay.until_at(CMMS, "all at rest", rest).await;
+    assert_eq!(plant.tally_at(PATH).accepted, 3);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_delivery_keeps_its_key_when_once_per_is_changed_between_its_tries() {
+    let site = Site::new().await;
+    let mut cmms = site.at(CMMS);
+    cmms.retry.schedule = vec![Duration::from_millis(500)];
+    cmms.retry.then_every = Duration::from_millis(500);
+    let plant = site.plant();
+    plant.set_answer_at(PATH, Answer::Status(503));
+    let site = site.destination(cmms.clone());
+    let relay = site.start().await;
+    relay.accept(action(1, COMPLETED, "pump")).await;
+    relay.until_there_are_at(CMMS, 1, State::Postponed).await;
+    relay.finish().await;
+    cmms.once_per = OncePer::Inspection;
+    cmms.max_in_flight = 1;
+    plant.set_answer_at(PATH, Answer::Ok);
+    let site = site.without_destinations().destination(cmms);
+    let relay = site.start().await;
+    relay.until_there_are_at(CMMS, 1, State::Delivered).await;
+    let keys: std::collections::BTreeSet<_> = plant
+        .received_at(PATH)
+        .into_iter()
+        .map(|p| p.key().to_owned())
+        .collect();
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    relay.finish().await;
+}

@@ -300,3 +300,88 @@ async fn what_a_person_asked_for_again_goes_only_where_nothing_else_waits() {
     assert_eq!(numbers(&claims), [1, 2]);
     assert!(claims.iter().all(|claim| claim.replayed));
 }
+
+#[tokio::test]
+async fn where_the_order_is_kept_a_probe_takes_turns_with_fresh_events_too() {
+    let (world, _hand) = manual().await;
+    append(&world.journal, 0..2).await;
+    for claim in world.claim(2).await {
+        let due_at = later(world.clock.steady(), Duration::from_mins(30));
+        world.end(&claim, postponed(due_at)).await;
+    }
+    append(&world.journal, 2..4).await;
+    let mut probed = Vec::new();
+    for n in 1..=4 {
+        let want = Want {
+            probe: true,
+            in_order: true,
+            ..world.want(1)
+        };
+        let claim = world.journal.claim(want).await.unwrap().now.remove(0);
+        probed.push(claim.lease.seq);
+        let due_at = later(world.clock.steady(), Duration::from_mins(30 + n));
+        world.end(&claim, postponed(due_at)).await;
+    }
+    assert!(
+        probed.contains(&3),
+        "poison holds the circuit open: {probed:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_turns_of_one_destination_are_not_those_of_another() {
+    let (clock, _hand) = Clock::manual(Clock::system().wall());
+    let world = World::open(tempfile::tempdir().unwrap(), clock, &[TO, "other"]).await;
+    append(&world.journal, 0..2).await;
+    for claim in world.claim(2).await {
+        let due_at = later(world.clock.steady(), Duration::from_mins(30));
+        world.end(&claim, postponed(due_at)).await;
+    }
+    append(&world.journal, 2..9).await;
+    let mut probed = Vec::new();
+    for n in 1..=4 {
+        let want = Want {
+            probe: true,
+            ..world.want(1)
+        };
+        let claim = world.journal.claim(want).await.unwrap().now.remove(0);
+        probed.push(claim.lease.seq);
+        let due_at = later(world.clock.steady(), Duration::from_mins(30 + n));
+        world.end(&claim, postponed(due_at)).await;
+        let want = Want {
+            destination: "other".into(),
+            ..world.want(1)
+        };
+        world.journal.claim(want).await.unwrap();
+    }
+    let fresh = probed.iter().filter(|seq| **seq > 2).count();
+    assert_eq!(fresh, 2, "it takes turns: {probed:?}");
+}
+
+#[tokio::test]
+async fn what_was_being_tried_when_the_clock_was_set_back_is_a_probe_like_any_other() {
+    let (world, hand) = manual().await;
+    let began = world.clock.wall();
+    append(&world.journal, 0..1).await;
+    let claim = world.claim(1).await.remove(0);
+    let asked = later(world.clock.steady(), Duration::from_hours(2));
+    let mut ended = world.ended(Disposition::Postponed {
+        due_at: asked,
+        not_before: Some(asked),
+        reason: "answered 429".into(),
+    });
+    ended.hold_until = Some(asked);
+    let ends = vec![(claim.lease, ended)];
+    assert_eq!(world.journal.record(ends).await, Ok(Vec::new()));
+    hand.advance(Duration::from_mins(121));
+    assert_eq!(world.claim(1).await.len(), 1);
+    let (clock, hand) = Clock::manual(began);
+    let world = under(world, clock).await;
+    hand.advance(Duration::from_secs(2));
+    let want = Want {
+        probe: true,
+        ..world.want(1)
+    };
+    let claims = world.journal.claim(want).await.unwrap();
+    assert_eq!(claims.now.len(), 1, "{:?}", claims.next_due);
+}
