@@ -69,6 +69,7 @@ async fn status_shows_the_sums_and_they_add_up() {
           "discarded": 0,
           "down": null,
           "expired": 0,
+          "held_until": null,
           "kept": 0,
           "name": "integration",
           "oldest_undelivered_at": null,
