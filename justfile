@@ -32,6 +32,14 @@ oracle:
 bench seconds="20":
     bench/ingest.sh {{ seconds }}
 
+# Deliveries against a bare loop, in one run (needs curl).
+bench-deliver events="20000":
+    bench/deliver.sh {{ events }}
+
+# What a million waiting events cost (needs curl, 12 GB of disk and ten minutes).
+bench-backlog events="1000000" seconds="10":
+    bench/backlog.sh {{ events }} {{ seconds }}
+
 # kill -9 at random moments under load, 50 rounds.
 crash:
     CRASH_ROUNDS=50 cargo test --locked --test crash

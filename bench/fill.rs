@@ -93,7 +93,7 @@ async fn fill(
             name: INTEGRATION.to_owned(),
         }]),
         keep_delivered: Config::KEEP_DELIVERED,
-        limit_bytes: Config::LIMIT_BYTES,
+        limit_bytes: u64::MAX,
     };
     let (journal, mut writer) = Journal::start(config, clock.clone())?;
     let mut availability = journal.availability();

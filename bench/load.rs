@@ -1,4 +1,5 @@
-//! Posts signed Orbit events to a webhook port as fast as it answers them, for `bench/ingest.sh`.
+//! Posts signed Orbit events to a webhook port as fast as it answers them, for `bench/ingest.sh`
+//! and `bench/backlog.sh`.
 //!
 //! Each connection sends a request, waits for its answer, then sends the next. The load shares
 //! the machine with what it measures, so it is cheap: a request is a template of which only the
@@ -35,6 +36,12 @@ use url::{Host, Url};
 
 /// How long an answer may stay out after the last second: the other side then counts as stuck.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// A relay that has taken no event by then does not start.
+const LONGEST_START: Duration = Duration::from_mins(1);
+
+/// Before the next try on a port that refuses: it would otherwise take a whole core.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// An answer that is longer than this is not one to an event.
 const ANSWER_LIMIT: usize = 64 * 1024;
@@ -81,6 +88,10 @@ fn main() -> anyhow::Result<ExitCode> {
         warmup: Duration::from_secs(number("warmup").into()),
         measured: Duration::from_secs(number("seconds").into()),
     };
+    if arguments.get_flag("first") {
+        load.first()?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let tally = load.run()?;
     say(&tally.report(load.measured))?;
     if let Some(error) = &tally.last_error {
@@ -127,6 +138,12 @@ fn command() -> Command {
                 .long("expect-200")
                 .action(ArgAction::SetTrue)
                 .help("Exit with 1 unless every request was answered with 200"),
+        )
+        .arg(
+            Arg::new("first")
+                .long("first")
+                .action(ArgAction::SetTrue)
+                .help("Instead of the load: one event, again until it is answered with 200"),
         )
         .arg(
             Arg::new("fsync-probe")
@@ -182,6 +199,31 @@ struct Load {
 }
 
 impl Load {
+    /// Ends when one event was taken: how long that is from the start of a relay is seen outside.
+    fn first(&self) -> anyhow::Result<()> {
+        let mut post = Post::new(&self.target, &self.secret)?;
+        let clock = Clock::system();
+        let until_taken = async {
+            let mut connection = None;
+            let mut answer = Vec::new();
+            loop {
+                let request = post.renew(clock.wall());
+                let address = self.target.address;
+                match exchange(&mut connection, address, request, &mut answer).await {
+                    Ok(200) => return,
+                    Ok(_) => {}
+                    Err(_) => connection = None,
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(async { tokio::time::timeout(LONGEST_START, until_taken).await })
+            .context("no event was taken within a minute")
+    }
+
     /// Runs the connections to their end, on threads that share nothing.
     fn run(&self) -> anyhow::Result<Tally> {
         let clock = Clock::system();
@@ -269,8 +311,7 @@ async fn converse(
             Err(error) => {
                 tally.error(format!("{error:#}"));
                 connection = None;
-                // A port that refuses would otherwise take a whole core.
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                tokio::time::sleep(PAUSE).await;
             }
         }
     }

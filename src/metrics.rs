@@ -155,7 +155,7 @@ impl Metrics {
             attempt_seconds: histograms(
                 "orbit_relay_delivery_attempt_seconds",
                 "Time that one try took.",
-                &[0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 30.0],
+                &[0.001, 0.002, 0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 30.0],
             )?,
             rejected: Arc::default(),
             registry,

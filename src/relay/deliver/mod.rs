@@ -63,13 +63,16 @@ use crate::retry;
 const POLL: Duration = Duration::from_secs(1);
 /// After the journal could not give anything.
 const JOURNAL_PAUSE: Duration = Duration::from_millis(500);
-/// As many deliveries may be claimed ahead of their turn.
-const AHEAD: usize = 256;
+/// As many deliveries may be claimed ahead of their turn: enough for the time that a claim takes,
+/// which is a few commits.
+const AHEAD: usize = 1024;
+/// Nothing more is claimed while the bodies that wait for their turn come to this.
+const AHEAD_BYTES: usize = 4 * 1024 * 1024;
 /// What was claimed ahead and is gone this soon was too little; after that long, too much.
 const SOON: Duration = Duration::from_millis(50);
 const LATE: Duration = Duration::from_millis(200);
 /// As many ends of tries may be on their way into the journal.
-const RECORDING: usize = 256;
+const RECORDING: usize = 512;
 
 /// What the loop of one destination needs.
 #[derive(Debug)]
@@ -356,8 +359,10 @@ impl Worker {
         let gate = self.standing.gate(now);
         let places = self.places(gate == Gate::Probe);
         let under_way = self.sends.len() + self.ready.len();
+        let bytes: usize = self.ready.iter().map(|ready| ready.body.len()).sum();
         let limit = match gate {
             Gate::Open(_) => 0,
+            _ if bytes >= AHEAD_BYTES => 0,
             Gate::Probe => usize::from(under_way == 0).min(places),
             Gate::Closed if places == 0 => 0,
             Gate::Closed => (places + self.ahead).saturating_sub(under_way),
