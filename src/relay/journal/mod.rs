@@ -291,8 +291,6 @@ pub enum Disposition {
         /// Why.
         reason: String,
     },
-    /// Not tried after all: given back as it was.
-    Released,
 }
 
 /// The end of a try, to be recorded.
@@ -339,7 +337,7 @@ impl Disposition {
             Self::Postponed { .. } => State::Postponed,
             Self::Dead { .. } => State::Dead,
             // Shown as parked for as long as the destination is paused.
-            Self::Parked { .. } | Self::Released => State::Pending,
+            Self::Parked { .. } => State::Pending,
         }
     }
 }
