@@ -126,8 +126,8 @@ pub enum WriteError {
     LeaseLost(i64),
     /// The destination is not registered in the journal.
     #[error(
-        "the journal has no destination `{0}`: start the relay once with INTEGRATION_URL, then \
-         ask again"
+        "the journal has no destination `{0}`: orbit-relay destinations list shows those that it \
+         has; a new one is there once the relay has run with it"
     )]
     NoDestination(String),
 }
