@@ -99,7 +99,7 @@ fn say_destinations(sums: &Sums, configured: &[String], data_dir: &Path) {
     }
 }
 
-/// The sums: a line for what was received, and one for each destination.
+/// The sums as `status` shows them, in one line.
 fn say(sums: &Sums) {
     let last_event = sums
         .last_event_at

@@ -1,4 +1,4 @@
-//! `destinations`: how each does, what was done to it, pause and resume.
+//! `destinations`: how each does, what was done to it; one post to try it, pause and resume.
 //!
 //! # Invariants
 //! - What is shown is what the journal holds, beside a running relay and without one.

@@ -73,8 +73,6 @@ pub struct Config {
     pub asset_map: Option<PathBuf>,
     /// Where inspections go.
     pub destinations: Vec<deliver::Config>,
-    /// The names of the destinations that hear of trouble.
-    pub notify: Vec<String>,
     /// Silence that is longer than this is trouble.
     pub expect_every: Option<Duration>,
     /// How long delivered events stay in the journal.
@@ -149,7 +147,6 @@ impl Config {
             asset_map: path(&values, "asset-map"),
             shown_destinations: described.iter().map(Described::show).collect(),
             destinations: described.into_iter().map(|d| d.config).collect(),
-            notify: file.notify.into_iter().map(|(name, _)| name).collect(),
             expect_every: file.expect_every.map(|(every, _)| every),
             keep_delivered: keep_delivered.unwrap_or(journal::Config::KEEP_DELIVERED),
             journal_limit: journal_limit.unwrap_or(journal::Config::LIMIT_BYTES),

@@ -172,7 +172,6 @@ fn say(shared: &Shared, done: &Done, disposition: &Disposition) {
             );
             "postponed"
         }
-        Disposition::Released => "released",
     };
     shared.metrics.count_attempt(destination, word, done.took);
 }

@@ -79,12 +79,12 @@ impl State {
                 self.client = client;
                 self.made_of = stamps;
                 tracing::info!(
-                    destination = config.id,
+                    destination = config.name,
                     "destination: its certificates were read again"
                 );
             }
             Err(error) => tracing::warn!(
-                destination = config.id,
+                destination = config.name,
                 error = chain(&error),
                 "destination: its certificates have changed and cannot be used; those of before stay in use"
             ),

@@ -126,8 +126,8 @@ pub enum WriteError {
     LeaseLost(i64),
     /// The destination is not registered in the journal.
     #[error(
-        "the journal has no destination `{0}`: start the relay once with INTEGRATION_URL, then \
-         ask again"
+        "the journal has no destination `{0}`: orbit-relay destinations list shows those that it \
+         has; a new one is there once the relay has run with it"
     )]
     NoDestination(String),
 }
@@ -291,8 +291,6 @@ pub enum Disposition {
         /// Why.
         reason: String,
     },
-    /// Not tried after all: given back as it was.
-    Released,
 }
 
 /// The end of a try, to be recorded.
@@ -339,7 +337,7 @@ impl Disposition {
             Self::Postponed { .. } => State::Postponed,
             Self::Dead { .. } => State::Dead,
             // Shown as parked for as long as the destination is paused.
-            Self::Parked { .. } | Self::Released => State::Pending,
+            Self::Parked { .. } => State::Pending,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What was received, and what became of it.
 //!
 //! # Invariants
-//! - received = accepted + duplicate + rejected; for each destination accepted = kept + the sum
-//!   over the states. What does not add up is said.
+//! - received = accepted + duplicate + rejected; for each destination accepted = kept + expired
+//!   + the sum over the states. What does not add up is said.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::{Down, Paused, State};
 
-/// The sums of promise 6.
+/// What was received, and what became of it, in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
     /// Events taken into the journal, ever.

@@ -184,6 +184,12 @@ fn dead() -> Disposition {
     }
 }
 
+fn parked() -> Disposition {
+    Disposition::Parked {
+        reason: "401".into(),
+    }
+}
+
 fn postponed() -> Disposition {
     Disposition::Postponed {
         due_at: crate::clock::later(now(), Duration::from_mins(1)),
@@ -503,7 +509,7 @@ proptest! {
         world.end("cmms", |seq| match ends[usize::try_from(seq - 1).unwrap()] {
             0 => Some(Disposition::Delivered),
             1 => Some(postponed()),
-            2 => Some(Disposition::Released),
+            2 => Some(parked()),
             _ => Some(dead()),
         });
         world.append(fresh);
@@ -535,7 +541,7 @@ proptest! {
                 Some(Between::KilledAfter) => world.reopen(&["cmms"]),
                 Some(Between::DiesAgain) if !discard => world.end("cmms", |seq| {
                     let again = matching.contains(&format!("cmms:{seq}"));
-                    Some(if again { dead() } else { Disposition::Released })
+                    Some(if again { dead() } else { parked() })
                 }),
                 _ => {}
             }

@@ -116,7 +116,7 @@ pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<EventRow> {
 pub(super) fn deliveries(connection: &Connection, seq: i64) -> rusqlite::Result<Vec<DeliveryRow>> {
     connection
         .prepare_cached(
-            "SELECT t.id, 
+            "SELECT t.id,
              CASE WHEN coalesce(d.state, 'pending') IN ('pending', 'postponed')
                  AND (t.paused_at IS NOT NULL OR EXISTS (
                      SELECT 1 FROM kept k WHERE k.destination = t.no AND k.last_seq IS NULL))

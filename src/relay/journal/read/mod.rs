@@ -50,7 +50,7 @@ pub struct Act {
     pub at: Timestamp,
     /// Who: a person, or `relay`.
     pub who: String,
-    /// What: `pause`, `resume`, `replay`, `discard`.
+    /// What: `pause`, `resume`, `test`, `replay`, `discard`.
     pub what: String,
     /// To which destination, by its id.
     pub destination: Option<String>,
@@ -100,7 +100,7 @@ impl Reader {
         }
     }
 
-    /// The sums of promise 6, and the bulk acts that are not done, all of one moment.
+    /// The sums, and the bulk acts that are not done, all of one moment.
     pub fn status(&mut self) -> Result<(Sums, Vec<Job>), ReadError> {
         let transaction = self.0.transaction()?;
         Ok((
@@ -109,7 +109,7 @@ impl Reader {
         ))
     }
 
-    /// The sums of promise 6, all of one moment.
+    /// The sums, all of one moment.
     pub fn sums(&mut self) -> Result<Sums, ReadError> {
         Ok(self.status()?.0)
     }

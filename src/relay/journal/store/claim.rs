@@ -2,7 +2,8 @@
 //! a person asked for again.
 //!
 //! # Invariants
-//! - A claim takes turns between due retries and fresh events, so neither starves the other.
+//! - A claim takes turns between due retries and fresh events, so neither starves the other;
+//!   where deliveries keep an order, retries go first.
 //! - What a person asked for again goes only where nothing else waits.
 //! - The cursor moves only over events that got a row, or that are kept.
 //! - Nothing is claimed for a destination that is paused, or that asked for time.

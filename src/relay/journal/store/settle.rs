@@ -241,11 +241,8 @@ impl Store {
     }
 
     fn settle(&mut self, lease: Lease, ended: &Ended) -> Result<(), StoreError> {
-        if ended.disposition == Disposition::Released {
-            return self.release(&[lease]);
-        }
         let (due_at, not_before, reason) = match &ended.disposition {
-            Disposition::Delivered | Disposition::Released => (0, None, None),
+            Disposition::Delivered => (0, None, None),
             Disposition::Postponed {
                 due_at,
                 not_before,

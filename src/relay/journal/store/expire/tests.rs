@@ -130,7 +130,7 @@ async fn what_came_to_nothing_and_is_gone_does_not_stand_for_its_inspection() {
     let once = Some(inspection_key("orbit", "run-event-0", TO));
     let claims = world.claim(2).await;
     assert_eq!(world.freeze(&claims[0], None, once).await, Fate::Send);
-    world.end(&claims[0], Disposition::Released).await;
+    world.give_back(&claims[0]).await;
     let again = world.claim(1).await.remove(0);
     let reason = "not wanted any more".into();
     let steps = vec![(again.lease, Step::Skip { reason })];
@@ -275,7 +275,10 @@ impl Alone {
             End::Delivered => Disposition::Delivered,
             End::Dead => Disposition::Dead { reason: "x".into() },
             End::Postponed => crate::relay::journal::tests::postponed(at(0)),
-            End::Released => Disposition::Released,
+            End::Released => {
+                self.commit(|store| store.release(&[claim.lease]).unwrap());
+                return;
+            }
             End::Skipped => {
                 let step = Step::Skip { reason: "x".into() };
                 let steps = [(claim.lease, step)];
