@@ -16,6 +16,7 @@ use super::resolve::{Values, Variables};
 use crate::event::TEST;
 use crate::relay::deliver;
 use crate::relay::destination::{self, Auth, INTEGRATION};
+use crate::relay::transform::expression::Expression;
 
 /// All destinations, each with what it goes through.
 pub(super) fn all(
@@ -66,7 +67,7 @@ pub(super) fn all(
 pub(super) fn unsubscribed(all: &[Described], subscribed: &[String]) -> Vec<String> {
     let mut warnings = Vec::new();
     for described in all {
-        let mut names = described.config.when.iter().flat_map(|when| when.names());
+        let mut names = described.config.when.iter().flat_map(Expression::names);
         if names.any(|name| name == "inspection.severity") {
             warnings.push(format!(
                 "{}: `inspection.severity` is always none in this version: Orbit's event does not \

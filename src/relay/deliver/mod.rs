@@ -9,6 +9,7 @@
 //! standing what the end of a try means for the delivery and the destination (pure)
 //! circuit  whether the destination is tried at all (pure)
 //! rate     how many posts go out in a time (pure)
+//! verdict  … and what follows from it
 //! unmapped what is said, once, of an action that finds no asset
 //! ```
 //!
@@ -30,6 +31,7 @@ mod rate;
 mod record;
 mod standing;
 mod unmapped;
+mod verdict;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -48,15 +50,13 @@ pub use self::prepare::INSPECTION_MEMBERS;
 use self::prepare::{Filled, Ready};
 use self::rate::Limiter;
 use self::record::Recorder;
-use self::standing::{Pause, Standing, Turned};
+use self::standing::Standing;
 use self::unmapped::Unmapped;
 use crate::clock::{Clock, later, until};
 use crate::metrics::Metrics;
 use crate::relay::assets::AssetMap;
 use crate::relay::destination::Destination;
-use crate::relay::journal::{
-    DestinationSums, Down, Ended, Journal, Lease, Paused, Sums, Want, WriteError,
-};
+use crate::relay::journal::{DestinationSums, Journal, Lease, Sums, Want, WriteError};
 use crate::retry;
 
 /// Wake-ups may be missed; this is how late due work goes out then.
@@ -125,9 +125,10 @@ struct Worker {
     /// The journal had no more: look again then, or when something new comes.
     idle_until: Option<Timestamp>,
     hungry: bool,
-    /// The destination asked for time; and whether the journal says so too.
+    /// The destination asked for time.
     hold_until: Timestamp,
-    held: bool,
+    /// Until when it did, as the journal has it.
+    held_until: Option<Timestamp>,
     paused: bool,
     hasten: bool,
     worked: Duration,
@@ -175,7 +176,7 @@ pub async fn run(deliver: Deliver, stop: CancellationToken) {
         idle_until: None,
         hungry: false,
         hold_until: now,
-        held: false,
+        held_until: None,
         paused: false,
         hasten: false,
         worked: Duration::ZERO,
@@ -263,10 +264,10 @@ impl Worker {
     /// A person may pause and resume at any time; new credentials resume by themselves.
     async fn look_at_pause(&mut self) {
         let id = self.shared.destination.id();
-        let (paused, down, held) = of(&self.sums.borrow(), id)
-            .map(|d| (d.paused.clone(), d.down.is_some(), d.held_until.is_some()))
+        let (paused, down, held_until) = of(&self.sums.borrow(), id)
+            .map(|d| (d.paused.clone(), d.down.is_some(), d.held_until))
             .unwrap_or_default();
-        if std::mem::replace(&mut self.held, held) && !held {
+        if std::mem::replace(&mut self.held_until, held_until).is_some() && held_until.is_none() {
             // Its time is over, or a person ended it.
             self.hold_until = self.worked_at;
             self.idle_until = None;
@@ -455,116 +456,6 @@ impl Worker {
             wake_at = wake_at.min(self.limiter.next_at(now));
         }
         wake_at
-    }
-
-    /// What the end of a try means, for the delivery and for the destination.
-    async fn conclude(&mut self, mut done: Done) {
-        let now = self.shared.clock.steady();
-        let reached = done.sent.reached();
-        let verdict = self.standing.conclude(
-            done.tried(),
-            done.sent.outcome.clone(),
-            &self.shared.config.retry,
-            now,
-            retry::chance(),
-        );
-        if let Some(hold_until) = verdict.hold_until {
-            self.hold_until = self.hold_until.max(hold_until);
-        }
-        let ended = Ended {
-            disposition: verdict.disposition,
-            answer: done.sent.answer.take(),
-            hold_until: verdict.hold_until,
-            at: self.shared.clock.wall(),
-        };
-        self.recorder.add(done, ended);
-        match verdict.turned {
-            Some(Turned::Down) => self.went_down(&reached).await,
-            Some(Turned::Up) => self.came_up().await,
-            None => {}
-        }
-        if let Some(pause) = verdict.pause {
-            self.pause(pause).await;
-        }
-        if !self.paused {
-            self.say(match reached {
-                Ok(()) if !self.standing.is_down() => Health::Working,
-                Ok(()) => return,
-                Err(why) if self.standing.is_down() => Health::Down(why),
-                Err(why) => Health::Failing(why),
-            });
-        }
-    }
-
-    async fn went_down(&mut self, why: &Result<(), String>) {
-        self.give_back();
-        let why = why.clone().err().unwrap_or_default();
-        let destination = self.shared.destination.name();
-        let waiting = of(&self.sums.borrow(), self.shared.destination.id())
-            .map_or(0, DestinationSums::waiting);
-        tracing::warn!(
-            destination, reason = %why, waiting,
-            "deliver: the destination is down; events wait, a probe goes out at most a minute apart"
-        );
-        let at = self.shared.clock.wall();
-        self.set_down(Some(Down { at, why })).await;
-    }
-
-    async fn came_up(&mut self) {
-        let destination = self.shared.destination.name();
-        tracing::info!(destination, "deliver: the destination works again");
-        self.hasten = true;
-        self.idle_until = None;
-        self.set_down(None).await;
-    }
-
-    async fn set_down(&self, down: Option<Down>) {
-        let id = self.shared.destination.id();
-        if let Err(error) = self.shared.journal.set_down(id, down).await {
-            tracing::debug!(%error, destination = id, "deliver: not noted");
-        }
-    }
-
-    /// All ends so far are recorded first: what was given up too early is to be found dead.
-    async fn pause(&mut self, pause: Pause) {
-        self.recorder.finish().await;
-        let (id, name) = (
-            self.shared.destination.id(),
-            self.shared.destination.name().to_owned(),
-        );
-        let Pause {
-            why,
-            trouble,
-            revive,
-        } = pause;
-        let refused = revive.clone();
-        let paused = Paused {
-            at: self.shared.clock.wall(),
-            by: "relay".to_owned(),
-            why: why.clone(),
-            trouble: Some(trouble.to_owned()),
-        };
-        match self
-            .shared
-            .journal
-            .pause_and_revive(id, paused, revive)
-            .await
-        {
-            Ok(()) => {
-                tracing::error!(
-                    destination = name, reason = %why,
-                    "deliver: PAUSED; events wait until: orbit-relay destinations resume {name}"
-                );
-                self.paused = true;
-                self.give_back();
-                self.say(Health::Paused(why));
-            }
-            // The next refusal tries it again.
-            Err(error) => {
-                tracing::error!(%error, destination = name, "deliver: cannot be paused");
-                self.standing.not_paused(refused);
-            }
-        }
     }
 
     /// What was claimed ahead waits in the journal again.

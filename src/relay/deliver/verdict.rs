@@ -1,0 +1,124 @@
+//! What follows from the end of a try: it is recorded, and the destination goes down, comes up, or
+//! is paused.
+//!
+//! # Invariants
+//! - A destination is paused only after all ends so far are recorded.
+
+use super::Worker;
+use super::attempt::Done;
+use super::config::Health;
+use super::standing::{Pause, Turned};
+use super::{of, retry};
+use crate::relay::journal::{DestinationSums, Down, Ended, Paused};
+
+impl Worker {
+    /// What the end of a try means, for the delivery and for the destination.
+    pub(super) async fn conclude(&mut self, mut done: Done) {
+        let now = self.shared.clock.steady();
+        let reached = done.sent.reached();
+        let verdict = self.standing.conclude(
+            done.tried(),
+            done.sent.outcome.clone(),
+            &self.shared.config.retry,
+            now,
+            retry::chance(),
+        );
+        if let Some(hold_until) = verdict.hold_until {
+            self.hold_until = self.hold_until.max(hold_until);
+        }
+        let ended = Ended {
+            disposition: verdict.disposition,
+            answer: done.sent.answer.take(),
+            hold_until: verdict.hold_until,
+            at: self.shared.clock.wall(),
+        };
+        self.recorder.add(done, ended);
+        match verdict.turned {
+            Some(Turned::Down) => self.went_down(&reached).await,
+            Some(Turned::Up) => self.came_up().await,
+            None => {}
+        }
+        if let Some(pause) = verdict.pause {
+            self.pause(pause).await;
+        }
+        if !self.paused {
+            self.say(match reached {
+                Ok(()) if !self.standing.is_down() => Health::Working,
+                Ok(()) => return,
+                Err(why) if self.standing.is_down() => Health::Down(why),
+                Err(why) => Health::Failing(why),
+            });
+        }
+    }
+
+    async fn went_down(&mut self, why: &Result<(), String>) {
+        self.give_back();
+        let why = why.clone().err().unwrap_or_default();
+        let destination = self.shared.destination.name();
+        let waiting = of(&self.sums.borrow(), self.shared.destination.id())
+            .map_or(0, DestinationSums::waiting);
+        tracing::warn!(
+            destination, reason = %why, waiting,
+            "deliver: the destination is down; events wait, a probe goes out at most a minute apart"
+        );
+        let at = self.shared.clock.wall();
+        self.set_down(Some(Down { at, why })).await;
+    }
+
+    async fn came_up(&mut self) {
+        let destination = self.shared.destination.name();
+        tracing::info!(destination, "deliver: the destination works again");
+        self.hasten = true;
+        self.idle_until = None;
+        self.set_down(None).await;
+    }
+
+    pub(super) async fn set_down(&self, down: Option<Down>) {
+        let id = self.shared.destination.id();
+        if let Err(error) = self.shared.journal.set_down(id, down).await {
+            tracing::debug!(%error, destination = id, "deliver: not noted");
+        }
+    }
+
+    /// All ends so far are recorded first: what was given up too early is to be found dead.
+    async fn pause(&mut self, pause: Pause) {
+        self.recorder.finish().await;
+        let (id, name) = (
+            self.shared.destination.id(),
+            self.shared.destination.name().to_owned(),
+        );
+        let Pause {
+            why,
+            trouble,
+            revive,
+        } = pause;
+        let refused = revive.clone();
+        let paused = Paused {
+            at: self.shared.clock.wall(),
+            by: "relay".to_owned(),
+            why: why.clone(),
+            trouble: Some(trouble.to_owned()),
+        };
+        match self
+            .shared
+            .journal
+            .pause_and_revive(id, paused, revive)
+            .await
+        {
+            Ok(()) => {
+                tracing::error!(
+                    destination = name, reason = %why,
+                    "deliver: PAUSED; events wait until: orbit-relay destinations resume {name}"
+                );
+                self.paused = true;
+                self.give_back();
+                self.say(Health::Paused(why));
+            }
+            // The next refusal tries it again.
+            Err(error) => {
+                tracing::error!(%error, destination = name, "deliver: cannot be paused");
+                self.standing.not_paused(refused);
+            }
+        }
+    }
+}
