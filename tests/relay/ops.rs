@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use orbit_relay::relay::deliver::Health;
 use orbit_relay::relay::journal::State;
@@ -10,7 +11,7 @@ use orbit_relay::sim::backend::Answer as PlantAnswer;
 use serde_json::json;
 
 use crate::wire;
-use crate::world::{Relay, SECRET, Site, TOKEN, inspection, level};
+use crate::world::{BOUND, Relay, SECRET, Site, TOKEN, inspection, level};
 
 /// One line of a family: its suffix, its labels, its value.
 #[derive(Debug)]
@@ -146,6 +147,16 @@ async fn metrics_are_prometheus_text_and_their_names_are_these() {
     relay.until_there_are(1, State::Delivered).await;
     let working = |health: &Health| *health == Health::Working;
     level(relay.health(), "working", working).await;
+    // A try is counted when its end is recorded, which may be a moment later.
+    let tries =
+        r#"orbit_relay_delivery_attempts_total{destination="integration",outcome="delivered"}"#;
+    let counted = async {
+        while relay.metric(tries).await < 1.0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let counted = tokio::time::timeout(BOUND, counted).await;
+    counted.expect("the try is counted within the bound");
     let answer = relay.get("/metrics").await;
     assert_eq!(answer.status, 200);
     let content_type = answer.header("content-type").unwrap();
