@@ -297,12 +297,17 @@ async fn answer(
             answer = act(ground, ask) => answer,
             () = stop.cancelled() => Answer::Failed("the relay stops".to_owned()),
         },
-        Ok(ask) => tokio::time::timeout(DEADLINE, act(ground, ask)).await?,
+        Ok(ask) => {
+            let begins = matches!(ask, Ask::Begin { .. });
+            let acted = tokio::time::timeout(DEADLINE, act(ground, ask)).await;
+            // An act that was too late to be answered may have been done all the same.
+            if begins {
+                begun.notify_one();
+            }
+            acted?
+        }
         Err(error) => Answer::Failed(format!("{NOT_UNDERSTOOD}: {error}")),
     };
-    if matches!(answer, Answer::Begun(_)) {
-        begun.notify_one();
-    }
     let mut line = serde_json::to_vec(&answer)?;
     line.push(b'\n');
     tokio::time::timeout(DEADLINE, write.write_all(&line)).await??;

@@ -71,6 +71,8 @@ impl Circuit {
         if self.is_open() {
             self.failed_probes = 1;
             self.next_probe_at = Some(later(now, Schedule::SECOND_TO_MINUTE.first));
+        } else {
+            self.failed.clear();
         }
     }
 

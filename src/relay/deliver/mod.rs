@@ -283,6 +283,8 @@ impl Worker {
                     self.set_down(None).await;
                 }
             }
+            // What could not be noted when it came up.
+            None if down && !self.standing.is_down() => self.set_down(None).await,
             None => {}
             Some(paused) => {
                 if !was {
