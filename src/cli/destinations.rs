@@ -288,6 +288,8 @@ fn condition(destination: &DestinationSums) -> &'static str {
         "paused"
     } else if destination.down.is_some() {
         "down"
+    } else if destination.held_until.is_some() {
+        "held"
     } else {
         "ok"
     }
@@ -312,7 +314,11 @@ pub(super) fn trouble(destination: &DestinationSums) -> Option<String> {
             "it is down since {at:.0}{why}; one probe at a time goes out, at most a minute apart"
         ));
     }
-    None
+    let until = destination.held_until?;
+    Some(format!(
+        "nothing goes out until about {until:.0}: it asked for that with Retry-After; destinations \
+         resume ends it"
+    ))
 }
 
 fn because(why: &str) -> String {
