@@ -57,7 +57,7 @@ async fn an_action_without_an_asset_warns_once_with_a_line_to_paste() {
     for n in 0..3 {
         assert_eq!(relay.post(&event(n, "level, \"sump\"")).await.status, 200);
     }
-    relay.process.lines("delivered", 3).await;
+    relay.process.lines(" delivered seq=", 3).await;
     let line = relay.process.line("no asset for the action").await;
     assert_eq!(relay.process.count("no asset for the action"), 1);
     let (_, pasted) = line.split_once("add to the asset map: ").unwrap();

@@ -81,7 +81,7 @@ async fn the_flags_of_the_official_example_work_against_the_simulator() {
     assert!(inspected.body.contains("\"status\":200"), "{inspected:?}");
     let posted = plant.line("\"relay\":{").await;
     assert!(posted.contains("\"asset\":{\"id\":"), "{posted}");
-    relay.process.line("delivered").await;
+    relay.process.line(" delivered seq=").await;
 
     let pressed = asked("test-payload").await;
     assert!(pressed.body.contains("\"status\":200"), "{pressed:?}");
