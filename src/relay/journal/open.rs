@@ -199,11 +199,20 @@ fn refuse_newer(path: &Path) -> Result<(), OpenError> {
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let found = Connection::open_with_flags(path, flags)
-        .and_then(|file| file.pragma_query_value(None, "user_version", |row| row.get(0)))
-        .map_err(|e| OpenError::Database {
+        .and_then(|file| file.pragma_query_value(None, "user_version", |row| row.get(0)));
+    let found = match found {
+        // Cut off while it was made, before it had a write-ahead log: there is nothing in it yet,
+        // and whoever may write rolls it back.
+        Err(rusqlite::Error::SqliteFailure(error, _))
+            if error.extended_code == rusqlite::ffi::SQLITE_READONLY_ROLLBACK =>
+        {
+            return Ok(());
+        }
+        found => found.map_err(|e| OpenError::Database {
             path: path.to_owned(),
             source: e.into(),
-        })?;
+        })?,
+    };
     if found > VERSION {
         Err(OpenError::Newer { found })
     } else {

@@ -546,3 +546,24 @@ async fn refused_requests_are_added_up() {
     assert_eq!(sums.rejected["too_large"], 4);
     assert_eq!(sums.received(), 4);
 }
+
+#[tokio::test]
+async fn a_journal_that_was_cut_off_while_it_was_made_is_made_anew() {
+    let (torn, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = torn.path().join(DATABASE);
+    let making = rusqlite::Connection::open(&path).unwrap();
+    making
+        .execute_batch(
+            "PRAGMA cache_size = 1; BEGIN; CREATE TABLE t (x);
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+             INSERT INTO t SELECT zeroblob(1000) FROM n;",
+        )
+        .unwrap();
+    // What a kill leaves: some pages of the file, and a log that rolls them back.
+    for name in [DATABASE.to_owned(), format!("{DATABASE}-journal")] {
+        std::fs::copy(torn.path().join(&name), dir.path().join(&name)).unwrap();
+    }
+    let world = World::in_dir(dir, Clock::system()).await;
+    append(&world.journal, 0..1).await;
+    assert_eq!(world.sums().of(State::Pending), 1);
+}
