@@ -184,6 +184,21 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_that_is_echoed_in_escapes_is_blotted_out() {
+        let secrets = secrets(&["ca/na+ry"]);
+        for echo in [
+            r"ca\/na+ry",
+            r"ca/na\u002Bry",
+            r"ca/na\u002bry",
+            "ca/na&#43;ry",
+            "ca/na&#x2B;ry",
+        ] {
+            let clean = secrets.blot(&format!("<{echo}>"), true, 100);
+            assert_eq!(clean, "<***>", "{echo}");
+        }
+    }
+
+    #[test]
     fn of_two_secrets_that_begin_alike_the_longer_is_blotted_out() {
         let secrets = secrets(&["canary", "canary-and-more"]);
         assert_eq!(secrets.blot("canary-and-more canary", true, 99), "*** ***");
