@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::trial::{self, Trial};
 use crate::clock::Clock;
 use crate::relay::destination::Destination;
-use crate::relay::journal::{Bulk, Journal};
+use crate::relay::journal::{Bulk, Journal, WriteError};
 
 const SOCKET: &str = "relay.sock";
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -47,6 +48,8 @@ pub enum Ask {
         destination: String,
         /// At most this many, in one commit.
         limit: u64,
+        /// Who asks; none, to go on with what was asked for.
+        who: Option<String>,
     },
     /// Begin a bulk act on deliveries.
     Begin {
@@ -157,10 +160,11 @@ pub async fn act(ground: &Ground, ask: Ask) -> Answer {
                 }
             }
         },
-        Ask::ReplayKept { destination, limit } => journal
-            .replay_kept(&destination, limit.min(MOST))
-            .await
-            .map(Answer::Made),
+        Ask::ReplayKept {
+            destination,
+            limit,
+            who,
+        } => replay_kept(journal, at, &destination, limit.min(MOST), who).await,
         Ask::Begin { who, bulk } => {
             let (kind, filter) = (bulk.kind.as_str(), bulk.effective());
             tracing::info!(who, "{kind} of deliveries was asked for: {filter}");
@@ -186,6 +190,23 @@ pub async fn act(ground: &Ground, ask: Ask) -> Answer {
         }
     };
     answered.unwrap_or_else(|error| Answer::Failed(error.to_string()))
+}
+
+async fn replay_kept(
+    journal: &Journal,
+    at: Timestamp,
+    destination: &str,
+    limit: u64,
+    who: Option<String>,
+) -> Result<Answer, WriteError> {
+    if let Some(who) = who {
+        let kept = journal.keep_act(at, &who, "replay", destination, "kept events");
+        kept.await?;
+    }
+    journal
+        .replay_kept(destination, limit)
+        .await
+        .map(Answer::Made)
 }
 
 /// Asks the running relay.

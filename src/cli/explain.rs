@@ -230,21 +230,16 @@ fn headers(detail: &DeliveryDetail) -> Vec<(&'static str, String)> {
 
 /// What it was sent with, or will be.
 fn key(detail: &DeliveryDetail) -> String {
-    let frozen = detail.relay.as_deref();
-    let frozen: Option<Value> = frozen.and_then(|relay| serde_json::from_str(relay).ok());
-    if let Some(key) = frozen
-        .as_ref()
-        .and_then(|relay| relay.get("delivery")?.as_str())
-    {
-        return key.to_owned();
-    }
     let (event, delivery) = (&detail.event, &detail.delivery);
-    idempotency_key(
-        &event.source,
-        &event.event_type,
-        &event.identity,
-        &delivery.id.destination,
-    )
+    let frozen = detail.relay.as_deref().and_then(transform::key_of);
+    frozen.unwrap_or_else(|| {
+        idempotency_key(
+            &event.source,
+            &event.event_type,
+            &event.identity,
+            &delivery.id.destination,
+        )
+    })
 }
 
 fn sent_body(detail: &DeliveryDetail) -> Option<Vec<u8>> {

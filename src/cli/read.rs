@@ -15,7 +15,8 @@ use super::destinations::DestinationJson;
 use super::{Outcome, Usage, print};
 use crate::config::{Config, Input};
 use crate::event::{Envelope, idempotency_key};
-use crate::relay::journal::{EventRow, EventsPage, Job, Reader, Sums};
+use crate::relay::journal::{DeliveryRow, EventRow, EventsPage, Job, Reader, Sums};
+use crate::relay::transform;
 
 #[derive(Serialize)]
 struct StatusJson<'a> {
@@ -233,12 +234,7 @@ fn event_json(event: &EventRow, with_body: bool) -> anyhow::Result<EventJson<'_>
             .deliveries
             .iter()
             .map(|delivery| DeliveryJson {
-                delivery: idempotency_key(
-                    &event.source,
-                    &event.event_type,
-                    &event.identity,
-                    &delivery.destination,
-                ),
+                delivery: key(event, delivery),
                 destination: &delivery.destination,
                 state: delivery.state.as_str(),
                 attempts: delivery.attempts,
@@ -252,4 +248,17 @@ fn event_json(event: &EventRow, with_body: bool) -> anyhow::Result<EventJson<'_>
 
 fn action(event: &EventRow) -> Option<String> {
     Envelope::parse(&event.body).ok()?.data("actionName")
+}
+
+/// What it was sent with, or will be.
+fn key(event: &EventRow, delivery: &DeliveryRow) -> String {
+    let frozen = delivery.relay.as_deref().and_then(transform::key_of);
+    frozen.unwrap_or_else(|| {
+        idempotency_key(
+            &event.source,
+            &event.event_type,
+            &event.identity,
+            &delivery.destination,
+        )
+    })
 }

@@ -23,10 +23,12 @@ pub(super) fn kept(input: &Input, matches: &ArgMatches) -> Outcome {
     runtime()?.block_on(async {
         let asker = Asker::find(&data_dir).await?;
         let mut made = 0;
+        let mut who = Some(super::who(input));
         loop {
             let ask = Ask::ReplayKept {
                 destination: destination.to_owned(),
                 limit: STEP,
+                who: who.take(),
             };
             match asker.ask(ask).await? {
                 Answer::Made(0) => break,

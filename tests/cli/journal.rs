@@ -227,6 +227,8 @@ async fn kept_events_wait_until_a_person_asks_the_running_relay_for_them() {
     assert_eq!(plant.world().tally().attempts, 1, "the kept ones wait");
 
     let asked = home.ask(&["deliveries", "replay", "--kept"]).await;
+    let shown = home.ask(&["destinations", "show", "integration"]).await;
+    assert!(shown.out.contains("replay: kept events"), "{shown:?}");
     assert_eq!(asked.code, Some(0), "{asked:?}");
     assert_eq!(asked.out, "3 kept events are now pending for integration\n");
     relay.process.lines(" delivered ", 4).await;

@@ -325,7 +325,13 @@ async fn replay_kept(relay: &Relay, site: &Site, limit: u64) -> u64 {
             }
         };
         let destination = INTEGRATION.to_owned();
-        control::ask(stream, &Ask::ReplayKept { destination, limit }).await
+        let who = Some("me".to_owned());
+        let ask = Ask::ReplayKept {
+            destination,
+            limit,
+            who,
+        };
+        control::ask(stream, &ask).await
     };
     match tokio::time::timeout(crate::world::BOUND, asking).await {
         Ok(Ok(Answer::Made(made))) => made,

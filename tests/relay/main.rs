@@ -9,7 +9,8 @@
 //! | [`limits`] | senders that send too much, too slowly or not to the end |
 //! | [`receive`] | what is an event, and which of them is new |
 //! | [`deliver`] | what becomes of an event when the plant's system has trouble |
-//! | [`engine`] | outages, circuits, pauses, lines, rates, several destinations |
+//! | [`engine`] | outages, circuits, pauses, rates, several destinations |
+//! | [`line`] | deliveries that wait for one another |
 //! | [`weather`] | a weekend in one run |
 //! | [`destination`] | one post: answers, credentials, tokens, signatures |
 //! | [`way`] | the way of a post: certificates, proxies, addresses |
@@ -33,6 +34,7 @@ mod engine;
 mod journal;
 mod keep;
 mod limits;
+mod line;
 mod notices;
 mod ops;
 mod path;

@@ -1,16 +1,16 @@
 //! Step 7 of the path: claim → filter → map → freeze → send → record.
 //!
 //! ```text
-//! mod      the loop of one destination: when to claim, when to send, when to stop
-//! config   what one destination gets, and how
-//! prepare  claim, filter, map, freeze: several deliveries at once
-//! attempt  one try of one delivery
-//! record   the ends of tries on their way into the journal
-//! standing what the end of a try means for the delivery and the destination (pure)
-//! circuit  whether the destination is tried at all (pure)
-//! rate     how many posts go out in a time (pure)
-//! verdict  … and what follows from it
-//! unmapped what is said, once, of an action that finds no asset
+//! mod       the loop of one destination: when to claim, when to send, when to stop
+//! condition what changes how the destination is served: ends of tries, pauses
+//! config    what one destination gets, and how
+//! prepare   claim, filter, map, freeze: several deliveries at once
+//! attempt   one try of one delivery
+//! record    the ends of tries on their way into the journal
+//! standing  what the end of a try means for the delivery and the destination (pure)
+//! circuit   whether the destination is tried at all (pure)
+//! rate      how many posts go out in a time (pure)
+//! unmapped  what is said, once, of an action that finds no asset
 //! ```
 //!
 //! # Invariants
@@ -25,13 +25,13 @@
 
 mod attempt;
 mod circuit;
+mod condition;
 mod config;
 mod prepare;
 mod rate;
 mod record;
 mod standing;
 mod unmapped;
-mod verdict;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -259,53 +259,6 @@ impl Worker {
             self.worked += until(self.worked_at, now);
         }
         self.worked_at = now;
-    }
-
-    /// A person may pause and resume at any time; new credentials resume by themselves.
-    async fn look_at_pause(&mut self) {
-        let id = self.shared.destination.id();
-        let (paused, down, held_until) = of(&self.sums.borrow(), id)
-            .map(|d| (d.paused.clone(), d.down.is_some(), d.held_until))
-            .unwrap_or_default();
-        if std::mem::replace(&mut self.held_until, held_until).is_some() && held_until.is_none() {
-            // Its time is over, or a person ended it.
-            self.hold_until = self.worked_at;
-            self.idle_until = None;
-        }
-        let was = std::mem::replace(&mut self.paused, paused.is_some());
-        match paused {
-            None if was => {
-                self.standing.resumed();
-                self.hasten = true;
-                self.idle_until = None;
-                self.say(Health::Untried);
-                if down {
-                    self.set_down(None).await;
-                }
-            }
-            // What could not be noted when it came up.
-            None if down && !self.standing.is_down() => self.set_down(None).await,
-            None => {}
-            Some(paused) => {
-                if !was {
-                    self.give_back();
-                    self.say(Health::Paused(paused.why));
-                }
-                if paused.trouble.as_deref() == Some("credentials")
-                    && self.shared.destination.credentials_changed()
-                {
-                    self.resume("the credentials changed").await;
-                }
-            }
-        }
-    }
-
-    async fn resume(&self, why: &str) {
-        let (at, id) = (self.shared.clock.wall(), self.shared.destination.id());
-        match self.shared.journal.resume(at, id, "relay", why).await {
-            Ok(_) => tracing::info!(destination = id, "deliver: resumed, {why}"),
-            Err(error) => tracing::debug!(%error, destination = id, "deliver: not resumed"),
-        }
     }
 
     /// Starts as many sends as may be under way.

@@ -154,10 +154,9 @@ fn step(shared: &Shared, plan: &mut Plan) -> Result<Option<Step>, String> {
     plan.action = envelope.data("actionName");
     let config = &shared.config;
     let relay = if let Some(relay) = &claim.frozen {
-        let frozen = Frozen::read(relay);
-        plan.asset = frozen.asset;
+        plan.asset = frozen_asset(relay);
         // The key that it was sent with, whatever has been configured since.
-        plan.key = frozen.key.unwrap_or_else(|| plan.key.clone());
+        plan.key = transform::key_of(relay).unwrap_or_else(|| plan.key.clone());
         relay.clone()
     } else {
         let notice = claim.source == event::RELAY;
@@ -272,22 +271,10 @@ fn is_inspection(event_type: &str) -> bool {
     matches!(event_type, COMPLETED | ALERT)
 }
 
-/// What an earlier try was sent with.
-#[derive(Default)]
-struct Frozen {
-    key: Option<String>,
-    asset: Option<String>,
-}
-
-impl Frozen {
-    fn read(relay: &str) -> Self {
-        let relay: Value = serde_json::from_str(relay).unwrap_or_default();
-        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-        Self {
-            key: text(relay.get("delivery")),
-            asset: text(relay.get("asset").and_then(|asset| asset.get("id"))),
-        }
-    }
+/// The asset that an earlier try was sent with.
+fn frozen_asset(relay: &str) -> Option<String> {
+    let relay: Value = serde_json::from_str(relay).ok()?;
+    relay.get("asset")?.get("id")?.as_str().map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -65,6 +65,12 @@ impl<'a> Relay<'a> {
     }
 }
 
+/// The key that stands in a relay's part of a body: what it was sent with.
+pub fn key_of(relay: &str) -> Option<String> {
+    let relay: serde_json::Value = serde_json::from_str(relay).ok()?;
+    relay.get("delivery")?.as_str().map(str::to_owned)
+}
+
 /// The event as its source sent it, plus `relay` (JSON text).
 pub fn body(event: &[u8], relay: &str) -> Result<Vec<u8>, EnvelopeError> {
     let mut body = Vec::with_capacity(event.len() + relay.len() + 16);
@@ -128,6 +134,7 @@ mod tests {
     fn the_relay_object_has_the_documented_members() {
         let mut relay = Relay::new("k", "orbit", "webhook", "2026-02-03T09:14:07Z".into());
         insta::assert_snapshot!(relay.to_json().unwrap(), @r#"{"schema":1,"delivery":"k","source":"orbit","origin":"webhook","received_at":"2026-02-03T09:14:07Z","asset":null}"#);
+        assert_eq!(key_of(&relay.to_json().unwrap()).as_deref(), Some("k"));
         let attributes = [("area".to_owned(), "north".into())].into_iter().collect();
         relay.asset = Some(Asset {
             id: "PUMP-101",

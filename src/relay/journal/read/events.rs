@@ -47,6 +47,8 @@ pub struct DeliveryRow {
     pub asset: Option<String>,
     /// Why it stands there.
     pub reason: Option<String>,
+    /// The relay's part of its body, frozen at the first send.
+    pub relay: Option<String>,
 }
 
 /// Which events to list: the newest first, those before `before`.
@@ -121,7 +123,7 @@ pub(super) fn deliveries(connection: &Connection, seq: i64) -> rusqlite::Result<
                  AND (t.paused_at IS NOT NULL OR EXISTS (
                      SELECT 1 FROM kept k WHERE k.destination = t.no AND k.last_seq IS NULL))
                  THEN 'parked' ELSE coalesce(d.state, 'pending') END,
-             coalesce(d.attempts, 0), d.asset, d.reason
+             coalesce(d.attempts, 0), d.asset, d.reason, d.relay
              FROM destination t LEFT JOIN delivery d ON d.destination = t.no AND d.seq = ?1
              WHERE d.seq IS NOT NULL OR (t.cursor < ?1 AND NOT EXISTS (
                  SELECT 1 FROM kept k WHERE k.destination = t.no
@@ -136,6 +138,7 @@ pub(super) fn deliveries(connection: &Connection, seq: i64) -> rusqlite::Result<
                 attempts: row.get(2)?,
                 asset: row.get(3)?,
                 reason: row.get(4)?,
+                relay: row.get(5)?,
             })
         })?
         .collect()

@@ -1,5 +1,5 @@
-//! What follows from the end of a try: it is recorded, and the destination goes down, comes up, or
-//! is paused.
+//! What changes how a destination is served: the end of a try, after which it may go down, come up
+//! or be paused; and a person, who may pause and resume it.
 //!
 //! # Invariants
 //! - A destination is paused only after all ends so far are recorded.
@@ -12,6 +12,53 @@ use super::{of, retry};
 use crate::relay::journal::{DestinationSums, Down, Ended, Paused};
 
 impl Worker {
+    /// A person may pause and resume at any time; new credentials resume by themselves.
+    pub(super) async fn look_at_pause(&mut self) {
+        let id = self.shared.destination.id();
+        let (paused, down, held_until) = of(&self.sums.borrow(), id)
+            .map(|d| (d.paused.clone(), d.down.is_some(), d.held_until))
+            .unwrap_or_default();
+        if std::mem::replace(&mut self.held_until, held_until).is_some() && held_until.is_none() {
+            // Its time is over, or a person ended it.
+            self.hold_until = self.worked_at;
+            self.idle_until = None;
+        }
+        let was = std::mem::replace(&mut self.paused, paused.is_some());
+        match paused {
+            None if was => {
+                self.standing.resumed();
+                self.hasten = true;
+                self.idle_until = None;
+                self.say(Health::Untried);
+                if down {
+                    self.set_down(None).await;
+                }
+            }
+            // What could not be noted when it came up.
+            None if down && !self.standing.is_down() => self.set_down(None).await,
+            None => {}
+            Some(paused) => {
+                if !was {
+                    self.give_back();
+                    self.say(Health::Paused(paused.why));
+                }
+                if paused.trouble.as_deref() == Some("credentials")
+                    && self.shared.destination.credentials_changed()
+                {
+                    self.resume("the credentials changed").await;
+                }
+            }
+        }
+    }
+
+    pub(super) async fn resume(&self, why: &str) {
+        let (at, id) = (self.shared.clock.wall(), self.shared.destination.id());
+        match self.shared.journal.resume(at, id, "relay", why).await {
+            Ok(_) => tracing::info!(destination = id, "deliver: resumed, {why}"),
+            Err(error) => tracing::debug!(%error, destination = id, "deliver: not resumed"),
+        }
+    }
+
     /// What the end of a try means, for the delivery and for the destination.
     pub(super) async fn conclude(&mut self, mut done: Done) {
         let now = self.shared.clock.steady();
