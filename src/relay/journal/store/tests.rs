@@ -37,6 +37,19 @@ async fn paused(world: &World, refused: &[i64]) {
     pausing.await.unwrap();
 }
 
+/// A probe that fails, to be tried again in half an hour and `n` minutes; gives its number.
+async fn failed_probe(world: &World, n: u64, in_order: bool) -> i64 {
+    let want = Want {
+        probe: true,
+        in_order,
+        ..world.want(1)
+    };
+    let claim = world.journal.claim(want).await.unwrap().now.remove(0);
+    let due_at = later(world.clock.steady(), Duration::from_mins(30 + n));
+    world.end(&claim, postponed(due_at)).await;
+    claim.lease.seq
+}
+
 /// The same journal under the clock of a later process.
 async fn under(world: World, clock: Clock) -> World {
     let World {
@@ -128,15 +141,7 @@ async fn a_probe_takes_turns_over_events_whether_they_are_due_or_not() {
     }
     let mut probed = Vec::new();
     for n in 1..=4 {
-        let want = Want {
-            probe: true,
-            ..world.want(1)
-        };
-        let claim = world.journal.claim(want).await.unwrap().now.remove(0);
-        probed.push(claim.lease.seq);
-        assert!(claim.failures > 0);
-        let due_at = later(world.clock.steady(), Duration::from_mins(30 + n));
-        world.end(&claim, postponed(due_at)).await;
+        probed.push(failed_probe(&world, n, false).await);
     }
     assert_eq!(probed, [1, 2, 1, 2]);
 }
@@ -312,15 +317,7 @@ async fn where_the_order_is_kept_a_probe_takes_turns_with_fresh_events_too() {
     append(&world.journal, 2..4).await;
     let mut probed = Vec::new();
     for n in 1..=4 {
-        let want = Want {
-            probe: true,
-            in_order: true,
-            ..world.want(1)
-        };
-        let claim = world.journal.claim(want).await.unwrap().now.remove(0);
-        probed.push(claim.lease.seq);
-        let due_at = later(world.clock.steady(), Duration::from_mins(30 + n));
-        world.end(&claim, postponed(due_at)).await;
+        probed.push(failed_probe(&world, n, true).await);
     }
     assert!(
         probed.contains(&3),
@@ -340,14 +337,7 @@ async fn the_turns_of_one_destination_are_not_those_of_another() {
     append(&world.journal, 2..9).await;
     let mut probed = Vec::new();
     for n in 1..=4 {
-        let want = Want {
-            probe: true,
-            ..world.want(1)
-        };
-        let claim = world.journal.claim(want).await.unwrap().now.remove(0);
-        probed.push(claim.lease.seq);
-        let due_at = later(world.clock.steady(), Duration::from_mins(30 + n));
-        world.end(&claim, postponed(due_at)).await;
+        probed.push(failed_probe(&world, n, false).await);
         let want = Want {
             destination: "other".into(),
             ..world.want(1)
