@@ -106,6 +106,7 @@ impl App {
             .map(Served::build)
             .collect::<Result<Vec<_>, _>>()?;
         let orbit = config.orbit.clone().map(orbit::Client::build).transpose()?;
+        let orbit = orbit.map(Arc::new);
         let journal_config = journal::Config {
             data_dir: config.data_dir.clone(),
             destinations: Some(served.iter().map(Served::registered).collect()),

@@ -132,7 +132,7 @@ impl Tasks {
     /// What keeps our webhook in Orbit as it should be.
     pub(super) fn start_reconcile(
         &mut self,
-        client: orbit::Client,
+        client: Arc<orbit::Client>,
         config: webhook::Config,
         secret: watch::Receiver<SecretOrWhy>,
         status: watch::Sender<webhook::Status>,

@@ -8,12 +8,14 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, COOKIE, HeaderValue, LOCATION, SET_COOKIE};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, COOKIE, HeaderValue, LOCATION, RETRY_AFTER, SET_COOKIE,
+};
 use reqwest::{Method, Response};
 use serde_json::Value;
 use url::Url;
 
-use super::model::{WantedWebhook, Webhook};
+use super::model::{Page, WantedWebhook, Webhook};
 use crate::http;
 use crate::secret::Secret;
 
@@ -51,6 +53,12 @@ pub enum CallError {
     /// The token is refused.
     #[error("Orbit answered {0}: the API token is not valid or has not the right to do this")]
     Unauthorized(u16),
+    /// It is asked too often.
+    #[error("Orbit answered 429: it is asked too often")]
+    Busy {
+        /// How long it wants to be left alone, where it says so in seconds.
+        retry_after: Option<Duration>,
+    },
     /// Another status.
     #[error("Orbit answered {0}")]
     Status(u16),
@@ -132,7 +140,7 @@ impl Client {
     /// Makes a webhook.
     pub async fn create_webhook(&self, wanted: &WantedWebhook) -> Result<Webhook, CallError> {
         let answer = self
-            .call(Method::POST, "api/v0/webhooks", Some(wanted))
+            .call(Method::POST, "api/v0/webhooks", Some(&json(wanted)?))
             .await?;
         let made = Webhook::read(read(answer).await?).ok_or(CallError::Nonsense)?;
         let same_url = made
@@ -148,7 +156,7 @@ impl Client {
         uuid: &str,
         wanted: &WantedWebhook,
     ) -> Result<(), CallError> {
-        self.call(Method::POST, &webhook_path(uuid), Some(wanted))
+        self.call(Method::POST, &webhook_path(uuid), Some(&json(wanted)?))
             .await
             .map(drop)
     }
@@ -160,11 +168,39 @@ impl Client {
             .map(drop)
     }
 
+    /// One page of a collection, such as `run_events`.
+    pub async fn page(
+        &self,
+        collection: &str,
+        query: &[(&str, String)],
+    ) -> Result<Page, CallError> {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(query)
+            .finish();
+        let path = format!("api/v0/{collection}/?{query}");
+        let mut answer = self.call(Method::GET, &path, None).await?;
+        Page::read(&body_of(&mut answer).await?).ok_or(CallError::Nonsense)
+    }
+
+    /// What Orbit's clock shows, in milliseconds since 1970.
+    pub async fn system_time_ms(&self) -> Result<i64, CallError> {
+        let answer = self
+            .call(Method::GET, "api/v0/settings/system-time", None)
+            .await?;
+        let answer = read(answer).await?;
+        let shown = answer.get("msSinceEpoch").and_then(|ms| match ms {
+            Value::Number(number) => number.as_i64(),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        });
+        shown.ok_or(CallError::Nonsense)
+    }
+
     async fn call(
         &self,
         method: Method,
         path: &str,
-        body: Option<&WantedWebhook>,
+        body: Option<&Value>,
     ) -> Result<Response, CallError> {
         if method != Method::GET && self.csrf().is_none() {
             // Orbit gives its cookie with any page; where it gives none it needs none.
@@ -184,6 +220,13 @@ impl Client {
                 })
             }
             401 | 403 => Err(CallError::Unauthorized(status.as_u16())),
+            429 => {
+                let seconds = answer.headers().get(RETRY_AFTER);
+                let seconds = seconds.and_then(|text| text.to_str().ok()?.trim().parse().ok());
+                Err(CallError::Busy {
+                    retry_after: seconds.map(Duration::from_secs),
+                })
+            }
             other => Err(CallError::Status(other)),
         }
     }
@@ -192,7 +235,7 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        body: Option<&WantedWebhook>,
+        body: Option<&Value>,
     ) -> Result<Response, CallError> {
         let url = self.base.join(path).map_err(|_| CallError::Nonsense)?;
         let mut request = self
@@ -250,13 +293,19 @@ fn webhook_path(uuid: &str) -> String {
 }
 
 async fn read(mut answer: Response) -> Result<Value, CallError> {
-    let (body, more) = http::read_limited(&mut answer, ANSWER_LIMIT)
-        .await
-        .map_err(|_| CallError::Nonsense)?;
-    if more {
-        return Err(CallError::Nonsense);
-    }
+    let body = body_of(&mut answer).await?;
     serde_json::from_slice(&body).map_err(|_| CallError::Nonsense)
+}
+
+async fn body_of(answer: &mut Response) -> Result<Vec<u8>, CallError> {
+    match http::read_limited(answer, ANSWER_LIMIT).await {
+        Ok((body, false)) => Ok(body),
+        Ok((_, true)) | Err(_) => Err(CallError::Nonsense),
+    }
+}
+
+fn json(wanted: &WantedWebhook) -> Result<Value, CallError> {
+    serde_json::to_value(wanted).map_err(|_| CallError::Nonsense)
 }
 
 #[cfg(test)]

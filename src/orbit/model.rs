@@ -8,6 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::secret::Secret;
 
@@ -76,6 +77,22 @@ impl Webhook {
                 .filter_map(|entry| serde_json::from_value(entry).ok())
                 .collect(),
         )
+    }
+}
+
+/// One page of a collection, each entry as the text that Orbit sent.
+#[derive(Debug, Deserialize)]
+pub struct Page {
+    /// The entries.
+    pub resources: Vec<Box<RawValue>>,
+    /// How many there are in all, if Orbit's word can be trusted.
+    #[serde(default)]
+    pub total: Option<u64>,
+}
+
+impl Page {
+    pub(super) fn read(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok()
     }
 }
 

@@ -6,6 +6,7 @@
 //!   changed, so that an administrator who disables it is respected.
 //! - Trouble is said once, and once that it is over.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -92,7 +93,7 @@ pub struct Reconcile {
     /// How the webhook should be.
     pub config: Config,
     /// Orbit.
-    pub client: Client,
+    pub client: Arc<Client>,
     /// Where the record is kept.
     pub journal: Journal,
     /// The signing secret, once there is one.
