@@ -30,6 +30,37 @@ enum Inner {
     },
 }
 
+/// The clock of another machine, learnt from what it said; taken to be ours until then.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    ours: Clock,
+    /// By how many milliseconds it is ahead of our steady clock.
+    ahead_ms: watch::Receiver<Option<i64>>,
+}
+
+impl Remote {
+    /// A clock that is ahead of our steady clock by what the channel says.
+    pub fn new(ours: Clock, ahead_ms: watch::Receiver<Option<i64>>) -> Self {
+        Self { ours, ahead_ms }
+    }
+
+    /// What it shows.
+    pub fn now(&self) -> Timestamp {
+        let ahead_ms = *self.ahead_ms.borrow();
+        ahead_ms.map_or_else(
+            || self.ours.wall(),
+            |ahead_ms| shifted(self.ours.steady(), ahead_ms),
+        )
+    }
+
+    /// By how many milliseconds it is ahead of our wall clock, once that is known.
+    pub fn skew_ms(&self) -> Option<i64> {
+        (*self.ahead_ms.borrow())?;
+        let now = self.now().as_millisecond();
+        Some(now - self.ours.wall().as_millisecond())
+    }
+}
+
 /// The hand that moves a manual clock.
 #[derive(Debug)]
 pub struct Hand {
@@ -128,6 +159,16 @@ pub fn later(from: Timestamp, by: Duration) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
+/// `from` plus so many milliseconds, which may be negative, held within representable time.
+pub fn shifted(from: Timestamp, by_ms: i64) -> Timestamp {
+    let shifted = from.checked_add(jiff::SignedDuration::from_millis(by_ms));
+    shifted.unwrap_or(if by_ms < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    })
+}
+
 /// How long it is from `now` to `due`: zero when that has passed.
 pub fn until(now: Timestamp, due: Timestamp) -> Duration {
     due.duration_since(now).try_into().unwrap_or(Duration::ZERO)
@@ -151,6 +192,19 @@ mod tests {
             until(Timestamp::UNIX_EPOCH, clock.steady()),
             Duration::from_secs(5)
         );
+    }
+
+    #[tokio::test]
+    async fn the_clock_of_another_machine_goes_on_whatever_becomes_of_our_wall_clock() {
+        let (clock, hand) = Clock::manual(Timestamp::UNIX_EPOCH);
+        let (ahead, ahead_ms) = watch::channel(None);
+        let remote = Remote::new(clock.clone(), ahead_ms);
+        assert_eq!((remote.now(), remote.skew_ms()), (clock.wall(), None));
+        ahead.send_replace(Some(-90_000));
+        hand.advance(Duration::from_secs(100));
+        hand.set_wall(later(Timestamp::UNIX_EPOCH, Duration::from_hours(1)));
+        assert_eq!(remote.now().as_second(), 10);
+        assert_eq!(remote.skew_ms(), Some(-3_590_000));
     }
 
     #[tokio::test]

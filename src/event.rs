@@ -103,6 +103,14 @@ impl Identity {
         }
     }
 
+    /// The key that the journal admits once, of an event of this source and type.
+    pub fn dedupe_key(&self, source: &str, event_type: &str) -> DedupeKey {
+        let digest = digest_of(&[self.tag(), source, event_type, &self.text()]);
+        let mut key = [0; 16];
+        key.copy_from_slice(digest.get(..16).unwrap_or(&[0; 16]));
+        DedupeKey(key)
+    }
+
     fn tag(&self) -> &'static str {
         match self {
             Self::RunEvent(_) => "run-event",
@@ -119,11 +127,7 @@ pub struct DedupeKey(pub [u8; 16]);
 impl Event {
     /// The key that the journal admits once.
     pub fn dedupe_key(&self) -> DedupeKey {
-        let id = self.identity.text();
-        let digest = digest_of(&[self.identity.tag(), &self.source, &self.event_type, &id]);
-        let mut key = [0; 16];
-        key.copy_from_slice(digest.get(..16).unwrap_or(&[0; 16]));
-        DedupeKey(key)
+        self.identity.dedupe_key(&self.source, &self.event_type)
     }
 
     /// The key that every attempt to bring this event to `destination_id` carries: 64 hex digits.

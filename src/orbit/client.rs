@@ -13,6 +13,7 @@ use reqwest::header::{
 };
 use reqwest::{Method, Response};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use url::Url;
 
 use super::model::{Page, WantedWebhook, Webhook};
@@ -73,6 +74,9 @@ pub enum CallError {
     /// The list of webhooks is cut short, so ours cannot be looked for.
     #[error("Orbit has {0} webhooks and listed only a part of them: delete some that are not used")]
     Partial(usize),
+    /// The answer is larger than the limit.
+    #[error("the answer has more than {} MiB", ANSWER_LIMIT >> 20)]
+    TooLarge,
     /// The answer is not what Orbit's API gives.
     #[error("the answer is not one of Orbit's API; is the host right?")]
     Nonsense,
@@ -127,7 +131,7 @@ impl Client {
     /// All webhooks, archived ones too.
     pub async fn webhooks(&self) -> Result<Vec<Webhook>, CallError> {
         let answer = self.call(Method::GET, "api/v0/webhooks/", None).await?;
-        let answer = read(answer).await?;
+        let answer = self.read(answer).await?;
         let total = answer.get("total").and_then(Value::as_u64);
         let webhooks = Webhook::read(answer).ok_or(CallError::Nonsense)?;
         // On a part of the list ours may be missing, and would be made again and again.
@@ -142,7 +146,7 @@ impl Client {
         let answer = self
             .call(Method::POST, "api/v0/webhooks", Some(&json(wanted)?))
             .await?;
-        let made = Webhook::read(read(answer).await?).ok_or(CallError::Nonsense)?;
+        let made = Webhook::read(self.read(answer).await?).ok_or(CallError::Nonsense)?;
         let same_url = made
             .iter()
             .position(|webhook| webhook.url.as_ref() == Some(&wanted.url))
@@ -178,8 +182,18 @@ impl Client {
             .extend_pairs(query)
             .finish();
         let path = format!("api/v0/{collection}/?{query}");
-        let mut answer = self.call(Method::GET, &path, None).await?;
-        Page::read(&body_of(&mut answer).await?).ok_or(CallError::Nonsense)
+        let answer = self.call(Method::GET, &path, None).await?;
+        Page::read(&self.body_of(answer).await?).ok_or(CallError::Nonsense)
+    }
+
+    /// One run event, as the text that Orbit has of it; none where it has none.
+    pub async fn run_event(&self, uuid: &str) -> Result<Option<Box<RawValue>>, CallError> {
+        let path = format!("api/v0/run_events/{}", plain(uuid));
+        let answer = match self.call(Method::GET, &path, None).await {
+            Err(CallError::Status(404)) => return Ok(None),
+            answer => self.body_of(answer?).await?,
+        };
+        serde_json::from_slice(&answer).map_err(|_| CallError::Nonsense)
     }
 
     /// What Orbit's clock shows, in milliseconds since 1970.
@@ -187,7 +201,7 @@ impl Client {
         let answer = self
             .call(Method::GET, "api/v0/settings/system-time", None)
             .await?;
-        let answer = read(answer).await?;
+        let answer = self.read(answer).await?;
         let shown = answer.get("msSinceEpoch").and_then(|ms| match ms {
             Value::Number(number) => number.as_i64(),
             Value::String(text) => text.trim().parse().ok(),
@@ -264,6 +278,19 @@ impl Client {
         Ok(answer)
     }
 
+    async fn read(&self, answer: Response) -> Result<Value, CallError> {
+        let body = self.body_of(answer).await?;
+        serde_json::from_slice(&body).map_err(|_| CallError::Nonsense)
+    }
+
+    async fn body_of(&self, mut answer: Response) -> Result<Vec<u8>, CallError> {
+        match http::read_limited(&mut answer, ANSWER_LIMIT).await {
+            Ok((body, false)) => Ok(body),
+            Ok((_, true)) => Err(CallError::TooLarge),
+            Err(error) => Err(self.http.explain(error, TIMEOUT).into()),
+        }
+    }
+
     fn csrf(&self) -> Option<String> {
         self.csrf
             .lock()
@@ -284,24 +311,15 @@ impl Client {
 }
 
 fn webhook_path(uuid: &str) -> String {
-    // The uuid comes from Orbit: it must not lead anywhere else.
-    let uuid: String = uuid
+    format!("api/v0/webhooks/{}", plain(uuid))
+}
+
+/// A uuid comes from Orbit: it must not lead anywhere else.
+fn plain(uuid: &str) -> String {
+    let plain = uuid
         .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
-        .collect();
-    format!("api/v0/webhooks/{uuid}")
-}
-
-async fn read(mut answer: Response) -> Result<Value, CallError> {
-    let body = body_of(&mut answer).await?;
-    serde_json::from_slice(&body).map_err(|_| CallError::Nonsense)
-}
-
-async fn body_of(answer: &mut Response) -> Result<Vec<u8>, CallError> {
-    match http::read_limited(answer, ANSWER_LIMIT).await {
-        Ok((body, false)) => Ok(body),
-        Ok((_, true)) | Err(_) => Err(CallError::Nonsense),
-    }
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '-');
+    plain.collect()
 }
 
 fn json(wanted: &WantedWebhook) -> Result<Value, CallError> {

@@ -86,14 +86,22 @@ pub struct Page {
     /// The entries.
     pub resources: Vec<Box<RawValue>>,
     /// How many there are in all, if Orbit's word can be trusted.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number")]
     pub total: Option<u64>,
+    /// The most that this page may have, if Orbit's word can be trusted.
+    #[serde(default, deserialize_with = "number")]
+    pub limit: Option<u64>,
 }
 
 impl Page {
     pub(super) fn read(body: &[u8]) -> Option<Self> {
         serde_json::from_slice(body).ok()
     }
+}
+
+/// A whole number; anything else is unknown.
+fn number<'de, D: serde::Deserializer<'de>>(json: D) -> Result<Option<u64>, D::Error> {
+    Ok(Value::deserialize(json)?.as_u64())
 }
 
 /// A list of strings; anything else is unknown.

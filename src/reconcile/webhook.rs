@@ -61,6 +61,13 @@ pub enum Status {
     Failing(String),
 }
 
+impl Status {
+    /// Whether Orbit calls us, as far as can be known.
+    pub fn calls_us(&self) -> bool {
+        matches!(self, Self::ByHand | Self::Registered { enabled: true, .. })
+    }
+}
+
 /// What the journal remembers of our webhook.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 struct Record {

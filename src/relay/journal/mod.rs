@@ -55,7 +55,7 @@ pub use self::state::State;
 use self::store::{Store, StoreError};
 pub use self::sums::{DestinationSums, Sums};
 use self::writer::Work;
-use crate::event::{Event, Origin};
+use crate::event::{DedupeKey, Event, Origin};
 
 /// What the journal needs to know.
 #[derive(Clone, Debug)]
@@ -130,6 +130,15 @@ pub enum WriteError {
          has; a new one is there once the relay has run with it"
     )]
     NoDestination(String),
+}
+
+/// An event that a source has on record, in case it is not here yet.
+#[derive(Clone, Debug)]
+pub struct Missing {
+    /// The event.
+    pub event: Event,
+    /// It is not missing where an event with this key is here.
+    pub covered_by: Option<DedupeKey>,
 }
 
 /// What became of an appended event.
@@ -396,6 +405,29 @@ impl Journal {
             Ok(appended)
         })
         .await
+    }
+
+    /// Keeps those events that are not here yet and writes a small note, all or nothing. One that
+    /// is here already does not count as a duplicate.
+    pub async fn append_missing(
+        &self,
+        missing: Vec<Missing>,
+        note: Option<(&'static str, String)>,
+    ) -> Result<Vec<Appended>, WriteError> {
+        self.write(move |store| {
+            let appended = store.append_missing(&missing)?;
+            if let Some((name, value)) = note {
+                store.set_note(name, &value)?;
+            }
+            Ok(appended)
+        })
+        .await
+    }
+
+    /// Whether events with these keys were ever taken, in the same order.
+    pub async fn known(&self, keys: Vec<DedupeKey>) -> Result<Vec<bool>, WriteError> {
+        self.write(move |store| keys.iter().map(|key| store.knows(*key)).collect())
+            .await
     }
 
     /// Lets go of events that all destinations are through with, whose time to be kept is over:

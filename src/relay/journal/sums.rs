@@ -17,6 +17,8 @@ pub struct Sums {
     pub accepted: u64,
     /// Events that were there already.
     pub duplicate: u64,
+    /// Of the accepted, those that the relay itself found at their source.
+    pub backfilled: u64,
     /// Requests refused, by reason.
     pub rejected: BTreeMap<String, u64>,
     /// When the last event of a source was accepted; what the relay itself says is none.
@@ -144,6 +146,12 @@ impl Sums {
         let mut lines = vec![format!(
             "received {received} = accepted {accepted} + duplicate {duplicate} + rejected {rejected}{reasons}"
         )];
+        if self.backfilled > 0 {
+            lines.push(format!(
+                "of the accepted, {} were found by backfill",
+                self.backfilled
+            ));
+        }
         lines.extend(self.destinations.iter().flat_map(|d| d.lines(accepted)));
         if self.destinations.is_empty() {
             lines.push(format!("no destination: {accepted} events are kept"));

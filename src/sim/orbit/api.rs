@@ -13,13 +13,13 @@ use axum::http::{Method, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use super::records::{Page, Query, QueryError, decode_path, member};
+use super::records::{Page, Paging, Query, QueryError, decode_path, member};
 use super::weather::Weather;
 use super::webhook::Change;
 use super::world::{KEPT_REQUESTS, Seen, State, World};
 use crate::sim::model::javascript_time;
 use crate::sim::plant::Medium;
-use crate::sim::reply::{respond, with_header, with_type};
+use crate::sim::reply::{BrokenOff, respond, with_header, with_type};
 use crate::sim::serve::Dropped;
 
 /// Larger requests are refused.
@@ -107,9 +107,12 @@ fn route(world: &World, head: &Parts, segments: &[&str], body: &Bytes) -> Respon
         ["api", "v0", "anomalies", rest @ ..] if method == Method::PATCH => {
             close_anomalies(world, rest, body)
         }
-        ["api", "v0", rest @ ..] if method == Method::GET => {
-            read(world, rest, &Query::parse(head.uri.query()))
-        }
+        [
+            "api",
+            "v0",
+            list @ ("run_events" | "run_captures" | "runs" | "anomalies"),
+        ] if method == Method::GET => read_list(world, list, head.uri.query()),
+        ["api", "v0", rest @ ..] if method == Method::GET => read(world, rest),
         _ => not_found(),
     }
 }
@@ -223,19 +226,48 @@ fn webhooks(world: &World, method: &Method, rest: &[&str], body: &Bytes) -> Resp
     }
 }
 
-fn read(world: &World, rest: &[&str], query: &Query) -> Response<Body> {
+/// A page of a list, as the weather lets it.
+fn read_list(world: &World, list: &str, query: Option<&str>) -> Response<Body> {
+    let mut state = world.state();
+    state.lists += 1;
+    let lists = state.lists;
+    let is_one = |every: u64| every > 0 && lists.is_multiple_of(every);
+    let weather = &state.weather;
+    if is_one(weather.busy_every) {
+        let answer = problem(StatusCode::TOO_MANY_REQUESTS, "too many requests");
+        return with_header(answer, header::RETRY_AFTER, "1");
+    }
+    let paging = Paging {
+        largest: weather.largest_page,
+        wrong_total: weather.wrong_totals,
+        ignore_offset: weather.ignore_offset,
+        empty: is_one(weather.empty_page_every),
+    };
+    if is_one(weather.break_off_every) {
+        return with_type(
+            StatusCode::OK,
+            "application/json",
+            Body::new(BrokenOff::default()),
+        );
+    }
+    let (records, query) = (&state.records, Query::parse(query, paging));
+    match list {
+        "run_events" => page(records.run_events(&query)),
+        "run_captures" => page(records.captures(&query)),
+        "runs" => page(records.runs(&query)),
+        _ => page(records.anomalies(&query)),
+    }
+}
+
+fn read(world: &World, rest: &[&str]) -> Response<Body> {
     let now_ms = world.now().as_millisecond();
     let state = world.state();
     let records = &state.records;
     match rest {
         ["api_token", "authenticate"] => respond(StatusCode::OK, &json!({"success": true})),
         ["settings", "system-time"] => respond(StatusCode::OK, &json!({"msSinceEpoch": now_ms})),
-        ["run_events"] => page(records.run_events(query)),
         ["run_events", uuid] => one(records.run_event(uuid)),
-        ["run_captures"] => page(records.captures(query)),
-        ["runs"] => page(records.runs(query)),
         ["runs", uuid] => one(records.run(uuid)),
-        ["anomalies"] => page(records.anomalies(query)),
         _ => not_found(),
     }
 }

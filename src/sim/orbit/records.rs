@@ -33,7 +33,10 @@ pub(super) struct Records {
 
 /// The parameters of a request.
 #[derive(Debug)]
-pub(super) struct Query(Vec<(String, String)>);
+pub(super) struct Query {
+    parameters: Vec<(String, String)>,
+    paging: Paging,
+}
 
 /// A parameter that cannot be understood.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +50,16 @@ pub(super) struct Page<T> {
     offset: usize,
     total: usize,
     resources: Vec<T>,
+}
+
+/// What the weather does to pages.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Paging {
+    /// The most that one page has; 0 for the usual.
+    pub(super) largest: usize,
+    pub(super) wrong_total: bool,
+    pub(super) ignore_offset: bool,
+    pub(super) empty: bool,
 }
 
 /// A capture as `/run_captures` lists it: with the run event that it belongs to.
@@ -78,6 +91,21 @@ impl Records {
                 self.media.remove(&path);
             }
         }
+    }
+
+    /// What was found after all at an inspection that is on record.
+    pub(super) fn raise(&mut self, anomaly: Anomaly) -> Option<&RunEvent> {
+        let mut newest_first = self.inspections.iter_mut().rev();
+        let found = newest_first.find(|finished| finished.event.uuid == anomaly.run_event_uuid)?;
+        found.anomaly = Some(anomaly);
+        Some(&found.event)
+    }
+
+    /// Each inspection on record, by its run event, and whether something was found.
+    pub(super) fn all(&self) -> Vec<(String, bool)> {
+        let all = self.inspections.iter();
+        all.map(|finished| (finished.event.uuid.clone(), finished.anomaly.is_some()))
+            .collect()
     }
 
     /// How many inspections are on record.
@@ -209,12 +237,12 @@ impl Records {
 
 impl Query {
     /// Reads what stands after the question mark.
-    pub(super) fn parse(query: Option<&str>) -> Self {
-        Self(
-            form_urlencoded::parse(query.unwrap_or_default().as_bytes())
-                .into_owned()
-                .collect(),
-        )
+    pub(super) fn parse(query: Option<&str>, paging: Paging) -> Self {
+        let parameters = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        Self {
+            parameters: parameters.into_owned().collect(),
+            paging,
+        }
     }
 
     fn text(&self, name: &str) -> Option<&str> {
@@ -223,7 +251,7 @@ impl Query {
 
     /// Values given by repeating the parameter, by commas, or both.
     fn list(&self, name: &str) -> Vec<&str> {
-        let named = self.0.iter().filter(|(given, _)| given == name);
+        let named = self.parameters.iter().filter(|(given, _)| given == name);
         match name {
             "missionName" => named.map(|(_, value)| value.as_str()).collect(),
             _ => named.flat_map(|(_, value)| value.split(',')).collect(),
@@ -241,14 +269,27 @@ impl Query {
     }
 
     fn page<T>(&self, all: impl Iterator<Item = T>) -> Result<Page<T>, QueryError> {
-        let limit = self.number("limit", DEFAULT_PAGE)?.min(LARGEST_PAGE);
+        let Paging {
+            largest,
+            wrong_total,
+            ignore_offset,
+            empty,
+        } = self.paging;
+        let largest = if largest == 0 { LARGEST_PAGE } else { largest };
+        let limit = self.number("limit", DEFAULT_PAGE)?.min(largest);
         let offset = self.number("offset", 0)?;
+        let offset = if ignore_offset { 0 } else { offset };
         let all: Vec<T> = all.collect();
+        let wrong = usize::from(wrong_total) * (all.len() % 3 + 1);
         Ok(Page {
             limit,
             offset,
-            total: all.len(),
-            resources: all.into_iter().skip(offset).take(limit).collect(),
+            total: all.len() * 2 * usize::from(wrong_total) + all.len() + wrong,
+            resources: if empty {
+                Vec::new()
+            } else {
+                all.into_iter().skip(offset).take(limit).collect()
+            },
         })
     }
 }

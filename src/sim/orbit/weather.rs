@@ -34,6 +34,22 @@ pub struct Weather {
     pub no_csrf_cookie: bool,
     /// Webhooks are lost on their way out.
     pub lose_webhooks: bool,
+    /// One webhook in so many is lost, by chance; 0 loses none.
+    pub lose_one_in: u32,
+    /// Findings are judged after the upload: first comes the inspection without one.
+    pub judge_later: bool,
+    /// No page of a list has more entries; 0 leaves it at the usual.
+    pub largest_page: usize,
+    /// Lists say a total that is not so.
+    pub wrong_totals: bool,
+    /// Lists begin at their beginning, whatever offset is asked for.
+    pub ignore_offset: bool,
+    /// Every so many-th list is an empty page of a total that is not; 0 for none.
+    pub empty_page_every: u64,
+    /// Every so many-th list breaks off in the middle; 0 for none.
+    pub break_off_every: u64,
+    /// Every so many-th list is refused with 429; 0 for none.
+    pub busy_every: u64,
     /// An inspection with a finding sends both of its types, not just the alert.
     pub both_for_alert: bool,
     /// Orbit's clock is this far ahead of the one that it was given, in milliseconds.

@@ -23,7 +23,9 @@ use crate::event::TEST;
 use crate::http::{self, Trust};
 use crate::secret::Secret;
 use crate::sim::javascript::{sign, stringify};
-use crate::sim::model::{ACTION_COMPLETED, ACTION_COMPLETED_WITH_ALERT, Envelope, javascript_time};
+use crate::sim::model::{
+    ACTION_COMPLETED, ACTION_COMPLETED_WITH_ALERT, Anomaly, Envelope, javascript_time,
+};
 use crate::sim::plant::Plant;
 use crate::sim::random::Random;
 
@@ -59,6 +61,11 @@ pub(super) struct State {
     pub(super) weather: Weather,
     pub(super) seen: VecDeque<Seen>,
     pub(super) seen_count: u64,
+    pub(super) lists: u64,
+    /// Findings that are not judged yet.
+    unjudged: Vec<Anomaly>,
+    /// Which webhooks are lost.
+    losses: Random,
 }
 
 /// A request that came to the API.
@@ -122,6 +129,9 @@ impl World {
                 weather: Weather::default(),
                 seen: VecDeque::new(),
                 seen_count: 0,
+                lists: 0,
+                unjudged: Vec::new(),
+                losses: Random::new(seed.rotate_left(32)),
             }),
         })))
     }
@@ -133,7 +143,10 @@ impl World {
         let (event, alert, both) = {
             let mut state = self.state();
             let now = self.now_in(&state);
-            let finished = state.plant.inspect(now);
+            let mut finished = state.plant.inspect(now);
+            if state.weather.judge_later {
+                state.unjudged.extend(finished.anomaly.take());
+            }
             let (event, alert) = (finished.event.clone(), finished.anomaly.is_some());
             state.records.add(finished);
             (event, alert, state.weather.both_for_alert)
@@ -154,6 +167,27 @@ impl World {
             event_type,
             posts,
         }
+    }
+
+    /// What was not judged yet is judged now: the anomalies are on record, and every webhook that
+    /// wants to is told. Gives the posts.
+    pub async fn judge(&self) -> Vec<Post> {
+        let events: Vec<_> = {
+            let mut state = self.state();
+            let at = javascript_time(self.now_in(&state));
+            let unjudged = std::mem::take(&mut state.unjudged);
+            let judged = unjudged.into_iter().filter_map(|mut anomaly| {
+                anomaly.created_at.clone_from(&at);
+                anomaly.status_modified_at.clone_from(&at);
+                state.records.raise(anomaly).cloned()
+            });
+            judged.collect()
+        };
+        let mut posts = Vec::new();
+        for event in &events {
+            posts.extend(self.send(ACTION_COMPLETED_WITH_ALERT, event).await);
+        }
+        posts
     }
 
     /// Inspects every `every` of real time and reports each, until the caller drops this.
@@ -239,6 +273,11 @@ impl World {
         self.state().records.len()
     }
 
+    /// Each inspection on record, by its run event, and whether something was found.
+    pub fn run_events(&self) -> Vec<(String, bool)> {
+        self.state().records.all()
+    }
+
     /// The weather as it is.
     pub fn weather(&self) -> Weather {
         self.state().weather.clone()
@@ -275,6 +314,12 @@ impl World {
         } else {
             later(wall, skew)
         }
+    }
+
+    fn loses(&self) -> bool {
+        let mut state = self.state();
+        let one_in = state.weather.lose_one_in;
+        state.weather.lose_webhooks || (one_in > 0 && state.losses.below(one_in) == 0)
     }
 
     fn webhook(&self, uuid: &str) -> Option<Webhook> {
@@ -316,7 +361,7 @@ impl World {
     }
 
     async fn exchange(&self, webhook: &Webhook, body: Vec<u8>) -> Result<u16, String> {
-        if self.weather().lose_webhooks {
+        if self.loses() {
             return Err("lost on its way out".to_owned());
         }
         let url = url::Url::parse(&webhook.url).map_err(|_| "that is no URL".to_owned())?;

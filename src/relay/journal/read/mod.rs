@@ -122,6 +122,11 @@ impl Reader {
         Ok(acts.collect::<Result<_, _>>()?)
     }
 
+    /// A small note, such as the record of our webhook.
+    pub fn note(&mut self, name: &str) -> Result<Option<String>, ReadError> {
+        Ok(store::note(&self.0, name)?)
+    }
+
     /// One bulk act.
     pub fn job(&mut self, no: i64) -> Result<Option<Job>, ReadError> {
         Ok(jobs(&self.0, "WHERE j.no = ?1", [no])?.pop())

@@ -15,6 +15,8 @@ use crate::relay::journal::{DestinationSums, Down, Paused, State, Sums};
 pub(super) const ACCEPTED: &str = "accepted";
 pub(super) const DUPLICATE: &str = "duplicate";
 pub(super) const REJECTED: &str = "rejected:";
+/// Events that the relay found at their source.
+pub(super) const BACKFILLED: &str = "backfilled";
 /// Events whose time to be kept was over.
 pub(super) const EXPIRED: &str = "expired";
 
@@ -99,6 +101,7 @@ impl Memory {
         Ok(Sums {
             accepted: of(ACCEPTED),
             duplicate: of(DUPLICATE),
+            backfilled: of(BACKFILLED),
             rejected: self
                 .events
                 .iter()

@@ -34,9 +34,9 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use self::dedupe::Recent;
 pub(super) use self::memory::read_sums;
 use self::memory::unsigned;
-use self::memory::{ACCEPTED, DUPLICATE, EXPIRED, Memory, REJECTED, destinations};
-use super::{Appended, Registered, State, Sums, WriteError};
-use crate::event::{Event, RELAY};
+use self::memory::{ACCEPTED, BACKFILLED, DUPLICATE, EXPIRED, Memory, REJECTED, destinations};
+use super::{Appended, Missing, Registered, State, Sums, WriteError};
+use crate::event::{DedupeKey, Event, RELAY};
 
 /// What ended a transaction, or one call in it.
 #[derive(Debug, thiserror::Error)]
@@ -266,6 +266,44 @@ impl Store {
     }
 
     pub(super) fn append(&mut self, event: &Event) -> Result<Appended, StoreError> {
+        let appended = self.admit(event)?;
+        if appended == Appended::Duplicate {
+            self.memory.count(DUPLICATE, 1);
+            self.sums_changed = true;
+        }
+        Ok(appended)
+    }
+
+    /// Keeps what is not here yet. What is here is no request that came twice: it is not counted.
+    pub(super) fn append_missing(
+        &mut self,
+        missing: &[Missing],
+    ) -> Result<Vec<Appended>, StoreError> {
+        let mut all = Vec::with_capacity(missing.len());
+        for Missing { event, covered_by } in missing {
+            let covered = match covered_by {
+                Some(key) => self.knows(*key)?,
+                None => false,
+            };
+            let appended = if covered {
+                Appended::Duplicate
+            } else {
+                self.admit(event)?
+            };
+            if let Appended::Accepted(_) = appended {
+                self.memory.count(BACKFILLED, 1);
+            }
+            all.push(appended);
+        }
+        Ok(all)
+    }
+
+    /// Whether an event with this key was ever taken.
+    pub(super) fn knows(&self, key: DedupeKey) -> Result<bool, StoreError> {
+        Ok(self.recent.knows(&self.connection, key)?)
+    }
+
+    fn admit(&mut self, event: &Event) -> Result<Appended, StoreError> {
         let seq = self.memory.last_seq + 1;
         let key = event.dedupe_key();
         // What the relay itself has to say is little, and may be just that there is no room.
@@ -275,8 +313,6 @@ impl Store {
             return Err(StoreError::Refused(WriteError::Full(why.clone())));
         }
         if !self.recent.add(&self.connection, key, seq)? {
-            self.memory.count(DUPLICATE, 1);
-            self.sums_changed = true;
             return Ok(Appended::Duplicate);
         }
         self.connection
@@ -361,13 +397,7 @@ impl Store {
     }
 
     pub(super) fn note(&mut self, name: &str) -> Result<Option<String>, StoreError> {
-        let value = self
-            .connection
-            .query_row("SELECT value FROM note WHERE name = ?1", [name], |row| {
-                row.get(0)
-            })
-            .optional()?;
-        Ok(value)
+        Ok(note(&self.connection, name)?)
     }
 
     pub(super) fn set_note(&mut self, name: &str, value: &str) -> Result<(), StoreError> {
@@ -437,6 +467,14 @@ impl Store {
         }
         Ok(())
     }
+}
+
+pub(super) fn note(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+    connection
+        .query_row("SELECT value FROM note WHERE name = ?1", [name], |row| {
+            row.get(0)
+        })
+        .optional()
 }
 
 /// By how much due times move: the steady clock of the earlier process went on, as far as the wall

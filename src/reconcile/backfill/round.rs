@@ -1,0 +1,282 @@
+//! One look through Orbit: its alerts, then all inspections, then anomalies that were raised late.
+//!
+//! Alerts come first: what is not known as one afterwards is a completed inspection.
+//!
+//! # Invariants
+//! - One event for each run event: the alert where Orbit lists it as one.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::found::missing;
+use super::mark::Mark;
+use super::orbit::{ALERTS, ANOMALIES, Collection, RUN_EVENTS};
+use super::pages::{Brought, Entry, Walk};
+use super::{Backfill, NOTE, RoundError};
+use crate::event::{ALERT, COMPLETED, DedupeKey, Identity, Members, ORBIT};
+use crate::relay::journal::{Appended, Missing};
+
+/// Late anomalies are looked for so far back.
+const SWEEP: Duration = Duration::from_hours(14 * 24);
+/// So many are named.
+const NAMED: usize = 20;
+
+/// What Orbit stored in this time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    pub(super) from: Timestamp,
+    pub(super) until: Option<Timestamp>,
+}
+
+/// What becomes of what is missing.
+#[derive(Debug)]
+pub(super) enum Keep<'a> {
+    /// It is kept, and with it how far the look has come.
+    Following(&'a mut Mark),
+    /// It is kept.
+    All,
+    /// It is only counted; these were.
+    Nothing(HashSet<DedupeKey>),
+}
+
+impl Keep<'_> {
+    pub(super) fn dry() -> Self {
+        Self::Nothing(HashSet::new())
+    }
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Found {
+    /// Alerts that were not here.
+    pub alerts: u64,
+    /// Inspections without an alert that were not here.
+    pub completed: u64,
+    /// Of both, those that a webhook should have brought: Orbit stored them after the install.
+    pub missed: u64,
+    /// Entries that have no id or no time.
+    pub unreadable: u64,
+    /// The run events of the first of them.
+    pub first: Vec<String>,
+}
+
+impl Found {
+    pub(super) fn add(&mut self, other: Self) {
+        self.alerts += other.alerts;
+        self.completed += other.completed;
+        self.missed += other.missed;
+        self.unreadable += other.unreadable;
+        self.first.extend(other.first);
+        self.first.truncate(NAMED);
+    }
+
+    fn count(&mut self, missing: &Missing, is_missed: bool) {
+        let of = if missing.event.event_type == ALERT {
+            &mut self.alerts
+        } else {
+            &mut self.completed
+        };
+        *of += 1;
+        self.missed += u64::from(is_missed);
+        if self.first.len() < NAMED {
+            self.first.push(missing.event.identity.text());
+        }
+    }
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            alerts, completed, ..
+        } = self;
+        write!(
+            f,
+            "{} inspections were missing, {alerts} of them alerts",
+            alerts + completed
+        )
+    }
+}
+
+impl Backfill {
+    /// Looks through what Orbit stored in a time, and keeps what is missing.
+    pub(super) async fn bring(
+        &mut self,
+        window: &Window,
+        keep: &mut Keep<'_>,
+    ) -> Result<Found, RoundError> {
+        let wanted = |event_type| self.config.events.iter().any(|wanted| wanted == event_type);
+        let (alerts, completed) = (wanted(ALERT), wanted(COMPLETED));
+        let mut found = Found::default();
+        if alerts {
+            let last = !completed;
+            found.add(self.walk(&ALERTS, ALERT, window, keep, last).await?);
+        }
+        if completed {
+            found.add(
+                self.walk(&RUN_EVENTS, COMPLETED, window, keep, true)
+                    .await?,
+            );
+        }
+        Ok(found)
+    }
+
+    /// `last`: after this walk nothing of the window is left to be looked at.
+    async fn walk(
+        &mut self,
+        collection: &Collection,
+        event_type: &str,
+        window: &Window,
+        keep: &mut Keep<'_>,
+        last: bool,
+    ) -> Result<Found, RoundError> {
+        let mut found = Found::default();
+        let mut walk = Walk::new(collection.member, window.from);
+        loop {
+            let brought = self.lists.next(&mut walk, collection, window.until).await?;
+            let entries = missing_of(&brought, event_type, self.clock.wall());
+            found.unreadable += count(brought.unreadable);
+            say_stuck(&brought);
+            match keep {
+                Keep::Nothing(counted) => {
+                    self.count_missing(entries, counted, &mut found).await?;
+                }
+                Keep::All => self.keep_missing(entries, None, None, &mut found).await?,
+                Keep::Following(mark) => {
+                    let since = mark.since();
+                    if let Some(entry) = brought.entries.last().filter(|_| last) {
+                        mark.advance(entry.at);
+                    }
+                    let note = mark.text();
+                    self.keep_missing(entries, Some(note), since, &mut found)
+                        .await?;
+                }
+            }
+            if brought.over {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Keeps what is missing, and how far the look has come.
+    async fn keep_missing(
+        &self,
+        entries: Vec<(Timestamp, Missing)>,
+        note: Option<String>,
+        since: Option<Timestamp>,
+        found: &mut Found,
+    ) -> Result<(), RoundError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let missing = entries.iter().map(|(_, missing)| missing.clone()).collect();
+        let note = note.map(|note| (NOTE, note));
+        let appended = self.journal.append_missing(missing, note).await?;
+        for ((at, missing), appended) in entries.iter().zip(appended) {
+            if let Appended::Accepted(_) = appended {
+                found.count(missing, since.is_some_and(|since| *at >= since));
+            }
+        }
+        Ok(())
+    }
+
+    async fn count_missing(
+        &self,
+        entries: Vec<(Timestamp, Missing)>,
+        counted: &mut HashSet<DedupeKey>,
+        found: &mut Found,
+    ) -> Result<(), RoundError> {
+        for (_, missing) in entries {
+            let key = missing.event.dedupe_key();
+            let keys: Vec<_> = [key].into_iter().chain(missing.covered_by).collect();
+            let known = self.journal.known(keys.clone()).await?;
+            let is_here = keys
+                .iter()
+                .zip(known)
+                .any(|(key, known)| known || counted.contains(key));
+            if !is_here {
+                counted.insert(key);
+                found.count(&missing, false);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for alerts that Orbit raised after their inspection was stored.
+    pub(super) async fn sweep(
+        &mut self,
+        orbit_now: Timestamp,
+        floor: Timestamp,
+    ) -> Result<Found, RoundError> {
+        let mut found = Found::default();
+        if !self.config.events.iter().any(|wanted| wanted == ALERT) {
+            return Ok(found);
+        }
+        let from = orbit_now.checked_sub(SWEEP).unwrap_or(Timestamp::MIN);
+        let mut walk = Walk::new(ANOMALIES.member, from);
+        loop {
+            let brought = self.lists.next(&mut walk, &ANOMALIES, None).await?;
+            found.unreadable += count(brought.unreadable);
+            say_stuck(&brought);
+            let raised: Vec<_> = brought
+                .entries
+                .iter()
+                .filter_map(|entry| raised(entry, floor))
+                .collect();
+            let keys = raised.iter().map(|(uuid, _)| alert_key(uuid)).collect();
+            let known = self.journal.known(keys).await?;
+            for ((uuid, at), _) in raised.iter().zip(known).filter(|(_, known)| !known) {
+                let Some(run_event) = self.lists.run_event(uuid).await? else {
+                    tracing::debug!(run_event = uuid, "backfill: an anomaly of no run event");
+                    continue;
+                };
+                let entry = missing(&run_event, ALERT, self.clock.wall());
+                let entries = entry.map(|entry| (*at, entry)).into_iter().collect();
+                self.keep_missing(entries, None, Some(floor), &mut found)
+                    .await?;
+            }
+            if brought.over {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+/// The run event that an anomaly is about, and when it was raised; none where that was before the
+/// install.
+fn raised(entry: &Entry, floor: Timestamp) -> Option<(String, Timestamp)> {
+    let members = Members::parse(entry.raw.get()).ok()?;
+    let created_at = members.text("createdAt").and_then(|at| at.parse().ok());
+    let at = created_at.unwrap_or(entry.at);
+    Some((members.text("runEventUuid")?, at)).filter(|_| at >= floor)
+}
+
+fn alert_key(run_event: &str) -> DedupeKey {
+    Identity::RunEvent(run_event.to_owned()).dedupe_key(ORBIT, ALERT)
+}
+
+fn missing_of(
+    brought: &Brought,
+    event_type: &str,
+    received_at: Timestamp,
+) -> Vec<(Timestamp, Missing)> {
+    let entries = brought.entries.iter();
+    let missing =
+        entries.filter_map(|entry| Some((entry.at, missing(&entry.raw, event_type, received_at)?)));
+    missing.collect()
+}
+
+fn say_stuck(brought: &Brought) {
+    if let Some(at) = brought.stuck_at {
+        tracing::error!(
+            "backfill: Orbit has more entries of {at} than it lists at once, and does not list the \
+             rest: some of them may be missing"
+        );
+    }
+}
+
+fn count(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
