@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     core::Collector,
 };
 
@@ -25,6 +25,7 @@ pub struct Metrics {
     paused: IntGaugeVec,
     removed: IntGaugeVec,
     last_event: IntGauge,
+    orbit: OrbitGauges,
     journal_bytes: IntGauge,
     journal_limit_bytes: IntGauge,
     disk_free_bytes: IntGauge,
@@ -61,6 +62,19 @@ pub struct JournalLevels {
     pub disk_free_bytes: Option<u64>,
     /// When the last event of a source came, in seconds since 1970.
     pub last_event_at: Option<i64>,
+}
+
+/// What is known of Orbit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OrbitLevels {
+    /// Events that were found there, ever.
+    pub backfilled: u64,
+    /// When it was last looked through, in seconds since 1970.
+    pub looked_at: Option<i64>,
+    /// All that it stored before then was looked at.
+    pub cursor: Option<i64>,
+    /// By how many milliseconds its clock is ahead of ours.
+    pub skew_ms: Option<i64>,
 }
 
 impl Metrics {
@@ -129,6 +143,7 @@ impl Metrics {
                 "orbit_relay_last_event_timestamp_seconds",
                 "When the last event of a source came, in seconds since 1970; 0 if none.",
             )?,
+            orbit: OrbitGauges::new(&registry)?,
             journal_bytes: gauge("orbit_relay_journal_bytes", "Bytes that the journal takes.")?,
             journal_limit_bytes: gauge(
                 "orbit_relay_journal_limit_bytes",
@@ -239,6 +254,16 @@ impl Metrics {
         self.last_event.set(levels.last_event_at.unwrap_or(0));
     }
 
+    /// Notes what is known of Orbit.
+    pub fn set_orbit(&self, levels: &OrbitLevels) {
+        let gauges = &self.orbit;
+        gauges.backfilled.set(signed(levels.backfilled));
+        gauges.looked.set(levels.looked_at.unwrap_or(0));
+        gauges.cursor.set(levels.cursor.unwrap_or(0));
+        let skew = jiff::SignedDuration::from_millis(levels.skew_ms.unwrap_or(0));
+        gauges.skew.set(skew.as_secs_f64());
+    }
+
     /// Notes whether a part works.
     pub fn set_part(&self, part: &'static str, well: bool) {
         self.part_well
@@ -249,6 +274,42 @@ impl Metrics {
     /// Notes that bytes of a body are held (or, negative, no longer held).
     pub fn add_body_bytes(&self, bytes: i64) {
         self.body_bytes.add(bytes);
+    }
+}
+
+/// What is known of Orbit, as it is rendered.
+#[derive(Clone, Debug)]
+struct OrbitGauges {
+    backfilled: IntGauge,
+    looked: IntGauge,
+    cursor: IntGauge,
+    skew: Gauge,
+}
+
+impl OrbitGauges {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let gauge = |name: &str, help: &str| register(registry, IntGauge::new(name, help)?);
+        Ok(Self {
+            backfilled: gauge(
+                "orbit_relay_events_backfilled",
+                "Accepted events that backfill found in Orbit, ever.",
+            )?,
+            looked: gauge(
+                "orbit_relay_backfill_last_timestamp_seconds",
+                "When Orbit was last looked through to the end, in seconds since 1970; 0 if never.",
+            )?,
+            cursor: gauge(
+                "orbit_relay_backfill_cursor_timestamp_seconds",
+                "All that Orbit stored before then was looked at, on its clock; 0 if nothing was.",
+            )?,
+            skew: register(
+                registry,
+                Gauge::new(
+                    "orbit_relay_orbit_clock_skew_seconds",
+                    "By how much Orbit's clock is ahead of ours; 0 if that is not known.",
+                )?,
+            )?,
+        })
     }
 }
 

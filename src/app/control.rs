@@ -15,12 +15,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::trial::{self, Trial};
 use crate::clock::Clock;
+use crate::reconcile::backfill::{Asked, Found, Order};
 use crate::relay::destination::Destination;
 use crate::relay::journal::{Bulk, Journal, WriteError};
 
@@ -34,6 +35,9 @@ const RETRY: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 8;
 const TESTS_AT_ONCE: usize = 2;
 const LONGEST_LINE: u64 = 64 * 1024;
+/// Why Orbit cannot be asked.
+pub const NO_ORBIT: &str = "no Orbit host with an API token is set: ORBIT_HOSTNAME, \
+    ORBIT_API_TOKEN";
 const NOT_UNDERSTOOD: &str = "not understood";
 const OTHER_VERSION: &str = "the running relay and this command are of different versions of \
     orbit-relay; use the program that the relay runs from";
@@ -74,6 +78,17 @@ pub enum Ask {
         /// Who asks.
         who: String,
     },
+    /// Look through what Orbit stored in a time.
+    Backfill {
+        /// From then on.
+        since: Timestamp,
+        /// And before then.
+        until: Option<Timestamp>,
+        /// Only say what is missing.
+        dry_run: bool,
+        /// Who asks.
+        who: String,
+    },
     /// Send to it again.
     Resume {
         /// Which one, by its id.
@@ -97,6 +112,8 @@ pub enum Answer {
     Changed(bool),
     /// How the destination answered.
     Tested(Trial),
+    /// What Orbit has that was not here.
+    Found(Found),
     /// Why it could not.
     Failed(String),
 }
@@ -117,6 +134,8 @@ pub struct Ground {
     pub clock: Clock,
     /// Places for tests.
     pub tests: Arc<Semaphore>,
+    /// What looks through Orbit, where there is one.
+    pub backfill: Option<mpsc::Sender<Asked>>,
 }
 
 impl Ground {
@@ -131,6 +150,7 @@ impl Ground {
             destinations,
             clock,
             tests: Arc::new(Semaphore::new(TESTS_AT_ONCE)),
+            backfill: None,
         }
     }
 }
@@ -150,7 +170,9 @@ pub async fn act(ground: &Ground, ask: Ask) -> Answer {
                     return Answer::Failed(why);
                 };
                 tracing::info!(who, "a test of `{destination}` was asked for");
-                let kept = journal.keep_act(at, &who, "test", &destination, "").await;
+                let kept = journal
+                    .keep_act(at, &who, "test", Some(&destination), "")
+                    .await;
                 let chance = getrandom::u64().unwrap_or_default();
                 match kept {
                     Ok(()) => Ok(Answer::Tested(
@@ -160,6 +182,19 @@ pub async fn act(ground: &Ground, ask: Ask) -> Answer {
                 }
             }
         },
+        Ask::Backfill {
+            since,
+            until,
+            dry_run,
+            who,
+        } => {
+            let order = Order {
+                since,
+                until,
+                dry_run,
+            };
+            backfill(ground, at, order, &who).await
+        }
         Ask::ReplayKept {
             destination,
             limit,
@@ -192,6 +227,33 @@ pub async fn act(ground: &Ground, ask: Ask) -> Answer {
     answered.unwrap_or_else(|error| Answer::Failed(error.to_string()))
 }
 
+/// It takes as long as it takes: what is found is kept as it is found.
+async fn backfill(
+    ground: &Ground,
+    at: Timestamp,
+    order: Order,
+    who: &str,
+) -> Result<Answer, WriteError> {
+    let Some(backfill) = &ground.backfill else {
+        return Ok(Answer::Failed(NO_ORBIT.to_owned()));
+    };
+    let until = order.until.map(|until| format!(" until {until}"));
+    let detail = format!("since {}{}", order.since, until.unwrap_or_default());
+    if !order.dry_run {
+        let kept = ground.journal.keep_act(at, who, "backfill", None, &detail);
+        kept.await?;
+    }
+    let (answer, answered) = oneshot::channel();
+    if backfill.send((order, answer)).await.is_err() {
+        return Ok(Answer::Failed("the relay stops".to_owned()));
+    }
+    Ok(match answered.await {
+        Ok(Ok(found)) => Answer::Found(found),
+        Ok(Err(why)) => Answer::Failed(why),
+        Err(_) => Answer::Failed("the relay stops".to_owned()),
+    })
+}
+
 async fn replay_kept(
     journal: &Journal,
     at: Timestamp,
@@ -200,7 +262,7 @@ async fn replay_kept(
     who: Option<String>,
 ) -> Result<Answer, WriteError> {
     if let Some(who) = who {
-        let kept = journal.keep_act(at, &who, "replay", destination, "kept events");
+        let kept = journal.keep_act(at, &who, "replay", Some(destination), "kept events");
         kept.await?;
     }
     journal
@@ -313,8 +375,8 @@ async fn answer(
         () = stop.cancelled() => return Ok(()),
     }
     let answer = match serde_json::from_str(&line) {
-        // Its deadline is the destination's.
-        Ok(ask @ Ask::Test { .. }) => tokio::select! {
+        // Its deadline is the destination's, or Orbit's.
+        Ok(ask @ (Ask::Test { .. } | Ask::Backfill { .. })) => tokio::select! {
             answer = act(ground, ask) => answer,
             () = stop.cancelled() => Answer::Failed("the relay stops".to_owned()),
         },

@@ -42,11 +42,13 @@ use tokio_util::sync::CancellationToken;
 use self::assets::Assets;
 use self::secret::Wanted;
 use self::tasks::{Common, Served, Tasks};
-use crate::clock::Clock;
+use crate::clock::{Clock, Remote};
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::ops::health::Parts;
 use crate::orbit;
+use crate::reconcile::backfill::{self, Backfill};
+use crate::reconcile::orbit_clock::OrbitClock;
 use crate::reconcile::webhook;
 use crate::relay::journal::{self, Journal};
 
@@ -117,7 +119,15 @@ impl App {
             .context("the journal's thread cannot be started")?;
         let (secret_tx, secret) = watch::channel(Err("the relay was started just now".to_owned()));
         let (status, webhook_status) = watch::channel(status_at_start(orbit.is_some()));
+        let (ahead_ms, _) = watch::channel(None);
+        let orbit_clock = Remote::new(clock.clone(), ahead_ms.subscribe());
+        let (progress, backfill) = watch::channel(backfill::Progress {
+            on: orbit.is_some() && config.backfill.on,
+            ..backfill::Progress::default()
+        });
         let parts = Parts {
+            orbit_clock: orbit_clock.clone(),
+            backfill,
             journal: journal.availability(),
             secret: secret.clone(),
             webhook: webhook_status,
@@ -144,13 +154,30 @@ impl App {
             wanted,
             secret_tx,
             config.max_age,
+            orbit_clock,
             served.is_empty(),
         );
+        let mut asked = None;
         if let Some(client) = orbit {
+            let orbit_clock = OrbitClock::new(
+                Arc::clone(&client),
+                journal.clone(),
+                tasks.common.clock.clone(),
+                ahead_ms,
+            );
+            let backfill = Backfill::new(
+                config.backfill,
+                Arc::clone(&client),
+                journal.clone(),
+                tasks.common.clock.clone(),
+                tasks.start_orbit_clock(orbit_clock),
+                progress,
+            );
+            asked = Some(tasks.start_backfill(backfill));
             tasks.start_reconcile(client, config.webhook, secret, status);
         }
         tasks.start_keeping(&served, config.expect_every);
-        tasks.start_commands(&served);
+        tasks.start_commands(&served, asked);
         tasks.start_deliveries(served, &assets);
         Ok(Self {
             tasks: tasks.running,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -17,12 +17,15 @@ use super::control::{self, Ground};
 use super::notices::{self, Notices};
 use super::secret::{self, Wanted};
 use super::{Listeners, hourly, jobs, retention};
-use crate::clock::Clock;
+use crate::clock::{Clock, Remote};
 use crate::http::BuildError;
 use crate::metrics::Metrics;
 use crate::ops;
 use crate::ops::health::Parts;
 use crate::orbit;
+use crate::reconcile::Nudge;
+use crate::reconcile::backfill::{Asked, Backfill, Signals};
+use crate::reconcile::orbit_clock::{self, OrbitClock};
 use crate::reconcile::webhook::{self, Reconcile};
 use crate::relay::deliver::{self, Deliver, Health};
 use crate::relay::destination::Destination;
@@ -99,6 +102,7 @@ impl Tasks {
         wanted: Wanted,
         publish: watch::Sender<SecretOrWhy>,
         max_age: Duration,
+        orbit_clock: Remote,
         say_accepted: bool,
     ) {
         let Common {
@@ -114,6 +118,7 @@ impl Tasks {
             journal: journal.clone(),
             secret: publish.subscribe(),
             max_age,
+            orbit_clock,
             clock: clock.clone(),
             metrics: metrics.clone(),
             on_test: Box::new(say_test(parts.clone())),
@@ -127,6 +132,27 @@ impl Tasks {
         let events = serve::serve(listeners.webhook, events, stop.clone());
         self.start("receive", events);
         self.start("ops", serve::serve(listeners.ops, ops, stop));
+    }
+
+    /// What learns Orbit's clock.
+    pub(super) fn start_orbit_clock(&mut self, orbit_clock: OrbitClock) -> Arc<OrbitClock> {
+        let orbit_clock = Arc::new(orbit_clock);
+        let nudge = Nudge::default();
+        let learning = orbit_clock::run(Arc::clone(&orbit_clock), nudge, self.common.stop.clone());
+        self.start("orbit clock", learning);
+        orbit_clock
+    }
+
+    /// What finds what the webhook missed; gives where it can be asked to.
+    pub(super) fn start_backfill(&mut self, backfill: Backfill) -> mpsc::Sender<Asked> {
+        let (ask, asked) = mpsc::channel(1);
+        let signals = Signals {
+            webhook: self.common.parts.webhook.clone(),
+            journal: self.common.journal.availability(),
+            asked,
+        };
+        self.start("backfill", backfill.run(signals, self.common.stop.clone()));
+        ask
     }
 
     /// What keeps our webhook in Orbit as it should be.
@@ -182,7 +208,11 @@ impl Tasks {
     }
 
     /// What does as people ask.
-    pub(super) fn start_commands(&mut self, served: &[Served]) {
+    pub(super) fn start_commands(
+        &mut self,
+        served: &[Served],
+        backfill: Option<mpsc::Sender<Asked>>,
+    ) {
         let Common {
             journal,
             clock,
@@ -193,7 +223,10 @@ impl Tasks {
         let destinations = served
             .iter()
             .map(|s| (s.destination.id().to_owned(), s.destination.clone()));
-        let ground = Ground::new(journal.clone(), destinations.collect(), clock.clone());
+        let ground = Ground {
+            backfill,
+            ..Ground::new(journal.clone(), destinations.collect(), clock.clone())
+        };
         let begun = Arc::new(Notify::new());
         let jobs = jobs::run(
             journal.clone(),

@@ -73,6 +73,7 @@ pub(super) fn command() -> Command {
                         .arg(json()),
                 ),
         )
+        .subcommand(backfill())
         .subcommand(choose::deliveries())
         .subcommand(choose::destinations())
         .subcommand(
@@ -92,6 +93,28 @@ pub(super) fn command() -> Command {
     #[cfg(feature = "sim")]
     let root = root.subcommand(demo()).subcommand(simulate());
     root
+}
+
+fn backfill() -> Command {
+    let when = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("WHEN").help(help)
+    };
+    Command::new("backfill")
+        .about("Look through what Orbit stored in a time, and take what is not here")
+        .args([
+            when(
+                "since",
+                "Stored then or later: RFC 3339, a date, or 2d for two days ago",
+            )
+            .required(true),
+            when("until", "Stored before then"),
+            Arg::new("dry-run")
+                .long("dry-run")
+                .help("Only say what is missing")
+                .action(ArgAction::SetTrue),
+            json(),
+        ])
+        .args(settings())
 }
 
 #[cfg(feature = "sim")]

@@ -185,26 +185,14 @@ fn filters() -> [Arg; 7] {
 /// The filter that the flags make, and `ids` where the command has them.
 pub(super) fn filter(matches: &ArgMatches, sums: &Sums, now: Timestamp) -> anyhow::Result<Filter> {
     let text = |name| matches.get_one::<String>(name).cloned();
-    let when = |name| -> anyhow::Result<Option<Timestamp>> {
-        let Some(text) = text(name) else {
-            return Ok(None);
-        };
-        let when = moment(&text, now);
-        Ok(Some(when.ok_or_else(|| {
-            Usage(format!(
-                "--{name} {text}: write a time like 2026-02-03T09:14:00Z, a date, or 90s, 30m, 12h, \
-                 2d or 1w for so long ago"
-            ))
-        })?))
-    };
     let mut filter = Filter {
         destination: text("destination")
             .map(|name| destination(sums, &name))
             .transpose()?,
         asset: text("asset"),
         event_type: text("type"),
-        since: when("since")?,
-        until: when("until")?,
+        since: when(matches, "since", now)?,
+        until: when(matches, "until", now)?,
         text: text("text"),
         ..Filter::default()
     };
@@ -250,6 +238,24 @@ pub(super) fn destination(sums: &Sums, name: &str) -> anyhow::Result<String> {
         None => "; there is none yet: start the relay once with one configured".to_owned(),
     };
     Err(Usage(format!("no destination `{name}`{hint}")).into())
+}
+
+/// The time that a flag says.
+pub(super) fn when(
+    matches: &ArgMatches,
+    name: &str,
+    now: Timestamp,
+) -> anyhow::Result<Option<Timestamp>> {
+    let Some(text) = matches.get_one::<String>(name) else {
+        return Ok(None);
+    };
+    let when = moment(text, now).ok_or_else(|| {
+        Usage(format!(
+            "--{name} {text}: write a time like 2026-02-03T09:14:00Z, a date, or 90s, 30m, 12h, \
+             2d or 1w for so long ago"
+        ))
+    })?;
+    Ok(Some(when))
 }
 
 /// RFC 3339, a date (its beginning, UTC), or how long ago.

@@ -10,6 +10,7 @@
 //! bulk         replay and discard
 //! replay       events that were kept for a destination
 //! destinations destinations: list, show, test, pause, resume
+//! backfill     what Orbit has that is not here
 //! asker        who does it: the running relay, or this process
 //! check        config check
 //! demo         a simulated Orbit, a relay and a plant in one process
@@ -25,6 +26,7 @@
 
 mod args;
 mod asker;
+mod backfill;
 mod bulk;
 mod check;
 mod choose;
@@ -100,6 +102,7 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
         None => run::run(&input(matches)?),
         Some(("run", matches)) => run::run(&input(matches)?),
         Some(("status", matches)) => read::status(&input(matches)?, matches.get_flag("json")),
+        Some(("backfill", matches)) => backfill::run(&input(matches)?, matches),
         Some(("events", matches)) => match matches.subcommand() {
             Some(("list", matches)) => read::list(&input(matches)?, matches),
             Some(("show", matches)) => read::show(&input(matches)?, matches),

@@ -15,6 +15,8 @@ use super::destinations::DestinationJson;
 use super::{Outcome, Usage, print};
 use crate::config::{Config, Input};
 use crate::event::{Envelope, idempotency_key};
+use crate::reconcile::backfill;
+use crate::reconcile::orbit_clock::{self, Noted};
 use crate::relay::journal::{DeliveryRow, EventRow, EventsPage, Job, Reader, Sums};
 use crate::relay::transform;
 
@@ -25,10 +27,21 @@ struct StatusJson<'a> {
     duplicate: u64,
     rejected: u64,
     rejected_by_reason: &'a BTreeMap<String, u64>,
+    backfilled: u64,
     last_event_at: Option<String>,
+    orbit: &'a OrbitJson,
     destinations: Vec<DestinationJson<'a>>,
     jobs: Vec<JobJson<'a>>,
     adds_up: bool,
+}
+
+/// What is known of Orbit.
+#[derive(Serialize)]
+struct OrbitJson {
+    backfill_looked_at: Option<String>,
+    backfill_cursor: Option<String>,
+    clock_skew_ms: Option<i64>,
+    clock_learnt_at: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -70,15 +83,43 @@ struct DeliveryJson<'a> {
 }
 
 pub(super) fn status(input: &Input, json: bool) -> Outcome {
-    let (sums, jobs) = Reader::open(&Config::data_dir(input)?)?.status()?;
+    let mut reader = Reader::open(&Config::data_dir(input)?)?;
+    let (sums, jobs) = reader.status()?;
+    let orbit = OrbitJson::read(&mut reader)?;
     if json {
-        print(&serde_json::to_string(&status_json(&sums, &jobs))?)?;
+        print(&serde_json::to_string(&status_json(&sums, &jobs, &orbit))?)?;
     } else {
-        for line in sums.lines().into_iter().chain(jobs.iter().map(job_line)) {
+        let lines = sums.lines().into_iter().chain(orbit.lines());
+        for line in lines.chain(jobs.iter().map(job_line)) {
             print(&line)?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+impl OrbitJson {
+    fn read(reader: &mut Reader) -> anyhow::Result<Self> {
+        let progress = reader.note(backfill::NOTE)?;
+        let progress = progress.and_then(|note| backfill::Progress::of_note(&note));
+        let progress = progress.unwrap_or_default();
+        let clock = reader.note(orbit_clock::NOTE)?;
+        let clock: Option<Noted> = clock.and_then(|note| serde_json::from_str(&note).ok());
+        Ok(Self {
+            backfill_looked_at: progress.looked_at.map(|at| at.to_string()),
+            backfill_cursor: progress.cursor.map(|at| at.to_string()),
+            clock_skew_ms: clock.as_ref().map(|clock| clock.skew_ms),
+            clock_learnt_at: clock.map(|clock| clock.at.to_string()),
+        })
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let looked = self.backfill_looked_at.as_ref().map(|at| {
+            let cursor = self.backfill_cursor.as_deref().unwrap_or("nothing yet");
+            format!("backfill: Orbit was looked through at {at}, up to {cursor} on its clock")
+        });
+        let skew = self.clock_skew_ms.and_then(orbit_clock::in_words);
+        looked.into_iter().chain(skew).collect()
+    }
 }
 
 pub(super) fn list(input: &Input, matches: &ArgMatches) -> Outcome {
@@ -139,14 +180,16 @@ pub(super) fn show(input: &Input, matches: &ArgMatches) -> Outcome {
 }
 
 /// The sums as one JSON object.
-fn status_json<'a>(sums: &'a Sums, jobs: &'a [Job]) -> StatusJson<'a> {
+fn status_json<'a>(sums: &'a Sums, jobs: &'a [Job], orbit: &'a OrbitJson) -> StatusJson<'a> {
     StatusJson {
         received: sums.received(),
         accepted: sums.accepted,
         duplicate: sums.duplicate,
         rejected: sums.rejected.values().sum(),
         rejected_by_reason: &sums.rejected,
+        backfilled: sums.backfilled,
         last_event_at: sums.last_event_at.map(|at| at.to_string()),
+        orbit,
         destinations: sums
             .destinations
             .iter()

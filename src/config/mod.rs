@@ -57,6 +57,8 @@ pub struct Config {
     pub orbit: Option<orbit::Config>,
     /// How our webhook should be. Its port is set again when the listener has another.
     pub webhook: reconcile::webhook::Config,
+    /// How Orbit is looked through for what the webhook missed.
+    pub backfill: reconcile::backfill::Config,
     /// The webhook secret that was given; otherwise one is made and kept.
     pub secret: Option<WebhookSecret>,
     /// Why nothing can be accepted yet, if so.
@@ -116,6 +118,7 @@ impl Config {
         warnings.extend(unknown_variables(&variables, &file));
 
         let subscribed = webhook.events.clone();
+        let backfill = backfill(&values, subscribed.clone(), &mut problems);
         let mut forwarded = subscribed.clone();
         if switch(&values, "forward-test", &mut problems)
             && !forwarded.iter().any(|taken| taken == TEST)
@@ -139,6 +142,7 @@ impl Config {
             orbit,
             listen: SocketAddr::new(bind, port),
             webhook,
+            backfill,
             secret,
             not_configured,
             ops_listen: ops_listen.unwrap_or((std::net::Ipv4Addr::LOCALHOST, 22101).into()),
@@ -282,6 +286,23 @@ fn webhook(
         validate_tls_cert: switch(values, "validate-tls-cert", problems),
     };
     (webhook, port)
+}
+
+/// How Orbit is looked through for what the webhook missed.
+fn backfill(
+    values: &Values,
+    events: Vec<String>,
+    problems: &mut Problems,
+) -> reconcile::backfill::Config {
+    let first = problems.of(values.read("backfill-first", parse::first));
+    let rate = problems.of(values.read("backfill-rate", parse::rate));
+    reconcile::backfill::Config {
+        on: switch(values, "backfill", problems),
+        first: first.unwrap_or(reconcile::backfill::First::Now),
+        interval: rate.map_or(Duration::from_millis(500), |rate| rate.per / rate.count),
+        events,
+        polling: false,
+    }
 }
 
 /// The address of a webhook whose own one has a problem.

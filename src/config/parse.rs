@@ -12,6 +12,7 @@ use url::Url;
 
 use super::nearest;
 use crate::http::{self, ClientCertificate, Trust};
+use crate::reconcile::backfill::First;
 use crate::relay::deliver::Rate;
 use crate::relay::destination::Auth;
 
@@ -198,6 +199,22 @@ pub(super) fn rate(text: &str) -> Result<Rate, String> {
     } else {
         Err(wrong())
     }
+}
+
+/// Where a first install begins.
+pub(super) fn first(text: &str) -> Result<First, String> {
+    let text = text.trim();
+    if text == "now" {
+        return Ok(First::Now);
+    }
+    text.parse()
+        .or_else(|_| format!("{text}T00:00:00Z").parse())
+        .map(First::At)
+        .or_else(|_| duration(text).map(First::Ago))
+        .map_err(|_| {
+            let shown = nearest::quoted(text);
+            format!("{shown} is not `now`, a duration like 7d, or a time like 2026-11-01T00:00:00Z")
+        })
 }
 
 /// The name or the id of a destination.

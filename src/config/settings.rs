@@ -130,6 +130,26 @@ pub const SETTINGS: &[Setting] = &[
         "DURATION",
         "How old, or how early, a signature may be",
     ),
+    switch(
+        "backfill",
+        &["BACKFILL"],
+        "true",
+        "Whether what the webhook missed is looked for in Orbit",
+    ),
+    one(
+        "backfill-first",
+        &["BACKFILL_FIRST"],
+        Some("now"),
+        "now|DURATION|TIME",
+        "Where a first install begins: now, so long ago, or a time like 2026-11-01T00:00:00Z",
+    ),
+    one(
+        "backfill-rate",
+        &["BACKFILL_RATE"],
+        Some("2/s"),
+        "RATE",
+        "How often backfill may ask Orbit, like 2/s or 30/m",
+    ),
     one(
         "data-dir",
         &["DATA_DIR"],

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::reconcile::webhook;
+use crate::clock::Remote;
+use crate::reconcile::{backfill, orbit_clock, webhook};
 use crate::relay::deliver;
 use crate::relay::journal::{Availability, Level, Room, Sums};
 use crate::secret::WebhookSecret;
@@ -23,6 +24,10 @@ pub struct Parts {
     pub secret: watch::Receiver<Result<WebhookSecret, String>>,
     /// Our webhook in Orbit.
     pub webhook: watch::Receiver<webhook::Status>,
+    /// Orbit's clock.
+    pub orbit_clock: Remote,
+    /// How Orbit is looked through for what was missed.
+    pub backfill: watch::Receiver<backfill::Progress>,
     /// The destinations by name.
     pub destinations: BTreeMap<String, watch::Receiver<deliver::Health>>,
     /// The journal's sums.
@@ -42,6 +47,10 @@ pub struct Health {
     pub listener: Part,
     /// Orbit, and our webhook there.
     pub orbit: Part,
+    /// What finds what the webhook missed.
+    pub backfill: Part,
+    /// Orbit's clock against ours.
+    pub clock: Part,
     /// Where they go, by name.
     pub destinations: BTreeMap<String, Part>,
 }
@@ -94,6 +103,14 @@ impl Parts {
             journal,
             listener,
             orbit,
+            backfill: backfill(&self.backfill.borrow()),
+            clock: match self.orbit_clock.skew_ms() {
+                None => because("unknown", "Orbit's clock is not known"),
+                Some(skew_ms) => match orbit_clock::in_words(skew_ms) {
+                    None => well("right"),
+                    Some(words) => ill("skewed", &words),
+                },
+            },
             destinations,
         }
     }
@@ -124,6 +141,15 @@ fn room(room: &Room) -> Part {
         Level::Enough => well("open"),
         Level::Filling => because("filling", &room.to_string()),
         Level::Full => ill("full", &room.to_string()),
+    }
+}
+
+fn backfill(progress: &backfill::Progress) -> Part {
+    match (&progress.failing, progress.looked_at) {
+        _ if !progress.on => because("off", "what the webhook misses is not looked for"),
+        (Some(why), _) => ill("failing", why),
+        (None, None) => because("waiting", "Orbit was not looked through yet"),
+        (None, Some(_)) => well("current"),
     }
 }
 

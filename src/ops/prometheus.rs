@@ -10,7 +10,7 @@ use prometheus::{Encoder as _, TextEncoder};
 
 use super::health::Parts;
 use crate::clock::until;
-use crate::metrics::{DestinationLevels, JournalLevels, Metrics};
+use crate::metrics::{DestinationLevels, JournalLevels, Metrics, OrbitLevels};
 use crate::relay::journal::{DestinationSums, Room, State, Sums};
 
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -29,10 +29,13 @@ pub(super) fn render(
         }
     }
     metrics.set_journal(&journal(&parts.room.borrow(), &sums));
+    metrics.set_orbit(&orbit(parts, &sums));
     let health = parts.health();
     metrics.set_part("journal", health.journal.well);
     metrics.set_part("listener", health.listener.well);
     metrics.set_part("orbit", health.orbit.well);
+    metrics.set_part("backfill", health.backfill.well);
+    metrics.set_part("clock", health.clock.well);
     let destinations_well = health.destinations.values().all(|part| part.well);
     metrics.set_part("destinations", destinations_well);
     let mut text = Vec::new();
@@ -62,6 +65,16 @@ fn levels(destination: &DestinationSums, now: Timestamp) -> DestinationLevels {
         circuit_open: destination.down.is_some(),
         paused: destination.paused.is_some(),
         removed: destination.removed,
+    }
+}
+
+fn orbit(parts: &Parts, sums: &Sums) -> OrbitLevels {
+    let progress = parts.backfill.borrow();
+    OrbitLevels {
+        backfilled: sums.backfilled,
+        looked_at: progress.looked_at.map(Timestamp::as_second),
+        cursor: progress.cursor.map(Timestamp::as_second),
+        skew_ms: parts.orbit_clock.skew_ms(),
     }
 }
 

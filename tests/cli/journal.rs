@@ -59,6 +59,7 @@ async fn status_shows_the_sums_and_they_add_up() {
     {
       "accepted": 4,
       "adds_up": true,
+      "backfilled": 0,
       "destinations": [
         {
           "accepted": 4,
@@ -85,6 +86,12 @@ async fn status_shows_the_sums_and_they_add_up() {
       "duplicate": 1,
       "jobs": [],
       "last_event_at": "WHEN",
+      "orbit": {
+        "backfill_cursor": null,
+        "backfill_looked_at": null,
+        "clock_learnt_at": null,
+        "clock_skew_ms": null
+      },
       "received": 7,
       "rejected": 2,
       "rejected_by_reason": {

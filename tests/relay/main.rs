@@ -8,6 +8,8 @@
 //! | [`signature`] | whose events are taken |
 //! | [`limits`] | senders that send too much, too slowly or not to the end |
 //! | [`receive`] | what is an event, and which of them is new |
+//! | [`backfill`] | what the webhook missed is found in Orbit |
+//! | [`clock`] | a clock that is wrong, Orbit's or ours |
 //! | [`deliver`] | what becomes of an event when the plant's system has trouble |
 //! | [`engine`] | outages, circuits, pauses, rates, several destinations |
 //! | [`line`] | deliveries that wait for one another |
@@ -27,6 +29,8 @@
     reason = "this is a test binary: to panic is to fail"
 )]
 
+mod backfill;
+mod clock;
 mod deliver;
 mod destination;
 mod edges;

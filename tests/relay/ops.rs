@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use orbit_relay::reconcile::backfill::Progress;
 use orbit_relay::relay::deliver::Health;
 use orbit_relay::relay::journal::State;
 use orbit_relay::sim::backend::Answer as PlantAnswer;
@@ -177,6 +178,8 @@ async fn metrics_are_prometheus_text_and_their_names_are_these() {
         writeln!(names, "{name}: {} by [{by}]", family.kind).unwrap();
     }
     insta::assert_snapshot!(names, @r"
+    orbit_relay_backfill_cursor_timestamp_seconds: gauge by []
+    orbit_relay_backfill_last_timestamp_seconds: gauge by []
     orbit_relay_body_bytes: gauge by []
     orbit_relay_build_info: gauge by [version]
     orbit_relay_circuit_open: gauge by [destination]
@@ -187,11 +190,13 @@ async fn metrics_are_prometheus_text_and_their_names_are_these() {
     orbit_relay_destination_paused: gauge by [destination]
     orbit_relay_destination_removed: gauge by [destination]
     orbit_relay_disk_free_bytes: gauge by []
+    orbit_relay_events_backfilled: gauge by []
     orbit_relay_events_kept: gauge by [destination]
     orbit_relay_journal_bytes: gauge by []
     orbit_relay_journal_limit_bytes: gauge by []
     orbit_relay_last_event_timestamp_seconds: gauge by []
     orbit_relay_oldest_undelivered_seconds: gauge by [destination]
+    orbit_relay_orbit_clock_skew_seconds: gauge by []
     orbit_relay_part_well: gauge by [part]
     orbit_relay_requests_total: counter by [outcome, reason]
     ");
@@ -200,7 +205,7 @@ async fn metrics_are_prometheus_text_and_their_names_are_these() {
     let total: f64 = requests.samples.iter().map(|sample| sample.value).sum();
     assert!((total - 3.0).abs() < 0.5, "{requests:?}");
     let parts = &families["orbit_relay_part_well"];
-    assert_eq!(parts.samples.len(), 4);
+    assert_eq!(parts.samples.len(), 6);
     assert!(
         parts.samples.iter().all(|part| part.value > 0.5),
         "{parts:?}"
@@ -213,6 +218,8 @@ async fn health_names_every_part_in_a_word_and_troubles_elsewhere_are_no_503() {
     let site = Site::new().await;
     let relay = site.start().await;
     relay.registered().await;
+    let looked = |progress: &Progress| progress.looked_at.is_some();
+    level(relay.parts.backfill.clone(), "looked through", looked).await;
     assert_eq!(relay.get("/healthz").await.json(), json!({"status": "ok"}));
     let ready = relay.get("/readyz").await;
     assert_eq!(ready.status, 200);
@@ -222,6 +229,8 @@ async fn health_names_every_part_in_a_word_and_troubles_elsewhere_are_no_503() {
         "journal": {"status": "open"},
         "listener": {"status": "listening"},
         "orbit": {"status": "registered"},
+        "backfill": {"status": "current"},
+        "clock": {"status": "right"},
         "destinations": {"integration": untried},
     });
     assert_eq!(ready.json(), expected);

@@ -329,6 +329,8 @@ impl Site {
         };
         let mut config = Config::load(&input).unwrap();
         config.destinations.extend(self.destinations.clone());
+        // With a clock that stands still nobody may wait for his turn.
+        config.backfill.interval = Duration::ZERO;
         (self.tune)(&mut config);
         let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
         let app = App::build(config, listeners, self.clock.clone(), stop.clone()).unwrap();
@@ -362,9 +364,10 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// The signature of a body, now, with the secret that the site gave.
+    /// The signature of a body, now by Orbit's clock, with the secret that the site gave.
     pub(crate) fn sign(&self, body: &[u8]) -> String {
-        sign(&secret(), self.clock.wall().as_millisecond(), body)
+        let now = self.parts.orbit_clock.now();
+        sign(&secret(), now.as_millisecond(), body)
     }
 
     /// A signed event, as Orbit sends it.

@@ -123,6 +123,10 @@ impl Mark {
         self.cursor
     }
 
+    pub(super) fn looked_at(&self) -> Option<Timestamp> {
+        self.looked_at
+    }
+
     pub(super) fn since(&self) -> Option<Timestamp> {
         self.since
     }

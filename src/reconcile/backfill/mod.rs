@@ -79,12 +79,27 @@ pub enum First {
 /// How it goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
+    /// Whether it goes on by itself.
+    pub on: bool,
     /// When Orbit was last looked through to the end, on our wall clock.
     pub looked_at: Option<Timestamp>,
     /// All that Orbit stored before then was looked at, on Orbit's clock.
     pub cursor: Option<Timestamp>,
     /// Why it cannot be looked through.
     pub failing: Option<String>,
+}
+
+impl Progress {
+    /// How far the journal's note says it is.
+    pub fn of_note(note: &str) -> Option<Self> {
+        let mark = Mark::read(note)?;
+        Some(Self {
+            on: true,
+            looked_at: mark.looked_at(),
+            cursor: mark.cursor(),
+            failing: None,
+        })
+    }
 }
 
 /// What a person asks for.
@@ -259,15 +274,13 @@ impl Backfill {
         mark.ended(now);
         self.journal.set_note(NOTE, mark.text()).await?;
         self.say(&found);
-        let progress = Progress {
-            looked_at: Some(now),
-            cursor: mark.cursor(),
-            failing: None,
-        };
-        if self.progress.borrow().failing.is_some() {
-            tracing::info!("backfill: Orbit can be looked through again");
-        }
-        self.progress.send_replace(progress);
+        self.progress.send_modify(|progress| {
+            if progress.failing.take().is_some() {
+                tracing::info!("backfill: Orbit can be looked through again");
+            }
+            progress.looked_at = Some(now);
+            progress.cursor = mark.cursor();
+        });
         Ok(())
     }
 

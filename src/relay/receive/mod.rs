@@ -36,7 +36,7 @@ use tokio::sync::watch;
 
 use self::budget::{Budget, Held, Refused};
 use self::refusals::Refusals;
-use crate::clock::Clock;
+use crate::clock::{Clock, Remote};
 use crate::event::{Envelope, Event, ORBIT, Origin, TEST};
 use crate::metrics::Metrics;
 use crate::relay::journal::{Appended, Journal, WriteError};
@@ -61,8 +61,10 @@ pub struct Receive {
     pub journal: Journal,
     /// The key they are checked with, or why there is none.
     pub secret: watch::Receiver<Result<WebhookSecret, String>>,
-    /// How old or early a signature may be.
+    /// How old or early a signature may be, by Orbit's clock.
     pub max_age: Duration,
+    /// Orbit's clock, as far as it is known.
+    pub orbit_clock: Remote,
     /// Time.
     pub clock: Clock,
     /// Counts.
@@ -158,7 +160,12 @@ impl Edge {
         let mut held = self.budget.hold(self.receive.metrics.clone());
         let body = read(headers, body, &mut held).await?;
         signature
-            .verify(&body, &secret, received_at, self.receive.max_age)
+            .verify(
+                &body,
+                &secret,
+                self.receive.orbit_clock.now(),
+                self.receive.max_age,
+            )
             .map_err(Rejection::Signature)?;
         let envelope = Envelope::parse(&body).map_err(|e| Rejection::NotAnEvent(e.to_string()))?;
         let event_type = envelope.event_type().to_owned();

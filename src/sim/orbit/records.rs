@@ -179,7 +179,12 @@ impl Records {
         let status = query.text("status");
         let mut events = query.list("runEventUuids");
         events.extend(query.list("runEventUuid"));
-        let found = self.inspections(query)?;
+        let mut found = self.inspections(query)?;
+        match query.text("orderBy") {
+            Some("time") => found.sort_by_key(|finished| finished.time),
+            None => {}
+            Some(_) => return Err(QueryError("orderBy")),
+        }
         query.page(
             found
                 .into_iter()

@@ -115,14 +115,14 @@ impl Journal {
         at: Timestamp,
         who: &str,
         what: &'static str,
-        destination: &str,
+        destination: Option<&str>,
         detail: &str,
     ) -> Result<(), WriteError> {
-        let (who, id) = (who.to_owned(), destination.to_owned());
+        let (who, id) = (who.to_owned(), destination.map(str::to_owned));
         let detail = detail.to_owned();
         self.write(move |store| {
-            let no = store.number(&id)?;
-            store.act(at, &who, what, Some(no), &detail).map(drop)
+            let no = id.map(|id| store.number(&id)).transpose()?;
+            store.act(at, &who, what, no, &detail).map(drop)
         })
         .await
     }
