@@ -85,7 +85,8 @@ async fn a_missed_webhook_is_found_by_backfill_and_delivered_once() {
 
     relay.looked_through(&site).await;
     relay.until_there_are(31, State::Delivered).await;
-    assert_eq!(relay.metric("orbit_relay_events_backfilled").await, 30.0);
+    let found = relay.metric("orbit_relay_events_backfilled").await;
+    assert!((found - 30.0).abs() < 0.5, "{found}");
     site.count(30);
     nothing_lost(&relay.finish().await, 31);
 }
@@ -116,14 +117,10 @@ async fn webhook_and_backfill_bring_an_event_once_in_either_order_and_at_the_sam
     for _ in 0..20 {
         site.inspect().await;
     }
-    let order = "the webhook first: ";
     relay.looked_through(&site).await;
     assert_all_here(&site, &relay);
-    assert_eq!(
-        relay.metric("orbit_relay_events_backfilled").await,
-        0.0,
-        "{order}"
-    );
+    let found = relay.metric("orbit_relay_events_backfilled").await;
+    assert!(found.abs() < 0.5, "the webhook came first: {found}");
 
     // Orbit sends late what backfill has brought already.
     site.robots
