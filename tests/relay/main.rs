@@ -7,6 +7,8 @@
 //! | [`registration`] | our webhook in Orbit, in any weather |
 //! | [`signature`] | whose events are taken |
 //! | [`limits`] | senders that send too much, too slowly or not to the end |
+//! | [`https`] | the webhook port with TLS |
+//! | [`pins`] | Orbit's certificate, pinned by its hash |
 //! | [`receive`] | what is an event, and which of them is new |
 //! | [`deliver`] | what becomes of an event when the plant's system has trouble |
 //! | [`engine`] | outages, circuits, pauses, rates, several destinations |
@@ -31,6 +33,7 @@ mod deliver;
 mod destination;
 mod edges;
 mod engine;
+mod https;
 mod journal;
 mod keep;
 mod limits;
@@ -38,6 +41,7 @@ mod line;
 mod notices;
 mod ops;
 mod path;
+mod pins;
 mod receive;
 mod registration;
 mod signature;
