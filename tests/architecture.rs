@@ -48,7 +48,7 @@ const HOMES: [(&str, &[&str]); 21] = [
     ("anyhow", &["app", "cli", "main"]),
     ("rcgen", &["sim"]),
     ("ryu_js", &["sim"]),
-    ("tokio_rustls", &["sim"]),
+    ("tokio_rustls", &["relay::receive", "sim"]),
     ("rustls", &["http", "sim"]),
     ("prometheus", &["metrics", "ops"]),
     ("csv", &["relay::assets"]),

@@ -44,6 +44,7 @@ use self::secret::Wanted;
 use self::tasks::{Common, Served, Tasks};
 use crate::clock::{Clock, Remote};
 use crate::config::Config;
+use crate::http::ServerTls;
 use crate::metrics::Metrics;
 use crate::ops::health::Parts;
 use crate::orbit;
@@ -109,6 +110,7 @@ impl App {
             .collect::<Result<Vec<_>, _>>()?;
         let orbit = config.orbit.clone().map(orbit::Client::build).transpose()?;
         let orbit = orbit.map(Arc::new);
+        let tls = config.tls.map(ServerTls::build).transpose()?;
         let journal_config = journal::Config {
             data_dir: config.data_dir.clone(),
             destinations: Some(served.iter().map(Served::registered).collect()),
@@ -151,6 +153,7 @@ impl App {
         };
         tasks.start_intake(
             listeners,
+            tls,
             wanted,
             secret_tx,
             config.max_age,

@@ -18,7 +18,7 @@ use super::notices::{self, Notices};
 use super::secret::{self, Wanted};
 use super::{Listeners, hourly, jobs, retention};
 use crate::clock::{Clock, Remote};
-use crate::http::BuildError;
+use crate::http::{BuildError, ServerTls};
 use crate::metrics::Metrics;
 use crate::ops;
 use crate::ops::health::Parts;
@@ -99,6 +99,7 @@ impl Tasks {
     pub(super) fn start_intake(
         &mut self,
         listeners: Listeners,
+        tls: Option<ServerTls>,
         wanted: Wanted,
         publish: watch::Sender<SecretOrWhy>,
         max_age: Duration,
@@ -129,9 +130,9 @@ impl Tasks {
         let availability = journal.availability();
         let keep = secret::keep(wanted, publish, clock, availability, stop.clone());
         self.start("secret", keep);
-        let events = serve::serve(listeners.webhook, events, stop.clone());
+        let events = serve::serve(listeners.webhook, tls, events, stop.clone());
         self.start("receive", events);
-        self.start("ops", serve::serve(listeners.ops, ops, stop));
+        self.start("ops", serve::serve(listeners.ops, None, ops, stop));
     }
 
     /// What learns Orbit's clock.

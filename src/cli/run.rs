@@ -66,8 +66,9 @@ async fn serve(mut config: Config) -> Outcome {
 
 fn announce(config: &Config, webhook_at: &str, ops_at: &str) {
     let version = env!("CARGO_PKG_VERSION");
+    let scheme = config.webhook.url.scheme();
     tracing::info!(
-        "orbit-relay {version}: events at http://{webhook_at}/, health at http://{ops_at}/readyz"
+        "orbit-relay {version}: events at {scheme}://{webhook_at}/, health at http://{ops_at}/readyz"
     );
     for setting in &config.shown {
         tracing::info!(

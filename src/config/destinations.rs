@@ -98,7 +98,7 @@ pub(super) fn unsubscribed(all: &[Described], subscribed: &[String]) -> Vec<Stri
 /// The destination that needs no file.
 fn integration(values: &Values, events: Vec<String>, problems: &mut Problems) -> Option<Described> {
     let auth = problems.of(values.read("integration-auth", Auth::parse));
-    let ca_file = problems.of(values.read("integration-ca", parse::authorities));
+    let ca_file = problems.of(values.read("integration-ca", parse::certificates));
     let (url, url_auth) = problems.of(values.read("integration-url", parse::integration_url))?;
     let mut origins = Origins::new();
     let mut from = |key: &str, setting: &str| {

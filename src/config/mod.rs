@@ -41,7 +41,7 @@ pub use self::problem::{ConfigError, Problem, Problems};
 pub use self::resolve::{Input, Shown};
 use self::resolve::{Values, Variables};
 use crate::event::TEST;
-use crate::http::Trust;
+use crate::http::{ServerFiles, Trust};
 use crate::relay::deliver;
 use crate::relay::journal;
 use crate::secret::{Secret, WebhookSecret};
@@ -65,6 +65,8 @@ pub struct Config {
     pub not_configured: Option<String>,
     /// Where events come in.
     pub listen: SocketAddr,
+    /// The certificate that is shown there; without one it is plain HTTP.
+    pub tls: Option<ServerFiles>,
     /// Health and metrics.
     pub ops_listen: SocketAddr,
     /// How old, or how early, a signature may be.
@@ -114,7 +116,8 @@ impl Config {
         let secret = problems.of(values.read("webhook-secret", WebhookSecret::parse));
         let (orbit, not_configured) =
             orbit(&values, &placeholders, secret.is_some(), &mut problems);
-        let (webhook, port) = webhook(&values, &mut warnings, &mut problems);
+        let tls = tls(&values, &mut problems);
+        let (webhook, port) = webhook(&values, tls.is_some(), &mut warnings, &mut problems);
         warnings.extend(unknown_variables(&variables, &file));
 
         let subscribed = webhook.events.clone();
@@ -141,6 +144,7 @@ impl Config {
         Ok(Self {
             orbit,
             listen: SocketAddr::new(bind, port),
+            tls,
             webhook,
             backfill,
             secret,
@@ -252,9 +256,25 @@ fn orbit(
     (orbit, not_configured)
 }
 
+/// The files of our own certificate, if they can be used.
+fn tls(values: &Values, problems: &mut Problems) -> Option<ServerFiles> {
+    let key = path(values, "tls-key");
+    if values.get("tls-cert").is_none() {
+        let why = "a key alone is no use; give its certificate with --tls-cert FILE.pem";
+        problems.of(values.read("tls-key", |_| Err::<(), _>(why)));
+        return None;
+    }
+    let certificate = problems.of(values.read("tls-cert", parse::certificates))?;
+    let which = if key.is_some() { "tls-key" } else { "tls-cert" };
+    let files = ServerFiles { certificate, key };
+    problems.of(values.read(which, |_| files.read()))?;
+    Some(files)
+}
+
 /// How our webhook should be, and the port that it listens on.
 fn webhook(
     values: &Values,
+    https: bool,
     warnings: &mut Vec<String>,
     problems: &mut Problems,
 ) -> (reconcile::webhook::Config, u16) {
@@ -270,13 +290,26 @@ fn webhook(
         .get("webhook-host")
         .map_or("0.0.0.0", |(host, _)| host)
         .trim();
-    if matches!(host, "0.0.0.0" | "::" | "[::]") {
+    let anywhere = matches!(host, "0.0.0.0" | "::" | "[::]");
+    if anywhere {
         warnings.push(format!(
             "--webhook-host {host}: Orbit can probably not call that; give the address of this \
              machine as Orbit reaches it"
         ));
     }
-    let url = problems.of(values.read("webhook-host", |host| parse::webhook_url(host, port)));
+    let scheme = if https { "https" } else { "http" };
+    let url = problems.of(values.read("webhook-host", |host| {
+        parse::webhook_url(scheme, host, port)
+    }));
+    if let Some(url) = url.as_ref().filter(|_| !anywhere && !https)
+        && !is_loopback(url)
+    {
+        let url = url.as_str().trim_end_matches('/');
+        warnings.push(format!(
+            "inspections come to {url} unencrypted: who is in between can read them; --tls-cert \
+             FILE.pem makes it HTTPS"
+        ));
+    }
     let webhook = reconcile::webhook::Config {
         url: url.unwrap_or_else(nowhere),
         events: problems
@@ -302,6 +335,16 @@ fn backfill(
         interval: rate.map_or(Duration::from_millis(500), |rate| rate.per / rate.count),
         events,
         polling: false,
+    }
+}
+
+/// Whether what goes there stays on this machine.
+fn is_loopback(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 

@@ -43,15 +43,48 @@ pub(super) fn trust(text: &str) -> Result<Trust, String> {
     match switch(text) {
         Ok(true) => Ok(Trust::Authorities(Vec::new())),
         Ok(false) => Ok(Trust::Anything),
-        Err(_) => http::read_authorities(Path::new(text))
+        Err(_) if pin(text.trim()).is_some() => pins(text).map(Trust::Pinned),
+        Err(_) => http::read_certificates(Path::new(text))
             .map(Trust::Authorities)
-            .map_err(|e| format!("{e}; give true, false, or the path of a CA bundle in PEM form")),
+            .map_err(|e| {
+                format!(
+                    "{e}; give true, false, the path of a CA bundle in PEM form, or sha256: and \
+                     the hash of Orbit's certificate"
+                )
+            }),
     }
 }
 
-/// The path of a CA bundle that can be read.
-pub(super) fn authorities(path: &str) -> Result<PathBuf, String> {
-    http::read_authorities(Path::new(path)).map_err(|e| e.to_string())?;
+/// The hash after `sha256:`.
+fn pin(text: &str) -> Option<&str> {
+    const PREFIX: &str = "sha256:";
+    let (prefix, hash) = text.split_at_checked(PREFIX.len())?;
+    prefix.eq_ignore_ascii_case(PREFIX).then_some(hash)
+}
+
+/// Hashes of certificates, as people copy them: in either case, with colons or without.
+fn pins(text: &str) -> Result<Vec<[u8; 32]>, String> {
+    let read = |item: &String| {
+        let hash = pin(item).ok_or_else(|| {
+            format!("`{item}` stands beside sha256:…, where only more of the kind can stand")
+        })?;
+        let digits = hash.replace(':', "");
+        if let Some(other) = digits.chars().find(|c| !c.is_ascii_hexdigit()) {
+            return Err(format!("`{item}`: `{other}` is no hex digit"));
+        }
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(&digits, &mut bytes).map_err(|_| {
+            let length = digits.len();
+            format!("`{item}`: a SHA-256 has 64 hex digits, this one {length}")
+        })?;
+        Ok(bytes)
+    };
+    several(text)?.iter().map(read).collect()
+}
+
+/// The path of certificates that can be read.
+pub(super) fn certificates(path: &str) -> Result<PathBuf, String> {
+    http::read_certificates(Path::new(path)).map_err(|e| e.to_string())?;
     Ok(PathBuf::from(path))
 }
 
@@ -65,7 +98,7 @@ pub(super) fn certificate(text: &str) -> Result<ClientCertificate, String> {
     .map_err(|e| e.to_string())
 }
 
-pub(super) fn webhook_url(host: &str, port: u16) -> Result<Url, String> {
+pub(super) fn webhook_url(scheme: &str, host: &str, port: u16) -> Result<Url, String> {
     let bare = host.trim().trim_start_matches('[').trim_end_matches(']');
     let written = if bare.parse::<std::net::Ipv6Addr>().is_ok() {
         format!("[{bare}]")
@@ -78,7 +111,7 @@ pub(super) fn webhook_url(host: &str, port: u16) -> Result<Url, String> {
     {
         return Err(wrong());
     }
-    Url::parse(&format!("http://{written}:{port}")).map_err(|_| wrong())
+    Url::parse(&format!("{scheme}://{written}:{port}")).map_err(|_| wrong())
 }
 
 pub(super) fn port(text: &str) -> Result<u16, String> {
@@ -339,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_webhook_url_is_http_host_port() {
-        let url = |host| webhook_url(host, 21600).map(|url| url.to_string());
+        let url = |host| webhook_url("http", host, 21600).map(|url| url.to_string());
         assert_eq!(url("10.0.0.5").unwrap(), "http://10.0.0.5:21600/");
         assert_eq!(url("relay.plant").unwrap(), "http://relay.plant:21600/");
         for host in ["::1", "[::1]"] {
@@ -347,6 +380,34 @@ mod tests {
         }
         for bad in ["http://x", "x:1", "x/y", "", "me@x"] {
             assert!(url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_pin_is_sha256_and_64_hex_digits_with_colons_or_without_in_either_case() {
+        let plain = format!("sha256:{}", "0a".repeat(32));
+        let colons = format!("SHA256:{}0A", "0A:".repeat(31));
+        for (text, n) in [
+            (plain.clone(), 1),
+            (colons.clone(), 1),
+            (format!("{plain}, {colons}"), 2),
+        ] {
+            let Ok(Trust::Pinned(pins)) = trust(&text) else {
+                panic!("{text}");
+            };
+            assert_eq!(pins, vec![[0x0a; 32]; n], "{text}");
+        }
+        for (bad, why) in [
+            ("sha256:".to_owned(), "64 hex digits, this one 0"),
+            (format!("{plain}0"), "64 hex digits, this one 65"),
+            (format!("{plain}ab"), "64 hex digits, this one 66"),
+            (format!("{plain},sha256:0g"), "`sha256:0g`: `g` is no hex"),
+            (format!("{plain},sha256:ab"), "`sha256:ab`: a SHA-256 has"),
+            (format!("{plain},true"), "`true` stands beside"),
+            (format!("{plain},/ca.pem"), "`/ca.pem` stands beside"),
+        ] {
+            let error = trust(&bad).unwrap_err();
+            assert!(error.contains(why), "{bad}: {error}");
         }
     }
 

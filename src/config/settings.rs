@@ -54,8 +54,9 @@ pub const SETTINGS: &[Setting] = &[
         "verify",
         &["ORBIT_VERIFY"],
         Some("true"),
-        "true|false|FILE",
-        "Check Orbit's certificate: true, false, or a CA bundle's path",
+        "true|false|FILE|PIN",
+        "Check Orbit's certificate: true, false, a CA bundle's path, or sha256:… of Orbit's own one, \
+         whatever its name and expiry; several by commas",
     ),
     Setting {
         kind: Kind::Several,
@@ -87,6 +88,20 @@ pub const SETTINGS: &[Setting] = &[
         Some("0.0.0.0"),
         "IP",
         "Address that the webhook port listens on",
+    ),
+    one(
+        "tls-cert",
+        &["TLS_CERT"],
+        None,
+        "FILE.pem",
+        "Certificate of the webhook port, which then speaks HTTPS; may hold chain and key",
+    ),
+    one(
+        "tls-key",
+        &["TLS_KEY"],
+        None,
+        "FILE.pem",
+        "Key of that certificate, where it has a file of its own",
     ),
     one(
         "ops-bind",
@@ -140,7 +155,7 @@ pub const SETTINGS: &[Setting] = &[
         "backfill-first",
         &["BACKFILL_FIRST"],
         Some("now"),
-        "now|DURATION|TIME",
+        "WHEN",
         "Where a first install begins: now, so long ago, or a time like 2026-11-01T00:00:00Z",
     ),
     one(

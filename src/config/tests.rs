@@ -158,6 +158,7 @@ fn a_bad_value_names_where_it_came_from_and_what_is_accepted() {
     let errors: Vec<_> = [
         ("ORBIT_HOSTNAME", "https://orbit.example"),
         ("ORBIT_VERIFY", "/nowhere.pem"),
+        ("ORBIT_VERIFY", "sha256:ab:cd"),
         ("WEBHOOK_PORT", "70000"),
         ("WEBHOOK_HOST", "http://me"),
         ("BIND", "0.0.0.0:1"),
@@ -234,7 +235,7 @@ fn a_port_that_orbit_blocks_and_an_address_it_cannot_call_are_warned_of() {
     let environment = [("ORBIT_HOSTNAME", "orbit"), ("API_TOKEN", "t")];
     let warnings = |flags: &[_]| load(flags, &environment, "").warnings.join("\n");
     assert!(warnings(&[]).contains("0.0.0.0"));
-    let host = ("webhook-host", "10.0.0.5");
+    let host = ("webhook-host", "127.0.0.1");
     assert_eq!(warnings(&[host]), "");
     for port in ["8080", "21443", "21001"] {
         assert!(warnings(&[host, ("webhook-port", port)]).contains(port));
@@ -242,9 +243,34 @@ fn a_port_that_orbit_blocks_and_an_address_it_cannot_call_are_warned_of() {
 }
 
 #[test]
+fn plain_http_is_warned_of_once_unless_it_stays_on_this_machine() {
+    let warnings = |host| load(&[("webhook-host", host)], &[], "").warnings;
+    for host in ["localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]"] {
+        assert_eq!(warnings(host), [""; 0], "{host}");
+    }
+    for host in ["10.0.0.5", "relay.plant", "fd00::5", "localhost.plant"] {
+        let warnings = warnings(host);
+        assert_eq!(warnings.len(), 1, "{host}");
+        let url = load(&[("webhook-host", host)], &[], "").webhook.url;
+        let url = url.as_str().trim_end_matches('/');
+        assert_eq!(
+            warnings[0],
+            format!(
+                "inspections come to {url} unencrypted: who is in between can read them; \
+                 --tls-cert FILE.pem makes it HTTPS"
+            )
+        );
+    }
+    for host in ["0.0.0.0", "::"] {
+        let warnings = warnings(host);
+        assert!(warnings.len() == 1 && warnings[0].contains("can probably not call"));
+    }
+}
+
+#[test]
 fn a_variable_of_dotenv_that_is_no_setting_is_warned_of() {
     let config = load(
-        &[("webhook-host", "me")],
+        &[("webhook-host", "localhost")],
         &[],
         "FORWARD_TESTS=true\nSECRET_FILE=\n",
     );

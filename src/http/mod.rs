@@ -1,8 +1,10 @@
-//! The one place that builds HTTP clients: time-outs, TLS, and errors that hold no URL.
+//! The one place that builds HTTP clients: time-outs, TLS, and errors that hold no URL; and the
+//! one place for certificates.
 //!
 //! ```text
 //! mod    clients, and what went wrong with an exchange
-//! tls    certificates
+//! tls    certificates, of clients and of the listener
+//! files  what is made of files, and made anew when they change
 //! guard  addresses to which nothing is sent
 //! ```
 //!
@@ -11,23 +13,25 @@
 //!   if its route has one; the environment has no say here.
 //! - An error of this module never holds a URL, a header or a body: they may hold secrets.
 
+mod files;
 mod guard;
 mod tls;
 
 use std::error::Error as _;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
+pub use self::files::{FromFiles, Stamps};
 use self::guard::Guard;
 pub use self::guard::{Guarded, is_guarded};
-use self::tls::Refused;
+use self::tls::Seen;
 pub use self::tls::{
-    ClientCertificate, PemError, RefusedCertificate, Trust, read_authorities,
-    read_client_certificate,
+    ClientCertificate, PemError, RefusedCertificate, ServerFiles, ServerTls, Trust,
+    read_certificates, read_client_certificate,
 };
 
 /// No connection takes longer to be made, whatever the deadline.
@@ -68,11 +72,11 @@ pub struct Route {
     pub allow_addresses: Vec<IpAddr>,
 }
 
-/// A client, and what it last had to refuse.
+/// A client, and the certificates that it was last shown.
 #[derive(Clone)]
 pub struct Client {
     inner: reqwest::Client,
-    refused: Refused,
+    seen: Seen,
     timeout: Duration,
     guard: Option<Guard>,
     proxy: Option<Url>,
@@ -147,8 +151,8 @@ impl Client {
         guard: Option<Guard>,
         proxy: Option<&Proxy>,
     ) -> Result<Self, BuildError> {
-        let refused = Refused::default();
-        let tls = tls::config(&config.trust, config.certificate.clone(), &refused)?;
+        let seen = Seen::default();
+        let tls = tls::config(&config.trust, config.certificate.clone(), &seen)?;
         #[expect(
             clippy::disallowed_methods,
             reason = "this is the one place that builds clients"
@@ -179,7 +183,7 @@ impl Client {
             .map_err(|error| BuildError::Client(error.without_url()))?;
         Ok(Self {
             inner,
-            refused,
+            seen,
             timeout: config.timeout,
             guard,
             proxy: proxy.map(|proxy| proxy.url.clone()),
@@ -216,6 +220,11 @@ impl Client {
         read.map_err(|error| self.explain(error, self.timeout))
     }
 
+    /// SHA-256, in hex, of the last certificate that a server has shown, believed or not.
+    pub fn shown_certificate(&self) -> Option<String> {
+        self.seen.shown()
+    }
+
     /// What went wrong, without the URL.
     pub fn explain(&self, error: reqwest::Error, timeout: Duration) -> ExchangeError {
         let to = self.to(error.url());
@@ -227,12 +236,7 @@ impl Client {
         if error.is_timeout() {
             return ExchangeError::Timeout(timeout);
         }
-        let certificate = self
-            .refused
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(certificate) = certificate
+        if let Some(certificate) = self.seen.take_refused()
             && error.is_connect()
         {
             return ExchangeError::Certificate(certificate);

@@ -121,6 +121,12 @@ impl Client {
         })
     }
 
+    /// SHA-256, in hex, of the last certificate that Orbit has shown, believed or not; none before
+    /// the first exchange.
+    pub fn shown_certificate(&self) -> Option<String> {
+        self.http.shown_certificate()
+    }
+
     /// Asks whether the token is valid.
     pub async fn authenticate(&self) -> Result<(), CallError> {
         self.call(Method::GET, "api/v0/api_token/authenticate", None)

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::clock::Clock;
+use crate::http::{ExchangeError, RefusedCertificate};
 use crate::orbit::model::WantedWebhook;
 use crate::orbit::{CallError, Client, Webhook};
 use crate::relay::journal::Journal;
@@ -351,14 +352,28 @@ fn advice(error: &SyncError) -> String {
             "; make a new token with the ADMIN role in Orbit (Settings → Developer Features → API \
              Access Tokens) and set ORBIT_API_TOKEN; events are accepted all the same"
         }
-        SyncError::Orbit(CallError::Http(crate::http::ExchangeError::Certificate(_))) => {
-            "; if that is Orbit's own certificate, give it, or the authority that signed it, with \
-             --verify FILE.pem; --verify false accepts any"
+        SyncError::Orbit(CallError::Http(ExchangeError::Certificate(refused))) => {
+            return format!("{error}; {}", advice_on(refused));
         }
         SyncError::Orbit(_) => "; it is tried again, events are accepted all the same",
         SyncError::Journal(_) | SyncError::NoSecret(_) => "",
     };
     format!("{error}{what_to_do}")
+}
+
+fn advice_on(refused: &RefusedCertificate) -> String {
+    let line = format!("ORBIT_VERIFY=sha256:{}", refused.sha256);
+    if refused.pinned {
+        format!(
+            "the pinned certificate has changed: somebody renewed it, or stands in between. \
+             Compare it with the one in Orbit before you pin it: {line}"
+        )
+    } else {
+        format!(
+            "if it is really Orbit's own certificate, pin it: {line}; or give the authority that \
+             signed it with --verify FILE.pem; --verify false accepts any"
+        )
+    }
 }
 
 #[cfg(test)]

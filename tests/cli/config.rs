@@ -6,7 +6,7 @@ use crate::process::{Home, Relay, SECRET, end};
 
 const FILE: &str = r#"
 webhook_port = 21601
-webhook_host = "10.0.0.5"
+webhook_host = "localhost"
 max_age = "7m"
 webhook_secret = { env = "HOOK_SECRET" }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! usage      flags and settings that cannot be used: exit 1 and 2
 //! config     the configuration file, and `config check`
+//! https      the certificate of the webhook port, and its renewals
 //! dotenv     `.env` in the working directory
 //! waiting    what is not configured, or not there yet: it stays up and says why
 //! journal    status, events, kept events; one relay for each data directory
@@ -26,6 +27,7 @@ mod assets;
 mod config;
 mod deliveries;
 mod dotenv;
+mod https;
 mod journal;
 mod memory;
 mod orbit;

@@ -42,7 +42,10 @@ async fn a_setting_that_cannot_be_used_is_exit_2_and_named() {
     for (variable, value) in [
         ("ORBIT_HOSTNAME", "https://orbit.example"),
         ("ORBIT_VERIFY", "/no/such.pem"),
+        ("ORBIT_VERIFY", "sha256:0g"),
         ("ORBIT_CERT", "/no/such.pem"),
+        ("TLS_CERT", "/no/such.pem"),
+        ("TLS_KEY", "/no/such.pem"),
         ("ORBIT_API_TOKEN", "canary with spaces"),
         ("API_TOKEN_FILE", "/no/such/token"),
         ("WEBHOOK_HOST", "http://relay.example"),

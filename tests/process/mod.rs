@@ -292,15 +292,16 @@ pub struct Relay {
 impl Relay {
     pub async fn start(command: Command) -> Self {
         let mut process = Process::start(command);
-        let line = process.line("events at http://").await;
+        let line = process.line("events at http").await;
         let address = |before: &str| {
             let (_, rest) = line.split_once(before).unwrap();
+            let (_, rest) = rest.split_once("://").unwrap();
             let (address, _) = rest.split_once('/').unwrap();
             address.parse().unwrap()
         };
         Self {
-            at: address("events at http://"),
-            ops: address("health at http://"),
+            at: address("events at http"),
+            ops: address("health at http"),
             process,
             web: Web::new(),
         }

@@ -7,6 +7,8 @@
 //! | [`registration`] | our webhook in Orbit, in any weather |
 //! | [`signature`] | whose events are taken |
 //! | [`limits`] | senders that send too much, too slowly or not to the end |
+//! | [`https`] | the webhook port with TLS |
+//! | [`pins`] | Orbit's certificate, pinned by its hash |
 //! | [`receive`] | what is an event, and which of them is new |
 //! | [`backfill`] | what the webhook missed is found in Orbit |
 //! | [`clock`] | a clock that is wrong, Orbit's or ours |
@@ -35,6 +37,7 @@ mod deliver;
 mod destination;
 mod edges;
 mod engine;
+mod https;
 mod journal;
 mod keep;
 mod limits;
@@ -42,6 +45,7 @@ mod line;
 mod notices;
 mod ops;
 mod path;
+mod pins;
 mod receive;
 mod registration;
 mod signature;

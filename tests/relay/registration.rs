@@ -291,6 +291,11 @@ async fn a_certificate_that_does_not_verify_is_named_by_its_sha256() {
     let relay = site.start().await;
     let why = relay.not_registered().await;
     assert!(why.contains(&site.orbit.certificate_sha256()), "{why}");
+    let line = format!("ORBIT_VERIFY=sha256:{};", site.orbit.certificate_sha256());
+    assert!(
+        why.contains(&line) && why.contains("really Orbit's"),
+        "{why}"
+    );
     assert!(why.contains("--verify FILE.pem"), "{why}");
     relay.accept(inspection(1)).await;
     assert_eq!(site.robots.request_count(), 0);

@@ -55,8 +55,19 @@ async fn a_certificate_of_an_authority_is_believed_only_where_its_file_is_given(
     other.stop().await;
 }
 
+/// An authority that nobody knows.
+pub(crate) fn authority() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
 /// A server with a certificate for these names, valid until the end of this year; answers 200.
-async fn server(authority: &CertifiedIssuer<'_, KeyPair>, name: &str, year: i32) -> SocketAddr {
+pub(crate) async fn server(
+    authority: &CertifiedIssuer<'_, KeyPair>,
+    name: &str,
+    year: i32,
+) -> SocketAddr {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new([name.to_owned()]).unwrap();
     params.not_before = rcgen::date_time_ymd(2001, 1, 1);
@@ -69,6 +80,11 @@ async fn server(authority: &CertifiedIssuer<'_, KeyPair>, name: &str, year: i32)
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key.into())
         .unwrap();
+    serve(tls).await
+}
+
+/// A server that answers 200.
+pub(crate) async fn serve(tls: ServerConfig) -> SocketAddr {
     let acceptor = TlsAcceptor::from(Arc::new(tls));
     let listener = TcpListener::bind(any_port()).await.unwrap();
     let at = listener.local_addr().unwrap();
@@ -90,9 +106,7 @@ async fn server(authority: &CertifiedIssuer<'_, KeyPair>, name: &str, year: i32)
 #[tokio::test]
 async fn a_certificate_that_has_expired_or_is_for_another_host_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let mut params = CertificateParams::new([]).unwrap();
-    params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let authority = authority();
     let pem = write(&folder, "ca.pem", &authority.pem());
     for (name, year, problem) in [
         ("127.0.0.1", 2_100, None),

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// Longer than any deadline of the relay that a test waits for.
@@ -81,8 +81,8 @@ pub(crate) async fn send(to: SocketAddr, bytes: &[u8]) -> Answer {
 
 /// Sends the rest of a request and reads the answer. A peer that answers before it has read all
 /// breaks the writing off; its answer is read all the same.
-pub(crate) async fn finish(stream: TcpStream, bytes: &[u8]) -> Option<Answer> {
-    let (mut read, mut write) = stream.into_split();
+pub(crate) async fn finish(stream: impl AsyncRead + AsyncWrite, bytes: &[u8]) -> Option<Answer> {
+    let (mut read, mut write) = tokio::io::split(stream);
     let mut answer = Vec::new();
     let exchange = async {
         let (_, _) = tokio::join!(write.write_all(bytes), read.read_to_end(&mut answer));

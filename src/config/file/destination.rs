@@ -279,7 +279,7 @@ fn tls(item: &Item<'_, '_>) -> Option<Tls> {
     let mut tls = Tls::default();
     let path = |item: &Item<'_, '_>| item.parsed("the path of a PEM file", parse::filled);
     set(&mut tls.ca_file, &table, "ca_file", |item| {
-        item.parsed("the path of a PEM file", parse::authorities)
+        item.parsed("the path of a PEM file", parse::certificates)
             .map(Some)
     });
     set(

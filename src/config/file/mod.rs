@@ -172,7 +172,9 @@ fn value(setting: &Setting, item: &Item<'_, '_>) -> Option<Place> {
 /// What may stand where something else does.
 fn wanted(setting: &Setting) -> String {
     match setting.default {
-        _ if setting.name == "verify" => "true, false, or the path of a CA bundle".to_owned(),
+        _ if setting.name == "verify" => {
+            "true, false, the path of a CA bundle, or sha256:…".to_owned()
+        }
         Some(default) => format!("a text like \"{default}\""),
         None => format!("a text, {}", setting.value),
     }

@@ -18,12 +18,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::auth::{self, AuthError};
 use super::blot::Secrets;
-use super::client::{Stamps, stamps};
 use super::oauth::Endpoint;
 use super::outcome::{self, Answer, Outcome, Wanted};
 use super::{AGENT, ANSWER_LIMIT, Auth, Config, Header, Request, Sent, Shared, Sign, SignError};
 use crate::clock::later;
-use crate::http::{self, ExchangeError};
+use crate::http::{self, ExchangeError, Stamps};
 use crate::secret::{Secret, SourceError};
 
 /// What does not decide is read for no longer, so that a body that drips holds nobody up.
@@ -128,7 +127,7 @@ impl Shared {
         };
         let now = Keys::read(&self.config).map(|keys| Refused {
             keys: keys.hash(),
-            files: stamps(&self.config.tls),
+            files: self.clients.files_now(),
         });
         now.is_ok_and(|now| now != *refused)
     }

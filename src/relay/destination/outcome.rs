@@ -340,6 +340,7 @@ mod tests {
         let certificate = crate::http::RefusedCertificate {
             sha256: "00".into(),
             reason: "x".into(),
+            pinned: false,
         };
         let guarded = crate::http::Guarded {
             host: "metadata.example".into(),

@@ -1,11 +1,14 @@
-//! Connections: how many at once, how long they may take, and how they end.
+//! Connections: how many at once, with TLS or without, how long they may take, and how they end.
 //!
 //! # Invariants
 //! - No more than [`CONNECTIONS`] are served; for a further one the one that has waited longest
 //!   for a request makes room.
-//! - A head that is not there within [`HEAD_DEADLINE`] ends its connection.
+//! - A handshake that is not over within [`HANDSHAKE_DEADLINE`], and a head that is not there
+//!   within [`HEAD_DEADLINE`], end their connection.
+//! - A connection in its handshake waits for its request like any other, and makes room.
+//! - With TLS nothing is said in plain HTTP.
 //! - After the stop signal nothing is accepted, what is under way is finished, and a connection
-//!   on which no request has begun ends within [`LAST_HEAD`].
+//!   on which no request has begun ends within [`LAST_HEAD`], twice that if it was in its handshake.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,13 +20,21 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+
+use crate::http::ServerTls;
 
 /// As many connections as one listener keeps open.
 pub const CONNECTIONS: usize = 256;
+/// How long a TLS handshake may take.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+/// How often the files of the certificate are looked at.
+const LOOK: Duration = Duration::from_secs(2);
 /// How long a request's head may take, and how long a connection may stay idle. Longer than
 /// Node's own agent keeps one, so that Orbit never writes into a connection that closes.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
@@ -36,8 +47,27 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// After an accept that failed, as it does when no descriptors are left.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` until `stop` is cancelled and the last request is answered.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// Serves `router`, over TLS if there is any, until `stop` is cancelled and the last request is
+/// answered.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<ServerTls>,
+    router: Router,
+    stop: CancellationToken,
+) {
+    let tls = tls.map(Arc::new);
+    tokio::select! {
+        () = take(listener, tls.as_ref(), router, stop) => {}
+        () = keep_fresh(tls.as_ref()) => {}
+    }
+}
+
+async fn take(
+    listener: TcpListener,
+    tls: Option<&Arc<ServerTls>>,
+    router: Router,
+    stop: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let idle = Idle::default();
     let mut connections = JoinSet::new();
@@ -51,13 +81,23 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         let Some((stream, permit)) = accepted else {
             continue;
         };
+        // Without it an answer may wait for the peer's acknowledgement; a failure only costs time.
+        stream.set_nodelay(true).ok();
+        let tls = tls.map(|tls| TlsAcceptor::from(tls.current()));
         let router = router.clone();
         let stop = stop.clone();
         let place = idle.place();
         connections.spawn(async move {
+            let conversation = async {
+                match tls {
+                    None => connection(stream, router, &place, stop).await,
+                    // In a box, so that it takes no memory where there is no TLS.
+                    Some(tls) => Box::pin(secured(stream, tls, router, &place, stop)).await,
+                }
+            };
             tokio::select! {
                 () = place.make_room.cancelled() => {}
-                () = connection(stream, router, &place, stop) => {}
+                () = conversation => {}
             }
             place.leave();
             drop(permit);
@@ -65,6 +105,27 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
+}
+
+/// Has the files of the certificate read again when they change.
+async fn keep_fresh(tls: Option<&Arc<ServerTls>>) {
+    let Some(tls) = tls else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let tls = Arc::clone(tls);
+        // Files may be slow; connections do not wait for them.
+        match tokio::task::spawn_blocking(move || tls.look()).await {
+            Ok(None) => {}
+            Ok(Some(Ok(()))) => tracing::info!("receive: its certificate was read again"),
+            Ok(Some(Err(error))) => tracing::warn!(
+                %error,
+                "receive: its certificate has changed and cannot be used; the one of before stays in use"
+            ),
+            Err(error) => tracing::error!(%error, "receive: its certificate is not looked at"),
+        }
+    }
 }
 
 async fn accept(
@@ -97,9 +158,35 @@ async fn permit(places: &Arc<Semaphore>, idle: &Idle) -> Option<OwnedSemaphorePe
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, place: &Place, stop: CancellationToken) {
-    // Without it an answer may wait for the peer's acknowledgement; a failure only costs time.
-    stream.set_nodelay(true).ok();
+async fn secured(
+    stream: TcpStream,
+    tls: TlsAcceptor,
+    router: Router,
+    place: &Place,
+    stop: CancellationToken,
+) {
+    let too_late = async {
+        let stopped = tokio::time::timeout(HANDSHAKE_DEADLINE, stop.cancelled());
+        if stopped.await.is_ok() {
+            tokio::time::sleep(LAST_HEAD).await;
+        }
+    };
+    let error = tokio::select! {
+        greeted = tls.accept(stream) => match greeted {
+            Ok(stream) => return connection(stream, router, place, stop.clone()).await,
+            Err(error) => error,
+        },
+        () = too_late => std::io::ErrorKind::TimedOut.into(),
+    };
+    tracing::debug!(%error, "receive: a TLS handshake failed");
+}
+
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    router: Router,
+    place: &Place,
+    stop: CancellationToken,
+) {
     let router = TowerToHyperService::new(router);
     let began = AtomicBool::new(false);
     let service = service_fn(|request| {
