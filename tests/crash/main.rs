@@ -17,6 +17,7 @@
 #[path = "../process/mod.rs"]
 mod process;
 
+mod backfill;
 mod full;
 mod kill;
 mod stop;
