@@ -12,6 +12,7 @@
 //! | [`receive`] | what is an event, and which of them is new |
 //! | [`backfill`] | what the webhook missed is found in Orbit |
 //! | [`clock`] | a clock that is wrong, Orbit's or ours |
+//! | [`days`] | days of everything that goes wrong with an Orbit |
 //! | [`deliver`] | what becomes of an event when the plant's system has trouble |
 //! | [`engine`] | outages, circuits, pauses, rates, several destinations |
 //! | [`line`] | deliveries that wait for one another |
@@ -33,6 +34,7 @@
 
 mod backfill;
 mod clock;
+mod days;
 mod deliver;
 mod destination;
 mod edges;

@@ -561,6 +561,14 @@ impl Relay {
         rows[0].deliveries[0].clone()
     }
 
+    /// Ends the relay wherever it is: nothing is finished, nothing given back.
+    pub(crate) async fn kill(self) {
+        self.running.abort();
+        drop(self.journal);
+        let ended = self.running.await;
+        assert!(ended.is_err_and(|ended| ended.is_cancelled()));
+    }
+
     /// Stops the relay, however it ends.
     pub(crate) async fn stop(self) -> Exit {
         self.stop.cancel();
