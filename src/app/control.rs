@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::trial::{self, Trial};
 use crate::clock::Clock;
+use crate::reconcile::webhook::{Desk, Told, Wish};
 use crate::relay::destination::Destination;
 use crate::relay::journal::{Bulk, Journal, WriteError};
 
@@ -29,6 +30,11 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// One commit makes no more deliveries than this.
 const MOST: u64 = 1000;
 const RETRY: Duration = Duration::from_secs(1);
+/// For an act of several exchanges with Orbit, behind a look that is under way.
+const ORBIT_DEADLINE: Duration = Duration::from_mins(2);
+/// Why nothing can be done about our webhook.
+pub(super) const NO_ORBIT: &str = "no Orbit host with an API token is set: a person takes care of \
+    the webhook";
 /// So many commands are answered at once, and so many of them may be tests, which take as long as
 /// the destination does.
 const AT_ONCE: usize = 8;
@@ -67,6 +73,13 @@ pub enum Ask {
         /// Why.
         why: String,
     },
+    /// Something about our webhook in Orbit.
+    Webhook {
+        /// What.
+        wish: Wish,
+        /// Who asks.
+        who: String,
+    },
     /// Post once to a destination, to see how it answers.
     Test {
         /// Which one, by its id.
@@ -97,6 +110,8 @@ pub enum Answer {
     Changed(bool),
     /// How the destination answered.
     Tested(Trial),
+    /// What is told of our webhook.
+    Webhook(Told),
     /// Why it could not.
     Failed(String),
 }
@@ -117,6 +132,8 @@ pub struct Ground {
     pub clock: Clock,
     /// Places for tests.
     pub tests: Arc<Semaphore>,
+    /// Who takes care of our webhook; nobody without an Orbit and a token.
+    pub webhook: Option<Desk>,
 }
 
 impl Ground {
@@ -131,6 +148,7 @@ impl Ground {
             destinations,
             clock,
             tests: Arc::new(Semaphore::new(TESTS_AT_ONCE)),
+            webhook: None,
         }
     }
 }
@@ -139,6 +157,7 @@ impl Ground {
 pub async fn act(ground: &Ground, ask: Ask) -> Answer {
     let (journal, at) = (&ground.journal, ground.clock.wall());
     let answered = match ask {
+        Ask::Webhook { wish, who } => return on_webhook(ground, wish, &who).await,
         Ask::Test { destination, who } => match ground.destinations.get(&destination) {
             None => {
                 let why = format!("the destination `{destination}` is not configured");
@@ -190,6 +209,20 @@ pub async fn act(ground: &Ground, ask: Ask) -> Answer {
         }
     };
     answered.unwrap_or_else(|error| Answer::Failed(error.to_string()))
+}
+
+async fn on_webhook(ground: &Ground, wish: Wish, who: &str) -> Answer {
+    let Some(desk) = &ground.webhook else {
+        return Answer::Failed(NO_ORBIT.to_owned());
+    };
+    match tokio::time::timeout(ORBIT_DEADLINE, desk.ask(wish, who)).await {
+        Ok(Ok(told)) => Answer::Webhook(told),
+        Ok(Err(why)) => Answer::Failed(why),
+        Err(_) => Answer::Failed(format!(
+            "Orbit did not answer within {} s; it may be done all the same",
+            ORBIT_DEADLINE.as_secs()
+        )),
+    }
 }
 
 async fn replay_kept(
@@ -313,8 +346,8 @@ async fn answer(
         () = stop.cancelled() => return Ok(()),
     }
     let answer = match serde_json::from_str(&line) {
-        // Its deadline is the destination's.
-        Ok(ask @ Ask::Test { .. }) => tokio::select! {
+        // Its deadline is the destination's, or Orbit's.
+        Ok(ask @ (Ask::Test { .. } | Ask::Webhook { .. })) => tokio::select! {
             answer = act(ground, ask) => answer,
             () = stop.cancelled() => Answer::Failed("the relay stops".to_owned()),
         },

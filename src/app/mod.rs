@@ -11,14 +11,15 @@
 //! jobs    does the bulk acts that people asked for
 //! control the socket by which commands ask the running relay for something
 //! trial   one post to a destination, to see how it answers
+//! webhook one act on our webhook, where no relay runs
 //! ```
 //!
 //! # Invariants
 //! - Sockets, clock and the stop signal come from outside: a test is the program with other
 //!   arguments.
 //! - A task that dies stops the process with a failing exit.
-//! - Order of the end: stop accepting and claiming, finish what is under way within the grace
-//!   period, close the journal.
+//! - Order of the end: tell Orbit if it is to be told, stop accepting and claiming, finish what is
+//!   under way within the grace period, close the journal.
 
 pub mod assets;
 pub mod control;
@@ -29,25 +30,26 @@ mod retention;
 mod secret;
 mod tasks;
 pub mod trial;
+pub mod webhook;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::assets::Assets;
 use self::secret::Wanted;
-use self::tasks::{Common, Served, Tasks};
+use self::tasks::{Common, Ears, Intake, Served, Tasks};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::ops::health::Parts;
 use crate::orbit;
-use crate::reconcile::webhook;
+use crate::reconcile::webhook::{self as hook, Manage, Nudge, OnExit, Reconcile};
 use crate::relay::journal::{self, Journal};
 
 /// What is under way when the relay stops may take this long, and closing the journal so long:
@@ -76,6 +78,10 @@ pub struct App {
     pub parts: Parts,
     /// The asset map, to be loaded again.
     pub assets: Arc<Assets>,
+    /// By which Orbit is looked at now.
+    pub nudge: Nudge,
+    /// Told when the stop was asked for.
+    asked_to_stop: oneshot::Sender<()>,
 }
 
 /// How a relay ended.
@@ -115,12 +121,17 @@ impl App {
         };
         let (journal, writer) = Journal::start(journal_config, clock.clone())
             .context("the journal's thread cannot be started")?;
-        let (secret_tx, secret) = watch::channel(Err("the relay was started just now".to_owned()));
-        let (status, webhook_status) = watch::channel(status_at_start(orbit.is_some()));
+        let (publish, keys) = watch::channel(Err("the relay was started just now".to_owned()));
+        let (changes_tx, changes) = mpsc::channel(1);
+        let status = watch::Sender::new(hook::Status::at_start(&config.webhook, orbit.is_some()));
+        let looked_at = watch::Sender::new(None);
+        let nudge = Nudge::default();
+        let (asked_to_stop, asked) = oneshot::channel();
         let parts = Parts {
             journal: journal.availability(),
-            secret: secret.clone(),
-            webhook: webhook_status,
+            secret: keys.clone(),
+            webhook: status.subscribe(),
+            looked_at: looked_at.subscribe(),
             destinations: served.iter().map(Served::health).collect(),
             sums: journal.sums(),
             room: journal.room(),
@@ -129,7 +140,7 @@ impl App {
         let mut tasks = Tasks::new(Common {
             journal: journal.clone(),
             metrics: metrics.clone(),
-            clock,
+            clock: clock.clone(),
             parts: parts.clone(),
             data_dir: config.data_dir,
             stop: stop.clone(),
@@ -138,19 +149,50 @@ impl App {
             given: config.secret,
             not_configured: config.not_configured,
             data_dir: tasks.common.data_dir.clone(),
+            max_age: config.max_age,
         };
-        tasks.start_intake(
-            listeners,
+        // Orbit is told before the port closes, so that it has nobody to call for as short as can
+        // be.
+        let says_farewell = orbit.is_some()
+            && config.webhook.manage == Manage::Repair
+            && config.webhook.on_exit != OnExit::Keep;
+        let closing = if says_farewell {
+            CancellationToken::new()
+        } else {
+            stop.child_token()
+        };
+        let intake = Intake {
             wanted,
-            secret_tx,
-            config.max_age,
-            served.is_empty(),
-        );
+            publish,
+            changes,
+            nudge: nudge.clone(),
+            closing: closing.clone(),
+            say_accepted: served.is_empty(),
+        };
+        tasks.start_intake(listeners, intake);
+        let (desk, asks) = hook::desk();
+        let desk = orbit.is_some().then_some(desk);
         if let Some(client) = orbit {
-            tasks.start_reconcile(client, config.webhook, secret, status);
+            let reconcile = Reconcile {
+                config: config.webhook,
+                client,
+                journal: journal.clone(),
+                keys,
+                changes: changes_tx,
+                nudge: nudge.clone(),
+                clock,
+                status,
+                looked_at,
+            };
+            let ears = Ears {
+                asks,
+                asked_to_stop: asked,
+                closing,
+            };
+            tasks.start_reconcile(reconcile, ears);
         }
         tasks.start_keeping(&served, config.expect_every);
-        tasks.start_commands(&served);
+        tasks.start_commands(&served, desk);
         tasks.start_deliveries(served, &assets);
         Ok(Self {
             tasks: tasks.running,
@@ -160,6 +202,8 @@ impl App {
             metrics,
             parts,
             assets,
+            nudge,
+            asked_to_stop,
         })
     }
 
@@ -177,6 +221,7 @@ impl App {
             journal,
             mut writer,
             metrics,
+            asked_to_stop,
             ..
         } = self;
         let mut died = false;
@@ -202,6 +247,12 @@ impl App {
                     }
                 },
             }
+        }
+        if died {
+            drop(asked_to_stop);
+        } else {
+            // Nobody hears it where there is no Orbit.
+            asked_to_stop.send(()).ok();
         }
         stop.cancel();
         let drain = async {
@@ -236,13 +287,5 @@ impl App {
             (false, true) => Exit::Drained,
             (false, false) => Exit::Cut,
         }
-    }
-}
-
-fn status_at_start(has_orbit: bool) -> webhook::Status {
-    if has_orbit {
-        webhook::Status::Unknown
-    } else {
-        webhook::Status::ByHand
     }
 }

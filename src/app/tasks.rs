@@ -8,30 +8,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::assets::Assets;
 use super::control::{self, Ground};
 use super::notices::{self, Notices};
-use super::secret::{self, Wanted};
+use super::secret::{self, KeysOrWhy, Wanted};
 use super::{Listeners, hourly, jobs, retention};
 use crate::clock::Clock;
 use crate::http::BuildError;
 use crate::metrics::Metrics;
 use crate::ops;
 use crate::ops::health::Parts;
-use crate::orbit;
-use crate::reconcile::webhook::{self, Reconcile};
+use crate::reconcile::webhook::{self, Asked, Desk, KeyChange, Nudge, Reconcile};
 use crate::relay::deliver::{self, Deliver, Health};
 use crate::relay::destination::Destination;
 use crate::relay::journal::{Journal, Registered};
 use crate::relay::receive::{self, Receive, serve};
-use crate::secret::WebhookSecret;
-
-/// The secret, or why there is none yet.
-type SecretOrWhy = Result<WebhookSecret, String>;
 
 /// A destination that is configured, and how it does.
 pub(super) struct Served {
@@ -71,6 +66,24 @@ pub(super) struct Common {
     pub(super) stop: CancellationToken,
 }
 
+/// What intake needs besides.
+pub(super) struct Intake {
+    pub(super) wanted: Wanted,
+    pub(super) publish: watch::Sender<KeysOrWhy>,
+    pub(super) changes: mpsc::Receiver<KeyChange>,
+    pub(super) nudge: Nudge,
+    /// No new connection for events is taken from then on.
+    pub(super) closing: CancellationToken,
+    pub(super) say_accepted: bool,
+}
+
+/// What the reconciler listens to, and what it tells when it has ended.
+pub(super) struct Ears {
+    pub(super) asks: mpsc::Receiver<Asked>,
+    pub(super) asked_to_stop: oneshot::Receiver<()>,
+    pub(super) closing: CancellationToken,
+}
+
 /// The running parts, each with its name.
 pub(super) struct Tasks {
     pub(super) common: Common,
@@ -93,14 +106,7 @@ impl Tasks {
     }
 
     /// What takes events, and what shows how the relay does.
-    pub(super) fn start_intake(
-        &mut self,
-        listeners: Listeners,
-        wanted: Wanted,
-        publish: watch::Sender<SecretOrWhy>,
-        max_age: Duration,
-        say_accepted: bool,
-    ) {
+    pub(super) fn start_intake(&mut self, listeners: Listeners, intake: Intake) {
         let Common {
             journal,
             metrics,
@@ -110,42 +116,47 @@ impl Tasks {
             ..
         } = &self.common;
         let (stop, clock) = (stop.clone(), clock.clone());
+        let Intake {
+            wanted,
+            publish,
+            changes,
+            nudge,
+            closing,
+            say_accepted,
+        } = intake;
         let receive = Receive {
             journal: journal.clone(),
-            secret: publish.subscribe(),
-            max_age,
+            keys: publish.subscribe(),
+            max_age: wanted.max_age,
             clock: clock.clone(),
             metrics: metrics.clone(),
+            on_unverified: Box::new(move |refusal| nudge.unverified(refusal)),
             on_test: Box::new(say_test(parts.clone())),
             say_accepted,
         };
         let events = receive::router(receive);
         let ops = ops::router(parts.clone(), metrics.clone(), clock.clone());
         let availability = journal.availability();
-        let keep = secret::keep(wanted, publish, clock, availability, stop.clone());
+        let keep = secret::keep(wanted, publish, changes, clock, availability, stop.clone());
         self.start("secret", keep);
-        let events = serve::serve(listeners.webhook, events, stop.clone());
+        let events = serve::serve(listeners.webhook, events, closing);
         self.start("receive", events);
         self.start("ops", serve::serve(listeners.ops, ops, stop));
     }
 
-    /// What keeps our webhook in Orbit as it should be.
-    pub(super) fn start_reconcile(
-        &mut self,
-        client: Arc<orbit::Client>,
-        config: webhook::Config,
-        secret: watch::Receiver<SecretOrWhy>,
-        status: watch::Sender<webhook::Status>,
-    ) {
-        let reconcile = Reconcile {
-            config,
-            client,
-            journal: self.common.journal.clone(),
-            secret,
-            clock: self.common.clock.clone(),
-            status,
-        };
-        self.start("webhook", webhook::run(reconcile, self.common.stop.clone()));
+    /// What keeps our webhook in Orbit as it should be. The port for events closes when it has
+    /// ended.
+    pub(super) fn start_reconcile(&mut self, reconcile: Reconcile, ears: Ears) {
+        let stop = self.common.stop.clone();
+        self.start("webhook", async move {
+            let Ears {
+                asks,
+                asked_to_stop,
+                closing,
+            } = ears;
+            let _closing = closing.drop_guard();
+            webhook::run(reconcile, asks, stop, asked_to_stop).await;
+        });
     }
 
     /// What keeps the journal within its limits, and people informed.
@@ -182,7 +193,7 @@ impl Tasks {
     }
 
     /// What does as people ask.
-    pub(super) fn start_commands(&mut self, served: &[Served]) {
+    pub(super) fn start_commands(&mut self, served: &[Served], webhook: Option<Desk>) {
         let Common {
             journal,
             clock,
@@ -193,7 +204,10 @@ impl Tasks {
         let destinations = served
             .iter()
             .map(|s| (s.destination.id().to_owned(), s.destination.clone()));
-        let ground = Ground::new(journal.clone(), destinations.collect(), clock.clone());
+        let ground = Ground {
+            webhook,
+            ..Ground::new(journal.clone(), destinations.collect(), clock.clone())
+        };
         let begun = Arc::new(Notify::new());
         let jobs = jobs::run(
             journal.clone(),

@@ -15,6 +15,7 @@ use super::destinations::DestinationJson;
 use super::{Outcome, Usage, print};
 use crate::config::{Config, Input};
 use crate::event::{Envelope, idempotency_key};
+use crate::reconcile::webhook::NOTE_RECONCILED;
 use crate::relay::journal::{DeliveryRow, EventRow, EventsPage, Job, Reader, Sums};
 use crate::relay::transform;
 
@@ -26,6 +27,7 @@ struct StatusJson<'a> {
     rejected: u64,
     rejected_by_reason: &'a BTreeMap<String, u64>,
     last_event_at: Option<String>,
+    last_reconcile_at: Option<String>,
     destinations: Vec<DestinationJson<'a>>,
     jobs: Vec<JobJson<'a>>,
     adds_up: bool,
@@ -70,11 +72,18 @@ struct DeliveryJson<'a> {
 }
 
 pub(super) fn status(input: &Input, json: bool) -> Outcome {
-    let (sums, jobs) = Reader::open(&Config::data_dir(input)?)?.status()?;
+    let mut reader = Reader::open(&Config::data_dir(input)?)?;
+    let (sums, jobs) = reader.status()?;
+    let reconciled = reader.note(NOTE_RECONCILED)?;
     if json {
-        print(&serde_json::to_string(&status_json(&sums, &jobs))?)?;
+        print(&serde_json::to_string(&status_json(
+            &sums, &jobs, reconciled,
+        ))?)?;
     } else {
-        for line in sums.lines().into_iter().chain(jobs.iter().map(job_line)) {
+        let reconciled =
+            reconciled.map(|at| format!("Orbit last answered about our webhook at {at}"));
+        let lines = sums.lines().into_iter().chain(jobs.iter().map(job_line));
+        for line in lines.chain(reconciled) {
             print(&line)?;
         }
     }
@@ -139,7 +148,11 @@ pub(super) fn show(input: &Input, matches: &ArgMatches) -> Outcome {
 }
 
 /// The sums as one JSON object.
-fn status_json<'a>(sums: &'a Sums, jobs: &'a [Job]) -> StatusJson<'a> {
+fn status_json<'a>(
+    sums: &'a Sums,
+    jobs: &'a [Job],
+    last_reconcile_at: Option<String>,
+) -> StatusJson<'a> {
     StatusJson {
         received: sums.received(),
         accepted: sums.accepted,
@@ -147,6 +160,7 @@ fn status_json<'a>(sums: &'a Sums, jobs: &'a [Job]) -> StatusJson<'a> {
         rejected: sums.rejected.values().sum(),
         rejected_by_reason: &sums.rejected,
         last_event_at: sums.last_event_at.map(|at| at.to_string()),
+        last_reconcile_at,
         destinations: sums
             .destinations
             .iter()

@@ -1,3 +1,3 @@
-//! Makes Orbit match the configuration: our webhook, now; what it missed, later.
+//! Makes Orbit match the configuration: our webhook; and, later, what it missed.
 
 pub mod webhook;

@@ -85,6 +85,7 @@ async fn status_shows_the_sums_and_they_add_up() {
       "duplicate": 1,
       "jobs": [],
       "last_event_at": "WHEN",
+      "last_reconcile_at": null,
       "received": 7,
       "rejected": 2,
       "rejected_by_reason": {

@@ -114,6 +114,13 @@ impl Reader {
         Ok(self.status()?.0)
     }
 
+    /// A small note of the relay's.
+    pub fn note(&self, name: &str) -> Result<Option<String>, ReadError> {
+        let mut notes = self.0.prepare("SELECT value FROM note WHERE name = ?1")?;
+        let mut found = notes.query_map([name], |row| row.get(0))?;
+        Ok(found.next().transpose()?)
+    }
+
     /// The latest acts on a destination, by its id, the newest first.
     pub fn acts(&mut self, destination: &str, limit: u32) -> Result<Vec<Act>, ReadError> {
         let sql = format!("{ACTS} WHERE t.id = ?1 ORDER BY a.no DESC LIMIT ?2");

@@ -1,0 +1,542 @@
+//! Asks Orbit, does what the plan says, and remembers what is ours now.
+//!
+//! # Invariants
+//! - The list is read before anything is made: what a lost answer left behind is found by its URL.
+//! - That a stop disables our webhook is on record before Orbit is told.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use url::Url;
+
+use super::ask::{Asked, Listed, Report, Told, Wish};
+use super::plan::{self, Act, NAME, Plan, View, text};
+use super::record::Record;
+use super::{KeyChange, Manage, OnExit, Reconcile, Status, Turn};
+use crate::clock::later;
+use crate::orbit::model::WantedWebhook;
+use crate::orbit::{CallError, Webhook};
+use crate::relay::journal::WriteError;
+use crate::relay::verify::Keys;
+use crate::secret::WebhookSecret;
+
+/// The journal's note.
+const NOTE: &str = "webhook";
+/// The journal's note of when Orbit was last asked, and answered: RFC 3339.
+pub const NOTE_RECONCILED: &str = "reconciled";
+/// Strangers can make events fail to verify; a secret that Orbit masks is given to it again no
+/// more often than this.
+const REWRITE_AT_MOST_EVERY: Duration = Duration::from_mins(5);
+
+/// Why Orbit could not be looked at, or set right.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LookError {
+    #[error(transparent)]
+    Orbit(#[from] CallError),
+    #[error(transparent)]
+    Journal(#[from] WriteError),
+    #[error("{0}")]
+    Keys(String),
+}
+
+/// What looking at Orbit came to.
+pub(super) struct Done {
+    pub(super) status: Status,
+    /// What was done, in words.
+    lines: Vec<String>,
+}
+
+/// What was found.
+struct Found {
+    webhooks: Vec<Webhook>,
+    record: Option<Record>,
+}
+
+impl Reconcile {
+    async fn find(&self) -> Result<Found, LookError> {
+        self.client.authenticate().await?;
+        let webhooks = self.client.webhooks().await?;
+        let record = self.journal.note(NOTE).await?;
+        let record = record.and_then(|note| Record::read(&note));
+        let now = self.clock.wall();
+        self.looked_at.send_replace(Some(now));
+        // For `status`, which reads the journal alone.
+        let noted = self.journal.set_note(NOTE_RECONCILED, now.to_string());
+        noted.await?;
+        Ok(Found { webhooks, record })
+    }
+
+    fn current_keys(&self) -> Result<Keys, LookError> {
+        self.keys.borrow().clone().map_err(LookError::Keys)
+    }
+
+    /// Compares, and sets right what it may: everything, where a person asks.
+    pub(super) async fn set_right(
+        &self,
+        turn: &mut Turn,
+        by_person: bool,
+    ) -> Result<Done, LookError> {
+        let Some(url) = self.config.url.clone() else {
+            return Ok(Done {
+                status: Status::Polling,
+                lines: Vec::new(),
+            });
+        };
+        self.take_nudges(turn);
+        let observe = self.config.manage != Manage::Repair && !by_person;
+        let mut keys = self.current_keys()?;
+        let mut found = self.find().await?;
+        turn.said.answered();
+        let unverified = turn.wrong_secret && (by_person || self.may_rewrite(turn));
+        let planned = |keys: &Keys, record: Option<&Record>| {
+            plan::plan(&View {
+                config: &self.config,
+                url: &url,
+                keys,
+                record,
+                webhooks: &found.webhooks,
+                observe,
+                by_person,
+                unverified,
+            })
+        };
+        let mut plan = planned(&keys, found.record.as_ref());
+        turn.said.twins(&plan.twins, &text(&url));
+        if observe {
+            return Ok(observed(&plan));
+        }
+        let mut lines = Vec::new();
+        if let Some(theirs) = plan.adopt.take() {
+            self.adopt(theirs).await?;
+            keys = self.current_keys()?;
+            if let Some(record) = &mut found.record {
+                record.secret_fingerprint = keys.current.fingerprint();
+            }
+            lines.push("the secret that Orbit has was taken over".to_owned());
+            plan = planned(&keys, found.record.as_ref());
+        }
+        if unverified {
+            turn.wrong_secret = false;
+            if matches!(&plan.act, Act::Update { why, .. } if why.contains(&"secret")) {
+                turn.rewritten_at = Some(self.clock.steady());
+            }
+        }
+        let status = self.carry_out(plan, &url, &keys, found.record, &mut lines);
+        let status = status.await?;
+        if keys.previous.is_some() && matches!(status, Status::Registered { .. }) {
+            // Where the keeper is gone the relay ends.
+            self.changes.send(KeyChange::InOrbit).await.ok();
+        }
+        Ok(Done { status, lines })
+    }
+
+    async fn carry_out(
+        &self,
+        plan: Plan,
+        url: &Url,
+        keys: &Keys,
+        before: Option<Record>,
+        lines: &mut Vec<String>,
+    ) -> Result<Status, LookError> {
+        let at = text(url);
+        let (uuid, enabled) = match plan.act {
+            Act::StayDeleted => return Ok(Status::Deleted),
+            Act::Create => {
+                let enabled = self.config.enabled;
+                let wanted = self.wanted(NAME.to_owned(), url, enabled, &keys.current);
+                let uuid = self.client.create_webhook(&wanted).await?.uuid;
+                tracing::info!(uuid, url = at, enabled, "webhook: made in Orbit");
+                lines.push(format!("made {uuid} for {at}"));
+                (uuid, enabled)
+            }
+            Act::Update {
+                uuid,
+                name,
+                enabled,
+                why,
+            } => {
+                let wanted = self.wanted(name, url, enabled, &keys.current);
+                self.client.update_webhook(&uuid, &wanted).await?;
+                let why = why.join(", ");
+                tracing::info!(uuid, url = at, enabled, why, "webhook: set right in Orbit");
+                lines.push(format!("set right {uuid}: {why}"));
+                (uuid, enabled)
+            }
+            Act::Nothing { uuid, enabled } => (uuid, enabled),
+        };
+        // On record before what is doubled goes: whatever is cut off, one is known to stay.
+        let mut now = Record {
+            uuid: uuid.clone(),
+            url: at,
+            enabled: self.config.enabled,
+            secret_fingerprint: keys.current.fingerprint(),
+            made: Record::made_with(before.as_ref(), &uuid),
+            deleted: false,
+            disabled_on_exit: false,
+        };
+        if before.as_ref() != Some(&now) {
+            self.remember(&now).await?;
+        }
+        for doubled in &plan.doubled {
+            self.delete_one(doubled).await?;
+            tracing::info!(
+                uuid = doubled,
+                "webhook: another one of ours is deleted in Orbit"
+            );
+            lines.push(format!("deleted {doubled}, which was ours too"));
+            now.made.retain(|made| made != doubled);
+        }
+        if !plan.doubled.is_empty() {
+            self.remember(&now).await?;
+        }
+        Ok(Status::Registered { uuid, enabled })
+    }
+
+    async fn adopt(&self, theirs: WebhookSecret) -> Result<(), LookError> {
+        self.change_keys(|reply| KeyChange::Adopt(theirs, reply))
+            .await?;
+        tracing::info!(
+            "webhook: the secret was changed in Orbit; it is taken over and kept in the data \
+             directory"
+        );
+        Ok(())
+    }
+
+    async fn change_keys(
+        &self,
+        change: impl FnOnce(oneshot::Sender<Result<(), String>>) -> KeyChange,
+    ) -> Result<(), LookError> {
+        let gone = || LookError::Keys("the relay stops".to_owned());
+        let (reply, changed) = oneshot::channel();
+        let sent = self.changes.send(change(reply)).await;
+        sent.map_err(|_| gone())?;
+        changed.await.map_err(|_| gone())?.map_err(LookError::Keys)
+    }
+
+    fn take_nudges(&self, turn: &mut Turn) {
+        use std::sync::atomic::Ordering::Relaxed;
+
+        let nudged = &self.nudge.0;
+        nudged.asked.store(false, Relaxed);
+        nudged.unverified.store(false, Relaxed);
+        turn.wrong_secret |= nudged.wrong_secret.swap(false, Relaxed);
+    }
+
+    fn may_rewrite(&self, turn: &Turn) -> bool {
+        let now = self.clock.steady();
+        turn.rewritten_at
+            .is_none_or(|at| later(at, REWRITE_AT_MOST_EVERY) <= now)
+    }
+
+    fn wanted(
+        &self,
+        name: String,
+        url: &Url,
+        enabled: bool,
+        secret: &WebhookSecret,
+    ) -> WantedWebhook {
+        WantedWebhook {
+            name,
+            url: text(url),
+            enabled,
+            validate_tls_cert: self.config.validate_tls_cert,
+            events: self.config.events.clone(),
+            secret: secret.expose_hex(),
+        }
+    }
+
+    async fn remember(&self, record: &Record) -> Result<(), LookError> {
+        if let Ok(note) = serde_json::to_string(record) {
+            self.journal.set_note(NOTE, note).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a webhook; one that is gone already is as good.
+    async fn delete_one(&self, uuid: &str) -> Result<(), LookError> {
+        match self.client.delete_webhook(uuid).await {
+            Err(CallError::Status(404)) => Ok(()),
+            ended => Ok(ended?),
+        }
+    }
+
+    /// Answers a person.
+    pub(super) async fn answer(&self, asked: Asked, turn: &mut Turn) {
+        let Asked { wish, who, reply } = asked;
+        let told = self.told(wish, &who, turn).await;
+        // Whoever asked may be gone; what was done is done.
+        reply.send(told).ok();
+    }
+
+    /// Does one thing that a person asks for, where no loop runs.
+    pub async fn once(&self, wish: Wish, who: &str) -> Result<Told, String> {
+        self.told(wish, who, &mut Turn::default()).await
+    }
+
+    async fn told(&self, wish: Wish, who: &str, turn: &mut Turn) -> Result<Told, String> {
+        let told = match wish {
+            Wish::Status | Wish::List => self.show(wish).await,
+            Wish::Sync | Wish::Delete | Wish::RotateSecret => {
+                let word = match wish {
+                    Wish::Delete => "delete",
+                    Wish::RotateSecret => "rotate-secret",
+                    _ => "sync",
+                };
+                tracing::info!(who, "webhook {word} was asked for");
+                self.act(wish, turn).await
+            }
+        };
+        told.map_err(|error| refusal(&error))
+    }
+
+    async fn act(&self, wish: Wish, turn: &mut Turn) -> Result<Told, LookError> {
+        if self.config.manage == Manage::Off {
+            let why = "--manage is off: the relay changes no webhook; set observe or repair";
+            return Err(LookError::Keys(why.to_owned()));
+        }
+        if self.config.url.is_none() && wish != Wish::Delete {
+            let why = "--webhook-host is none: nothing is to be registered";
+            return Err(LookError::Keys(why.to_owned()));
+        }
+        let mut lines = Vec::new();
+        if wish == Wish::Delete {
+            lines = self.delete().await?;
+            if self.config.url.is_some() {
+                self.note(turn, Ok(Status::Deleted));
+            }
+            return Ok(Told::Done(lines));
+        }
+        if wish == Wish::RotateSecret {
+            self.change_keys(KeyChange::Rotate).await?;
+            tracing::info!("webhook: a new secret was made; the one before is still accepted");
+            lines.push("a new secret was made; the one before is still accepted".to_owned());
+        }
+        let done = self
+            .set_right(turn, wish == Wish::Sync || self.observes())
+            .await;
+        match done {
+            Ok(done) => {
+                lines.extend(done.lines);
+                if lines.is_empty() {
+                    lines.push("all was right".to_owned());
+                }
+                self.note(turn, Ok(done.status));
+                Ok(Told::Done(lines))
+            }
+            Err(error) if wish == Wish::RotateSecret => {
+                let said = refusal(&error);
+                self.note(turn, Err(error));
+                lines.push(format!(
+                    "Orbit does not have it yet, it is tried again; until then both are accepted: \
+                     {said}"
+                ));
+                Ok(Told::Done(lines))
+            }
+            Err(error) => {
+                let said = LookError::Keys(refusal(&error));
+                self.note(turn, Err(error));
+                Err(said)
+            }
+        }
+    }
+
+    /// Where it only observes, Orbit gets a new secret because a person wants it.
+    fn observes(&self) -> bool {
+        self.config.manage == Manage::Observe
+    }
+
+    async fn delete(&self) -> Result<Vec<String>, LookError> {
+        let Found { webhooks, record } = self.find().await?;
+        let mut record = record.unwrap_or_else(|| Record {
+            enabled: self.config.enabled,
+            ..Record::default()
+        });
+        let ours = webhooks.iter().filter(|w| record.owns(&w.uuid));
+        let ours: Vec<String> = ours.map(|w| w.uuid.clone()).collect();
+        // On record first: if this is cut off, the next look does not make it again.
+        record.deleted = true;
+        record.enabled = self.config.enabled;
+        self.remember(&record).await?;
+        let mut lines = Vec::new();
+        for uuid in &ours {
+            self.delete_one(uuid).await?;
+            tracing::info!(
+                uuid,
+                "webhook: deleted in Orbit, because a person asked for it"
+            );
+            lines.push(format!("deleted {uuid}"));
+        }
+        record.uuid.clear();
+        record.made.clear();
+        self.remember(&record).await?;
+        if lines.is_empty() {
+            lines.push("Orbit has none of ours".to_owned());
+        }
+        lines.push(
+            "none is made until --enabled changes, or by: orbit-relay webhook sync".to_owned(),
+        );
+        Ok(lines)
+    }
+
+    async fn show(&self, wish: Wish) -> Result<Told, LookError> {
+        let found = self.find().await?;
+        let (config, record) = (&self.config, found.record.as_ref());
+        let keys = self.current_keys().ok();
+        let planned = config.url.as_ref().zip(keys.as_ref()).map(|(url, keys)| {
+            let view = View {
+                config,
+                url,
+                keys,
+                record,
+                webhooks: &found.webhooks,
+                observe: true,
+                by_person: false,
+                unverified: false,
+            };
+            let plan = plan::plan(&view);
+            let ours = match &plan.act {
+                Act::StayDeleted => None,
+                _ => plan::find(&view).map(|w| w.uuid.clone()),
+            };
+            (plan, ours)
+        });
+        let ours = planned.as_ref().and_then(|(_, ours)| ours.as_deref());
+        let listed = |w: &Webhook| Listed {
+            uuid: w.uuid.clone(),
+            name: w.name.clone(),
+            url: w.url.clone(),
+            enabled: w.enabled,
+            validate_tls_cert: w.validate_tls_cert,
+            events: w.events.clone(),
+            archived: w.archived == Some(true),
+            secret: plan::shown_secret(w),
+            relation: plan::relation(w, config, record, ours),
+        };
+        if wish == Wish::List {
+            return Ok(Told::List(found.webhooks.iter().map(listed).collect()));
+        }
+        let ours = found.webhooks.iter().find(|w| Some(&*w.uuid) == ours);
+        let plan = planned.as_ref().map(|(plan, _)| plan);
+        let differences = plan.map(Plan::differences).unwrap_or_default();
+        Ok(Told::Status(Box::new(Report {
+            status: word(config, plan, &differences).to_owned(),
+            manage: config.manage.as_str().to_owned(),
+            url: config.url.as_ref().map(text),
+            events: config.events.clone(),
+            enabled: config.enabled,
+            validate_tls_cert: config.validate_tls_cert,
+            ours: ours.map(listed),
+            differences: differences.into_iter().map(str::to_owned).collect(),
+            twins: plan.map(|plan| plan.twins.clone()).unwrap_or_default(),
+            rotating: keys.is_some_and(|keys| keys.previous.is_some()),
+            record: found.record.clone(),
+        })))
+    }
+
+    /// Tells Orbit that the relay stops, if it is to be told.
+    pub(super) async fn leave(&self) {
+        let managed = self.config.url.is_some() && self.config.manage == Manage::Repair;
+        let left = match self.config.on_exit {
+            OnExit::Keep => return,
+            _ if !managed => return,
+            OnExit::Disable => self.disable_on_exit().await,
+            OnExit::Delete => self.delete_on_exit().await,
+        };
+        if let Err(error) = left {
+            tracing::warn!("webhook: Orbit could not be told that the relay stops: {error}");
+        }
+    }
+
+    async fn disable_on_exit(&self) -> Result<(), LookError> {
+        let keys = self.current_keys()?;
+        let Found { webhooks, record } = self.find().await?;
+        let (Some(url), Some(mut record)) = (self.config.url.as_ref(), record) else {
+            return Ok(());
+        };
+        let ours = webhooks.iter().find(|w| w.uuid == record.uuid);
+        // One that an administrator disabled stays theirs.
+        let Some(ours) = ours.filter(|w| w.enabled != Some(false) && w.archived != Some(true))
+        else {
+            return Ok(());
+        };
+        record.disabled_on_exit = true;
+        self.remember(&record).await?;
+        let name = ours.name.clone().unwrap_or_else(|| NAME.to_owned());
+        let wanted = self.wanted(name, url, false, &keys.current);
+        self.client.update_webhook(&ours.uuid, &wanted).await?;
+        let uuid = &ours.uuid;
+        tracing::info!(uuid, "webhook: disabled in Orbit until the next start");
+        Ok(())
+    }
+
+    async fn delete_on_exit(&self) -> Result<(), LookError> {
+        let note = self.journal.note(NOTE).await?;
+        let Some(mut record) = note.and_then(|note| Record::read(&note)) else {
+            return Ok(());
+        };
+        if record.uuid.is_empty() {
+            return Ok(());
+        }
+        let uuid = std::mem::take(&mut record.uuid);
+        self.delete_one(&uuid).await?;
+        record.made.retain(|made| *made != uuid);
+        self.remember(&record).await?;
+        tracing::info!(uuid, "webhook: deleted in Orbit until the next start");
+        Ok(())
+    }
+}
+
+/// What a look came to that changes nothing.
+fn observed(plan: &Plan) -> Done {
+    let what = plan.differences();
+    let status = match &plan.act {
+        Act::StayDeleted => Status::Deleted,
+        Act::Nothing { uuid, enabled } if what.is_empty() => Status::Registered {
+            uuid: uuid.clone(),
+            enabled: *enabled,
+        },
+        _ => Status::Drift {
+            what: what.into_iter().map(str::to_owned).collect(),
+        },
+    };
+    Done {
+        status,
+        lines: Vec::new(),
+    }
+}
+
+fn word(config: &super::Config, plan: Option<&Plan>, differences: &[&str]) -> &'static str {
+    match plan.map(|plan| &plan.act) {
+        None => "polling",
+        Some(_) if config.manage == Manage::Off => "off",
+        Some(Act::StayDeleted) => "deleted",
+        Some(Act::Create) => "missing",
+        Some(Act::Nothing { enabled: false, .. }) if differences.is_empty() => "disabled",
+        Some(_) if differences.is_empty() => "registered",
+        Some(_) => "drift",
+    }
+}
+
+fn refusal(error: &LookError) -> String {
+    match error {
+        LookError::Orbit(error) => format!("Orbit cannot be asked: {error}"),
+        other => other.to_string(),
+    }
+}
+
+/// What is wrong, and what to do.
+pub(super) fn advice(error: &LookError) -> String {
+    let what_to_do = match error {
+        LookError::Orbit(CallError::Unauthorized(_)) => {
+            "; make a new token with the ADMIN role in Orbit (Settings → Developer Features → API \
+             Access Tokens) and set ORBIT_API_TOKEN; events are accepted all the same"
+        }
+        LookError::Orbit(CallError::Http(crate::http::ExchangeError::Certificate(_))) => {
+            "; if that is Orbit's own certificate, give it, or the authority that signed it, with \
+             --verify FILE.pem; --verify false accepts any"
+        }
+        LookError::Orbit(_) => "; it is tried again, events are accepted all the same",
+        LookError::Journal(_) | LookError::Keys(_) => "",
+    };
+    format!("{error}{what_to_do}")
+}
