@@ -165,7 +165,7 @@ fn report_lines(report: &Report) -> Vec<String> {
         lines.extend(listed_lines(ours));
     }
     if report.differences.is_empty() {
-        if report.status == "disabled" {
+        if report.status == "disabled" && report.enabled {
             lines.push("it is disabled in Orbit; webhook sync enables it".to_owned());
         }
     } else {

@@ -37,6 +37,20 @@ fn error(environment: &[(&str, &str)]) -> String {
 }
 
 #[test]
+fn a_webhook_host_of_none_means_polling_and_needs_orbit_and_a_token() {
+    let flags = [("webhook-host", "none"), ("webhook-port", "80")];
+    let secret = "ab".repeat(32);
+    let given = [("WEBHOOK_SECRET", &*secret)];
+    let config = load(&flags, &given, "");
+    assert!(config.webhook.url.is_none());
+    let why = config.not_configured.unwrap();
+    assert!(why.contains("--webhook-host none"), "{why}");
+    assert_eq!(config.warnings, [""; 0], "ports and hosts do not matter");
+    let orbit = [("ORBIT_HOSTNAME", "orbit"), ("ORBIT_API_TOKEN", "t")];
+    assert_eq!(load(&flags, &orbit, "").not_configured, None);
+}
+
+#[test]
 fn flags_win_over_the_environment_over_dotenv_over_the_file_over_the_default() {
     let dir = |flags: &[_], environment: &[_], dotenv| {
         let input = input(flags, environment, Some(dotenv));

@@ -5,6 +5,8 @@
 //! |---|---|
 //! | [`path`] | an inspection goes from Orbit to the plant |
 //! | [`registration`] | our webhook in Orbit, in any weather |
+//! | [`repair`] | what others do to it there, and what a person asks for |
+//! | [`rotation`] | its secret, as it changes |
 //! | [`signature`] | whose events are taken |
 //! | [`limits`] | senders that send too much, too slowly or not to the end |
 //! | [`receive`] | what is an event, and which of them is new |
@@ -40,6 +42,8 @@ mod ops;
 mod path;
 mod receive;
 mod registration;
+mod repair;
+mod rotation;
 mod signature;
 mod way;
 mod weather;

@@ -102,6 +102,11 @@ impl Reconcile {
         };
         let mut plan = planned(&keys, found.record.as_ref());
         turn.said.twins(&plan.twins, &text(&url));
+        if let (Act::Nothing { uuid, enabled }, true) = (&plan.act, self.is_first_look())
+            && plan.differences().is_empty()
+        {
+            tracing::info!(uuid, enabled, "webhook: as it should be in Orbit");
+        }
         if observe {
             return Ok(observed(&plan));
         }
@@ -220,6 +225,10 @@ impl Reconcile {
         nudged.asked.store(false, Relaxed);
         nudged.unverified.store(false, Relaxed);
         turn.wrong_secret |= nudged.wrong_secret.swap(false, Relaxed);
+    }
+
+    fn is_first_look(&self) -> bool {
+        *self.status.borrow() == Status::Unknown
     }
 
     fn may_rewrite(&self, turn: &Turn) -> bool {

@@ -108,9 +108,6 @@ pub(super) fn change(before: &Status, now: &Status) {
             "webhook: deleted by a person, so no events come; it is made again by: orbit-relay \
              webhook sync"
         ),
-        (Status::Unknown, Status::Registered { uuid, enabled }) => {
-            tracing::info!(uuid, enabled, "webhook: as it should be in Orbit");
-        }
         (Status::Failing(_), Status::Registered { uuid, .. }) => {
             tracing::info!(uuid, "webhook: Orbit answers again");
         }
@@ -118,5 +115,37 @@ pub(super) fn change(before: &Status, now: &Status) {
             tracing::info!(uuid, "webhook: as it should be in Orbit again");
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_grave_is_said_at_once_and_again_only_after_its_time() {
+        let (mut at, start) = (None, Timestamp::UNIX_EPOCH);
+        let mut said = |after: Duration| is_due(&mut at, HOURLY, later(start, after));
+        assert!(said(Duration::ZERO));
+        assert!(!said(Duration::from_mins(59)));
+        assert!(said(Duration::from_hours(1)));
+        assert!(!said(Duration::from_mins(61)));
+    }
+
+    #[test]
+    fn a_webhook_that_is_disabled_is_said_anew_only_when_it_was_enabled_between() {
+        let (mut said, now) = (Said::default(), Timestamp::UNIX_EPOCH);
+        let registered = |enabled| Status::Registered {
+            uuid: "u".to_owned(),
+            enabled,
+        };
+        said.repeat(&registered(false), true, now);
+        assert_eq!(said.disabled_at, Some(now));
+        said.repeat(&Status::Failing(String::new()), true, later(now, HOURLY));
+        assert_eq!(said.disabled_at, Some(now));
+        said.repeat(&registered(true), true, now);
+        assert_eq!(said.disabled_at, None);
+        said.repeat(&registered(false), false, now);
+        assert_eq!(said.disabled_at, None, "it is as --enabled says");
     }
 }

@@ -134,6 +134,7 @@ pub(super) fn plan(view: &View<'_>) -> Plan {
         }
     }
     if stays_deleted {
+        plan.doubled.clear();
         return plan;
     }
     match ours {
