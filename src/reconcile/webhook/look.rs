@@ -108,7 +108,12 @@ impl Reconcile {
             tracing::info!(uuid, enabled, "webhook: as it should be in Orbit");
         }
         if observe {
-            return Ok(observed(&plan));
+            let done = observed(&plan);
+            let given = found.record.as_ref().map(|r| &r.secret_fingerprint);
+            if given == Some(&keys.current.fingerprint()) {
+                self.say_in_orbit(&keys, &done.status).await;
+            }
+            return Ok(done);
         }
         let mut lines = Vec::new();
         if let Some(theirs) = plan.adopt.take() {
@@ -128,11 +133,16 @@ impl Reconcile {
         }
         let status = self.carry_out(plan, &url, &keys, found.record, &mut lines);
         let status = status.await?;
+        self.say_in_orbit(&keys, &status).await;
+        Ok(Done { status, lines })
+    }
+
+    /// Tells whoever keeps the secret that Orbit has the current one.
+    async fn say_in_orbit(&self, keys: &Keys, status: &Status) {
         if keys.previous.is_some() && matches!(status, Status::Registered { .. }) {
-            // Where the keeper is gone the relay ends.
+            // Where nobody keeps it any more the relay ends.
             self.changes.send(KeyChange::InOrbit).await.ok();
         }
-        Ok(Done { status, lines })
     }
 
     async fn carry_out(
