@@ -3,7 +3,9 @@
 //! ```text
 //! mod     the loop: at start, every minute, when it is nudged or asked, and at the end
 //! plan    what is to be done (pure)
-//! look    asks Orbit, and does it
+//! look    looks at Orbit, and does it
+//! answer  does what a person asks
+//! leave   what Orbit is told when the relay stops
 //! record  what the journal remembers of ours
 //! ask     what a person can ask, and what is answered
 //! say     what the log says, and how often
@@ -17,7 +19,9 @@
 //!   Orbit is not asked at all but for lists.
 //! - What strangers send makes it look at Orbit at most every 5 s.
 
+mod answer;
 mod ask;
+mod leave;
 mod look;
 mod plan;
 mod record;
