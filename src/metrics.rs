@@ -26,6 +26,7 @@ pub struct Metrics {
     removed: IntGaugeVec,
     last_event: IntGauge,
     orbit: OrbitGauges,
+    last_reconcile: IntGauge,
     journal_bytes: IntGauge,
     journal_limit_bytes: IntGauge,
     disk_free_bytes: IntGauge,
@@ -144,6 +145,11 @@ impl Metrics {
                 "When the last event of a source came, in seconds since 1970; 0 if none.",
             )?,
             orbit: OrbitGauges::new(&registry)?,
+            last_reconcile: gauge(
+                "orbit_relay_last_reconcile_timestamp_seconds",
+                "When Orbit was last asked about our webhook and answered, in seconds since 1970; 0 \
+                 if it was not since the start.",
+            )?,
             journal_bytes: gauge("orbit_relay_journal_bytes", "Bytes that the journal takes.")?,
             journal_limit_bytes: gauge(
                 "orbit_relay_journal_limit_bytes",
@@ -243,6 +249,11 @@ impl Metrics {
         ] {
             gauge.with_label_values(&[destination]).set(n);
         }
+    }
+
+    /// Notes when Orbit last answered about our webhook, in seconds since 1970.
+    pub fn set_reconciled(&self, at: Option<i64>) {
+        self.last_reconcile.set(at.unwrap_or(0));
     }
 
     /// Notes how the journal stands.

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::trial::{self, Trial};
 use crate::clock::Clock;
 use crate::reconcile::backfill::{Asked, Found, Order};
+use crate::reconcile::webhook::{Desk, Told, Wish};
 use crate::relay::destination::Destination;
 use crate::relay::journal::{Bulk, Journal, WriteError};
 
@@ -30,6 +31,8 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// One commit makes no more deliveries than this.
 const MOST: u64 = 1000;
 const RETRY: Duration = Duration::from_secs(1);
+/// For an act of several exchanges with Orbit, behind a look that is under way.
+const ORBIT_DEADLINE: Duration = Duration::from_mins(2);
 /// So many commands are answered at once, and so many of them may be tests, which take as long as
 /// the destination does.
 const AT_ONCE: usize = 8;
@@ -70,6 +73,13 @@ pub enum Ask {
         who: String,
         /// Why.
         why: String,
+    },
+    /// Something about our webhook in Orbit.
+    Webhook {
+        /// What.
+        wish: Wish,
+        /// Who asks.
+        who: String,
     },
     /// Post once to a destination, to see how it answers.
     Test {
@@ -114,6 +124,8 @@ pub enum Answer {
     Tested(Trial),
     /// What Orbit has that was not here.
     Found(Found),
+    /// What is told of our webhook.
+    Webhook(Told),
     /// Why it could not.
     Failed(String),
 }
@@ -136,6 +148,8 @@ pub struct Ground {
     pub tests: Arc<Semaphore>,
     /// What looks through Orbit, where there is one.
     pub backfill: Option<mpsc::Sender<Asked>>,
+    /// Who takes care of our webhook; nobody without an Orbit and a token.
+    pub webhook: Option<Desk>,
 }
 
 impl Ground {
@@ -151,6 +165,7 @@ impl Ground {
             clock,
             tests: Arc::new(Semaphore::new(TESTS_AT_ONCE)),
             backfill: None,
+            webhook: None,
         }
     }
 }
@@ -159,6 +174,7 @@ impl Ground {
 pub async fn act(ground: &Ground, ask: Ask) -> Answer {
     let (journal, at) = (&ground.journal, ground.clock.wall());
     let answered = match ask {
+        Ask::Webhook { wish, who } => return on_webhook(ground, wish, &who).await,
         Ask::Test { destination, who } => match ground.destinations.get(&destination) {
             None => {
                 let why = format!("the destination `{destination}` is not configured");
@@ -252,6 +268,20 @@ async fn backfill(
         Ok(Err(why)) => Answer::Failed(why),
         Err(_) => Answer::Failed("the relay stops".to_owned()),
     })
+}
+
+async fn on_webhook(ground: &Ground, wish: Wish, who: &str) -> Answer {
+    let Some(desk) = &ground.webhook else {
+        return Answer::Failed(NO_ORBIT.to_owned());
+    };
+    match tokio::time::timeout(ORBIT_DEADLINE, desk.ask(wish, who)).await {
+        Ok(Ok(told)) => Answer::Webhook(told),
+        Ok(Err(why)) => Answer::Failed(why),
+        Err(_) => Answer::Failed(format!(
+            "Orbit did not answer within {} s; it may be done all the same",
+            ORBIT_DEADLINE.as_secs()
+        )),
+    }
 }
 
 async fn replay_kept(
@@ -376,10 +406,12 @@ async fn answer(
     }
     let answer = match serde_json::from_str(&line) {
         // Its deadline is the destination's, or Orbit's.
-        Ok(ask @ (Ask::Test { .. } | Ask::Backfill { .. })) => tokio::select! {
-            answer = act(ground, ask) => answer,
-            () = stop.cancelled() => Answer::Failed("the relay stops".to_owned()),
-        },
+        Ok(ask @ (Ask::Test { .. } | Ask::Backfill { .. } | Ask::Webhook { .. })) => {
+            tokio::select! {
+                answer = act(ground, ask) => answer,
+                () = stop.cancelled() => Answer::Failed("the relay stops".to_owned()),
+            }
+        }
         Ok(ask) => {
             let begins = matches!(ask, Ask::Begin { .. });
             let acted = tokio::time::timeout(DEADLINE, act(ground, ask)).await;

@@ -3,6 +3,7 @@
 //! ```text
 //! mod     what is built, how it runs, how it ends
 //! tasks   the parts, and what each is started with
+//! lines   what one part tells and another hears
 //! secret  the webhook secret: given, or made and kept in the data directory
 //! assets  the asset map: loaded, and loaded again on SIGHUP
 //! notices what is told to the destinations that `notify` names
@@ -11,46 +12,48 @@
 //! jobs    does the bulk acts that people asked for
 //! control the socket by which commands ask the running relay for something
 //! trial   one post to a destination, to see how it answers
+//! webhook one act on our webhook, where no relay runs
 //! ```
 //!
 //! # Invariants
 //! - Sockets, clock and the stop signal come from outside: a test is the program with other
 //!   arguments.
 //! - A task that dies stops the process with a failing exit.
-//! - Order of the end: stop accepting and claiming, finish what is under way within the grace
-//!   period, close the journal.
+//! - Order of the end: tell Orbit if it is to be told, stop accepting and claiming, finish what is
+//!   under way within the grace period, close the journal.
 
 pub mod assets;
 pub mod control;
 mod hourly;
 mod jobs;
+mod lines;
 mod notices;
 mod retention;
 mod secret;
 mod tasks;
 pub mod trial;
+pub mod webhook;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::assets::Assets;
+use self::lines::Lines;
 use self::secret::Wanted;
-use self::tasks::{Common, Served, Tasks};
-use crate::clock::{Clock, Remote};
+use self::tasks::{Common, Ears, Intake, Served, Tasks};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::ServerTls;
 use crate::metrics::Metrics;
 use crate::ops::health::Parts;
 use crate::orbit;
-use crate::reconcile::backfill::{self, Backfill};
-use crate::reconcile::orbit_clock::OrbitClock;
-use crate::reconcile::webhook;
+use crate::reconcile::webhook::{self as hook, Manage, Nudge, OnExit, Reconcile};
 use crate::relay::journal::{self, Journal};
 
 /// What is under way when the relay stops may take this long, and closing the journal so long:
@@ -79,6 +82,10 @@ pub struct App {
     pub parts: Parts,
     /// The asset map, to be loaded again.
     pub assets: Arc<Assets>,
+    /// By which Orbit is looked at now.
+    pub nudge: Nudge,
+    /// Told when the stop was asked for.
+    asked_to_stop: oneshot::Sender<()>,
 }
 
 /// How a relay ended.
@@ -102,6 +109,8 @@ impl App {
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::new().context("the metrics cannot be made")?;
+        let lines = Lines::new(&config);
+        let configured = config.not_configured.is_none();
         let assets = Arc::new(Assets::load(config.asset_map.clone())?);
         let served = config
             .destinations
@@ -119,29 +128,13 @@ impl App {
         };
         let (journal, writer) = Journal::start(journal_config, clock.clone())
             .context("the journal's thread cannot be started")?;
-        let (secret_tx, secret) = watch::channel(Err("the relay was started just now".to_owned()));
-        let (status, webhook_status) = watch::channel(status_at_start(orbit.is_some()));
-        let (ahead_ms, _) = watch::channel(None);
-        let orbit_clock = Remote::new(clock.clone(), ahead_ms.subscribe());
-        let (progress, backfill) = watch::channel(backfill::Progress {
-            on: orbit.is_some() && config.backfill.on,
-            ..backfill::Progress::default()
-        });
-        let parts = Parts {
-            orbit_clock: orbit_clock.clone(),
-            backfill,
-            journal: journal.availability(),
-            secret: secret.clone(),
-            webhook: webhook_status,
-            destinations: served.iter().map(Served::health).collect(),
-            sums: journal.sums(),
-            room: journal.room(),
-        };
+        let (asked_to_stop, asked) = oneshot::channel();
+        let parts = lines.parts(&journal, &served, &clock);
 
         let mut tasks = Tasks::new(Common {
             journal: journal.clone(),
             metrics: metrics.clone(),
-            clock,
+            clock: clock.clone(),
             parts: parts.clone(),
             data_dir: config.data_dir,
             stop: stop.clone(),
@@ -150,37 +143,63 @@ impl App {
             given: config.secret,
             not_configured: config.not_configured,
             data_dir: tasks.common.data_dir.clone(),
+            max_age: config.max_age,
         };
-        tasks.start_intake(
-            listeners,
+        // Orbit is told before the port closes, so that it has nobody to call for as short as can
+        // be.
+        let says_farewell = orbit.is_some()
+            && config.webhook.manage == Manage::Repair
+            && config.webhook.on_exit != OnExit::Keep;
+        let closing = if says_farewell {
+            CancellationToken::new()
+        } else {
+            stop.child_token()
+        };
+        let nudge = lines.nudge.clone();
+        let keys = lines.keys.subscribe();
+        let intake = Intake {
             tls,
+            orbit_clock: parts.orbit_clock.clone(),
+            clock_wake: Arc::clone(&lines.wake_clock),
             wanted,
-            secret_tx,
-            config.max_age,
-            orbit_clock,
-            served.is_empty(),
-        );
-        let mut asked = None;
+            publish: lines.keys,
+            changes: lines.key_changes,
+            nudge: nudge.clone(),
+            closing: closing.clone(),
+            say_accepted: served.is_empty(),
+        };
+        tasks.start_intake(listeners, intake);
+        let (desk, asks) = hook::desk();
+        let desk = orbit.is_some().then_some(desk);
+        let mut backfill = None;
         if let Some(client) = orbit {
-            let orbit_clock = OrbitClock::new(
-                Arc::clone(&client),
-                journal.clone(),
-                tasks.common.clock.clone(),
-                ahead_ms,
-            );
-            let backfill = Backfill::new(
-                config.backfill,
-                Arc::clone(&client),
-                journal.clone(),
-                tasks.common.clock.clone(),
-                tasks.start_orbit_clock(orbit_clock),
-                progress,
-            );
-            asked = Some(tasks.start_backfill(backfill));
-            tasks.start_reconcile(client, config.webhook, secret, status);
+            // Nothing is taken before everything is configured.
+            if configured {
+                let (ahead_ms, wake) = (lines.ahead_ms, lines.wake_clock);
+                let clock = tasks.start_orbit_clock(&client, ahead_ms, wake);
+                backfill =
+                    Some(tasks.start_backfill(config.backfill, &client, clock, lines.progress));
+            }
+            let reconcile = Reconcile {
+                config: config.webhook,
+                client,
+                journal: journal.clone(),
+                keys,
+                changes: lines.change_keys,
+                nudge: nudge.clone(),
+                clock,
+                status: lines.webhook,
+                looked_at: lines.looked_at,
+            };
+            let ears = Ears {
+                asks,
+                asked_to_stop: asked,
+                closing,
+            };
+            tasks.start_reconcile(reconcile, ears);
         }
         tasks.start_keeping(&served, config.expect_every);
-        tasks.start_commands(&served, asked);
+        tasks.start_commands(&served, desk, backfill);
         tasks.start_deliveries(served, &assets);
         Ok(Self {
             tasks: tasks.running,
@@ -190,6 +209,8 @@ impl App {
             metrics,
             parts,
             assets,
+            nudge,
+            asked_to_stop,
         })
     }
 
@@ -207,6 +228,7 @@ impl App {
             journal,
             mut writer,
             metrics,
+            asked_to_stop,
             ..
         } = self;
         let mut died = false;
@@ -232,6 +254,12 @@ impl App {
                     }
                 },
             }
+        }
+        if died {
+            drop(asked_to_stop);
+        } else {
+            // Nobody hears it where there is no Orbit.
+            asked_to_stop.send(()).ok();
         }
         stop.cancel();
         let drain = async {
@@ -266,13 +294,5 @@ impl App {
             (false, true) => Exit::Drained,
             (false, false) => Exit::Cut,
         }
-    }
-}
-
-fn status_at_start(has_orbit: bool) -> webhook::Status {
-    if has_orbit {
-        webhook::Status::Unknown
-    } else {
-        webhook::Status::ByHand
     }
 }

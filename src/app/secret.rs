@@ -1,7 +1,10 @@
-//! The webhook secret: the one that was given, or one made at first start and kept with mode 0600.
+//! The webhook secret: the one that was given, or one made at first start and kept with mode 0600;
+//! and how it changes while the relay runs.
 //!
 //! # Invariants
 //! - A secret is used only after its file was written and synced, so that it survives a crash.
+//! - A change writes the old secret beside the new one first: whatever is cut off, the next start
+//!   knows every secret that Orbit may be signing with.
 //! - Trouble is published as a reason and tried again; it never ends the process.
 
 use std::io::Write as _;
@@ -9,27 +12,40 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, later, until};
+use crate::reconcile::webhook::KeyChange;
 use crate::relay::journal::Availability;
+use crate::relay::verify::{Keys, Previous};
 use crate::secret::WebhookSecret;
 
 const FILE: &str = "webhook-secret";
+/// The one before it, while it is still accepted.
+const PREVIOUS: &str = "webhook-secret.previous";
 const RETRY: Duration = Duration::from_secs(1);
+/// How long after Orbit got the new secret one that was signed with the old may still be taken,
+/// where no event comes that would tell.
+const GRACE: Duration = Duration::from_mins(10);
 
-/// Where the secret is to come from.
+/// Where the secret is to come from, and how long a signature is good.
 pub(super) struct Wanted {
     pub(super) given: Option<WebhookSecret>,
     pub(super) not_configured: Option<String>,
     pub(super) data_dir: PathBuf,
+    pub(super) max_age: Duration,
 }
 
-/// Publishes the secret as soon as there is one.
+/// The keys that are accepted, or why there are none.
+pub(super) type KeysOrWhy = Result<Keys, String>;
+
+/// Publishes the keys as soon as there are any, and changes them as the reconciler asks.
 pub(super) async fn keep(
     wanted: Wanted,
-    publish: watch::Sender<Result<WebhookSecret, String>>,
+    publish: watch::Sender<KeysOrWhy>,
+    mut changes: mpsc::Receiver<KeyChange>,
     clock: Clock,
     mut journal: watch::Receiver<Availability>,
     stop: CancellationToken,
@@ -51,29 +67,175 @@ pub(super) async fn keep(
             tracing::error!("events are answered 503: {why}");
         }
         if done {
-            stop.cancelled().await;
-            return;
+            break;
         }
         tokio::select! {
             () = stop.cancelled() => return,
             () = clock.sleep(RETRY) => {}
         }
     }
+    loop {
+        let now = publish.borrow().clone().ok();
+        let previous = now.as_ref().and_then(|keys| keys.previous.clone());
+        tokio::select! {
+            () = stop.cancelled() => return,
+            Some(change) = changes.recv() => carry_out(&wanted, change, &publish, &clock),
+            () = ended(previous, &wanted, &clock) => {
+                if let Some(keys) = now {
+                    forget(&wanted, keys, &publish);
+                }
+            }
+        }
+    }
 }
 
-fn find(wanted: &Wanted) -> Result<WebhookSecret, String> {
+/// Waits until nothing can come any more that the previous key would be accepted for.
+async fn ended(previous: Option<Previous>, wanted: &Wanted, clock: &Clock) {
+    let Some(previous) = previous else {
+        return std::future::pending().await;
+    };
+    let mut ending = previous.ending();
+    loop {
+        let end = *ending.borrow_and_update();
+        let end = end.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        let gone = async {
+            match end {
+                Some(end) => clock.sleep(until(clock.wall(), end) + wanted.max_age).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = gone => return,
+            Ok(()) = ending.changed() => {}
+        }
+    }
+}
+
+fn forget(wanted: &Wanted, keys: Keys, publish: &watch::Sender<KeysOrWhy>) {
+    if let Err(error) = remove(&wanted.data_dir.join(PREVIOUS)) {
+        // It is refused all the same; the next start accepts it once more and tries again.
+        tracing::warn!(%error, "the file {PREVIOUS} in the data directory cannot be removed");
+    }
+    publish.send_modify(|now| {
+        *now = Ok(Keys {
+            previous: None,
+            ..keys
+        });
+    });
+    tracing::info!("webhook secret: the one before is gone");
+}
+
+fn carry_out(
+    wanted: &Wanted,
+    change: KeyChange,
+    publish: &watch::Sender<KeysOrWhy>,
+    clock: &Clock,
+) {
+    let now = publish.borrow().clone();
+    let (changed, reply) = match change {
+        KeyChange::InOrbit => {
+            if let Ok(Keys {
+                previous: Some(previous),
+                ..
+            }) = now
+            {
+                previous.end_at(later(clock.wall(), GRACE).as_millisecond());
+            }
+            return;
+        }
+        KeyChange::Rotate(reply) => (rotate(wanted, now), reply),
+        KeyChange::Adopt(secret, reply) => (adopt(wanted, now, secret), reply),
+    };
+    let answer = changed.map(|keys| publish.send_modify(|now| *now = Ok(keys)));
+    // Whoever asked may be gone; what was done is done.
+    reply.send(answer).ok();
+}
+
+fn rotate(wanted: &Wanted, now: KeysOrWhy) -> KeysOrWhy {
+    let now = now?;
+    if now.given {
+        return Err(
+            "the webhook secret was given (WEBHOOK_SECRET): change it there and start the relay \
+             again, which then gives it to Orbit"
+                .to_owned(),
+        );
+    }
+    if let Some(previous) = &now.previous {
+        let when = previous
+            .until_ms()
+            .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+            .map_or("Orbit has not taken it yet".to_owned(), |end| {
+                let gone = later(end, wanted.max_age);
+                format!("it ends about {gone:.0}")
+            });
+        return Err(format!(
+            "the secret was changed just now and the one before is still known; {when}"
+        ));
+    }
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|e| format!("no random numbers: {e}"))?;
+    replace(wanted, now, WebhookSecret::from_bytes(key))
+}
+
+fn adopt(wanted: &Wanted, now: KeysOrWhy, secret: WebhookSecret) -> KeysOrWhy {
+    let now = now?;
+    if now.given {
+        return Err("the webhook secret was given: it is not taken from Orbit".to_owned());
+    }
+    replace(wanted, now, secret)
+}
+
+/// First the old secret, then the new one, each durable before what follows.
+fn replace(wanted: &Wanted, now: Keys, secret: WebhookSecret) -> KeysOrWhy {
+    let dir = &wanted.data_dir;
+    let cannot = |name: &str, error: &std::io::Error| {
+        format!("{} cannot be written: {error}", dir.join(name).display())
+    };
+    write(&dir.join(PREVIOUS), &now.current).map_err(|e| cannot(PREVIOUS, &e))?;
+    write(&dir.join(FILE), &secret).map_err(|e| cannot(FILE, &e))?;
+    Ok(Keys {
+        previous: Some(Previous::new(now.current)),
+        ..Keys::one(secret, false)
+    })
+}
+
+fn find(wanted: &Wanted) -> KeysOrWhy {
     if let Some(why) = &wanted.not_configured {
         return Err(why.clone());
     }
     if let Some(given) = &wanted.given {
-        return Ok(given.clone());
+        return Ok(Keys::one(given.clone(), true));
     }
     let path = wanted.data_dir.join(FILE);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => WebhookSecret::parse(&text).map_err(|e| format!("{}: {e}", path.display())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            make(&path).map_err(|e| format!("{} cannot be written: {e}", path.display()))
+    let current = match read(&path)? {
+        Some(current) => current,
+        None => make(&path).map_err(|e| format!("{} cannot be written: {e}", path.display()))?,
+    };
+    let path = wanted.data_dir.join(PREVIOUS);
+    let previous = read(&path).unwrap_or_else(|why| {
+        tracing::warn!("the webhook secret before this one is not known: {why}");
+        None
+    });
+    let previous = previous.filter(|previous| {
+        let another = previous.fingerprint() != current.fingerprint();
+        // A change that was cut off between its two files did not take place.
+        if !another && let Err(error) = remove(&path) {
+            tracing::warn!(%error, "the file {PREVIOUS} in the data directory cannot be removed");
         }
+        another
+    });
+    Ok(Keys {
+        previous: previous.map(Previous::new),
+        ..Keys::one(current, false)
+    })
+}
+
+fn read(path: &Path) -> Result<Option<WebhookSecret>, String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => WebhookSecret::parse(&text)
+            .map(Some)
+            .map_err(|e| format!("{}: {e}", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
     }
 }
@@ -82,24 +244,40 @@ fn make(path: &Path) -> std::io::Result<WebhookSecret> {
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(std::io::Error::other)?;
     let secret = WebhookSecret::from_bytes(key);
+    write(path, &secret)?;
+    tracing::info!(
+        "a webhook secret was made and is kept in {}",
+        path.display()
+    );
+    Ok(secret)
+}
+
+fn write(path: &Path, secret: &WebhookSecret) -> std::io::Result<()> {
     let unfinished = path.with_extension("new");
+    // One that was left behind may have other rights.
+    remove(&unfinished)?;
     let mut file = std::fs::File::options()
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .write(true)
         .mode(0o600)
         .open(&unfinished)?;
     writeln!(file, "{}", secret.expose_hex())?;
     file.sync_all()?;
     std::fs::rename(&unfinished, path)?;
-    if let Some(dir) = path.parent() {
-        std::fs::File::open(dir)?.sync_all()?;
+    sync_dir(path)
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Ok(()) => sync_dir(path),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
-    tracing::info!(
-        "a webhook secret was made and is kept in {}",
-        path.display()
-    );
-    Ok(secret)
+}
+
+fn sync_dir(path: &Path) -> std::io::Result<()> {
+    path.parent()
+        .map_or(Ok(()), |dir| std::fs::File::open(dir)?.sync_all())
 }
 
 #[cfg(test)]
@@ -113,6 +291,7 @@ mod tests {
             given: None,
             not_configured: None,
             data_dir: dir.to_owned(),
+            max_age: Duration::from_mins(5),
         }
     }
 
@@ -125,7 +304,7 @@ mod tests {
             .permissions();
         assert_eq!(permissions.mode() & 0o777, 0o600);
         let again = find(&wanted(dir.path())).unwrap();
-        assert_eq!(made.expose_hex(), again.expose_hex());
+        assert_eq!(made.current.expose_hex(), again.current.expose_hex());
     }
 
     #[test]
@@ -134,5 +313,56 @@ mod tests {
         std::fs::write(dir.path().join(FILE), "canary").unwrap();
         let why = find(&wanted(dir.path())).unwrap_err();
         assert!(why.contains(FILE) && !why.contains("canary"), "{why}");
+    }
+
+    #[test]
+    fn a_change_keeps_both_secrets_with_mode_0600_over_a_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let wanted = wanted(dir.path());
+        let old = find(&wanted).unwrap();
+        let new = rotate(&wanted, Ok(old.clone())).unwrap();
+        assert_ne!(new.current.expose_hex(), old.current.expose_hex());
+        for name in [FILE, PREVIOUS] {
+            let permissions = std::fs::metadata(dir.path().join(name))
+                .unwrap()
+                .permissions();
+            assert_eq!(permissions.mode() & 0o777, 0o600, "{name}");
+        }
+        let again = find(&wanted).unwrap();
+        assert_eq!(again.current.expose_hex(), new.current.expose_hex());
+        let previous = again.previous.as_ref().unwrap().secret.expose_hex();
+        assert_eq!(previous, old.current.expose_hex());
+        let second = rotate(&wanted, Ok(again)).unwrap_err();
+        assert!(second.contains("changed just now"), "{second}");
+    }
+
+    #[test]
+    fn a_rotation_that_was_killed_between_its_two_files_did_not_take_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let wanted = wanted(dir.path());
+        let old = find(&wanted).unwrap();
+        write(&dir.path().join(PREVIOUS), &old.current).unwrap();
+        std::fs::write(dir.path().join("webhook-secret.new"), "half").unwrap();
+        let again = find(&wanted).unwrap();
+        assert_eq!(again.current.expose_hex(), old.current.expose_hex());
+        assert!(again.previous.is_none() && !dir.path().join(PREVIOUS).exists());
+        assert!(
+            rotate(&wanted, Ok(again)).is_ok(),
+            "it can be asked for anew"
+        );
+    }
+
+    #[test]
+    fn a_secret_that_was_given_is_neither_rotated_nor_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let given = WebhookSecret::parse(&"ab".repeat(32)).unwrap();
+        let wanted = Wanted {
+            given: Some(given.clone()),
+            ..wanted(dir.path())
+        };
+        let why = rotate(&wanted, find(&wanted)).unwrap_err();
+        assert!(why.contains("WEBHOOK_SECRET"), "{why}");
+        assert!(adopt(&wanted, find(&wanted), given).is_err());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

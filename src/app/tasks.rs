@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::assets::Assets;
 use super::control::{self, Ground};
 use super::notices::{self, Notices};
-use super::secret::{self, Wanted};
+use super::secret::{self, KeysOrWhy, Wanted};
 use super::{Listeners, hourly, jobs, retention};
 use crate::clock::{Clock, Remote};
 use crate::http::{BuildError, ServerTls};
@@ -23,18 +23,14 @@ use crate::metrics::Metrics;
 use crate::ops;
 use crate::ops::health::Parts;
 use crate::orbit;
-use crate::reconcile::Nudge;
-use crate::reconcile::backfill::{Asked, Backfill, Signals};
+use crate::reconcile::backfill::{self, Backfill, Signals};
 use crate::reconcile::orbit_clock::{self, OrbitClock};
-use crate::reconcile::webhook::{self, Reconcile};
+use crate::reconcile::webhook::{self, Asked, Desk, KeyChange, Nudge, Reconcile};
 use crate::relay::deliver::{self, Deliver, Health};
 use crate::relay::destination::Destination;
 use crate::relay::journal::{Journal, Registered};
 use crate::relay::receive::{self, Receive, serve};
-use crate::secret::WebhookSecret;
-
-/// The secret, or why there is none yet.
-type SecretOrWhy = Result<WebhookSecret, String>;
+use crate::relay::verify::orbit::Refusal;
 
 /// A destination that is configured, and how it does.
 pub(super) struct Served {
@@ -74,6 +70,28 @@ pub(super) struct Common {
     pub(super) stop: CancellationToken,
 }
 
+/// What intake needs besides.
+pub(super) struct Intake {
+    pub(super) tls: Option<ServerTls>,
+    pub(super) orbit_clock: Remote,
+    /// Wakes whoever learns Orbit's clock.
+    pub(super) clock_wake: Arc<Notify>,
+    pub(super) wanted: Wanted,
+    pub(super) publish: watch::Sender<KeysOrWhy>,
+    pub(super) changes: mpsc::Receiver<KeyChange>,
+    pub(super) nudge: Nudge,
+    /// No new connection for events is taken from then on.
+    pub(super) closing: CancellationToken,
+    pub(super) say_accepted: bool,
+}
+
+/// What the reconciler listens to, and what it tells when it has ended.
+pub(super) struct Ears {
+    pub(super) asks: mpsc::Receiver<Asked>,
+    pub(super) asked_to_stop: oneshot::Receiver<()>,
+    pub(super) closing: CancellationToken,
+}
+
 /// The running parts, each with its name.
 pub(super) struct Tasks {
     pub(super) common: Common,
@@ -96,16 +114,7 @@ impl Tasks {
     }
 
     /// What takes events, and what shows how the relay does.
-    pub(super) fn start_intake(
-        &mut self,
-        listeners: Listeners,
-        tls: Option<ServerTls>,
-        wanted: Wanted,
-        publish: watch::Sender<SecretOrWhy>,
-        max_age: Duration,
-        orbit_clock: Remote,
-        say_accepted: bool,
-    ) {
+    pub(super) fn start_intake(&mut self, listeners: Listeners, intake: Intake) {
         let Common {
             journal,
             metrics,
@@ -115,64 +124,99 @@ impl Tasks {
             ..
         } = &self.common;
         let (stop, clock) = (stop.clone(), clock.clone());
+        let Intake {
+            tls,
+            orbit_clock,
+            clock_wake,
+            wanted,
+            publish,
+            changes,
+            nudge,
+            closing,
+            say_accepted,
+        } = intake;
         let receive = Receive {
             journal: journal.clone(),
-            secret: publish.subscribe(),
-            max_age,
             orbit_clock,
+            keys: publish.subscribe(),
+            max_age: wanted.max_age,
             clock: clock.clone(),
             metrics: metrics.clone(),
+            on_unverified: Box::new(move |refusal| {
+                nudge.unverified(refusal);
+                if let Refusal::TooOld(_) | Refusal::FromTheFuture(_) = refusal {
+                    clock_wake.notify_one();
+                }
+            }),
             on_test: Box::new(say_test(parts.clone())),
             say_accepted,
         };
         let events = receive::router(receive);
         let ops = ops::router(parts.clone(), metrics.clone(), clock.clone());
         let availability = journal.availability();
-        let keep = secret::keep(wanted, publish, clock, availability, stop.clone());
+        let keep = secret::keep(wanted, publish, changes, clock, availability, stop.clone());
         self.start("secret", keep);
-        let events = serve::serve(listeners.webhook, tls, events, stop.clone());
+        let events = serve::serve(listeners.webhook, tls, events, closing);
         self.start("receive", events);
         self.start("ops", serve::serve(listeners.ops, None, ops, stop));
     }
 
     /// What learns Orbit's clock.
-    pub(super) fn start_orbit_clock(&mut self, orbit_clock: OrbitClock) -> Arc<OrbitClock> {
-        let orbit_clock = Arc::new(orbit_clock);
-        let nudge = Nudge::default();
-        let learning = orbit_clock::run(Arc::clone(&orbit_clock), nudge, self.common.stop.clone());
+    pub(super) fn start_orbit_clock(
+        &mut self,
+        client: &Arc<orbit::Client>,
+        ahead_ms: watch::Sender<Option<i64>>,
+        wake: Arc<Notify>,
+    ) -> Arc<OrbitClock> {
+        let Common { journal, clock, .. } = &self.common;
+        let (journal, clock) = (journal.clone(), clock.clone());
+        let learnt = OrbitClock::new(Arc::clone(client), journal, clock, ahead_ms);
+        let learnt = Arc::new(learnt);
+        let learning = orbit_clock::run(Arc::clone(&learnt), wake, self.common.stop.clone());
         self.start("orbit clock", learning);
-        orbit_clock
+        learnt
     }
 
     /// What finds what the webhook missed; gives where it can be asked to.
-    pub(super) fn start_backfill(&mut self, backfill: Backfill) -> mpsc::Sender<Asked> {
+    pub(super) fn start_backfill(
+        &mut self,
+        config: backfill::Config,
+        client: &Arc<orbit::Client>,
+        orbit_clock: Arc<OrbitClock>,
+        progress: watch::Sender<backfill::Progress>,
+    ) -> mpsc::Sender<backfill::Asked> {
+        let Common {
+            journal,
+            clock,
+            parts,
+            stop,
+            ..
+        } = &self.common;
         let (ask, asked) = mpsc::channel(1);
         let signals = Signals {
-            webhook: self.common.parts.webhook.clone(),
-            journal: self.common.journal.availability(),
+            webhook: parts.webhook.clone(),
+            journal: journal.availability(),
             asked,
         };
-        self.start("backfill", backfill.run(signals, self.common.stop.clone()));
+        let (client, journal, clock) = (Arc::clone(client), journal.clone(), clock.clone());
+        let backfill = Backfill::new(config, client, journal, clock, orbit_clock, progress);
+        self.start("backfill", backfill.run(signals, stop.clone()));
         ask
     }
 
-    /// What keeps our webhook in Orbit as it should be.
-    pub(super) fn start_reconcile(
-        &mut self,
-        client: Arc<orbit::Client>,
-        config: webhook::Config,
-        secret: watch::Receiver<SecretOrWhy>,
-        status: watch::Sender<webhook::Status>,
-    ) {
-        let reconcile = Reconcile {
-            config,
-            client,
-            journal: self.common.journal.clone(),
-            secret,
-            clock: self.common.clock.clone(),
-            status,
-        };
-        self.start("webhook", webhook::run(reconcile, self.common.stop.clone()));
+    /// What keeps our webhook in Orbit as it should be. The port for events closes when it has
+    /// ended.
+    pub(super) fn start_reconcile(&mut self, reconcile: Reconcile, ears: Ears) {
+        let stop = self.common.stop.clone();
+        self.start("webhook", async move {
+            let Ears {
+                asks,
+                asked_to_stop,
+                closing,
+            } = ears;
+            let _closing = closing.drop_guard();
+            webhook::run(reconcile, asks, stop, asked_to_stop).await;
+        });
     }
 
     /// What keeps the journal within its limits, and people informed.
@@ -212,7 +256,8 @@ impl Tasks {
     pub(super) fn start_commands(
         &mut self,
         served: &[Served],
-        backfill: Option<mpsc::Sender<Asked>>,
+        webhook: Option<Desk>,
+        backfill: Option<mpsc::Sender<backfill::Asked>>,
     ) {
         let Common {
             journal,
@@ -226,6 +271,7 @@ impl Tasks {
             .map(|s| (s.destination.id().to_owned(), s.destination.clone()));
         let ground = Ground {
             backfill,
+            webhook,
             ..Ground::new(journal.clone(), destinations.collect(), clock.clone())
         };
         let begun = Arc::new(Notify::new());

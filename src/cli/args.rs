@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::choose;
+use super::{choose, webhook};
 use crate::config::settings::{Kind, SETTINGS, Setting};
 
 const ABOUT: &str = "Takes robot inspections from Boston Dynamics Orbit, keeps them durably, and \
@@ -76,6 +76,7 @@ pub(super) fn command() -> Command {
         .subcommand(backfill())
         .subcommand(choose::deliveries())
         .subcommand(choose::destinations())
+        .subcommand(webhook::command())
         .subcommand(
             Command::new("config")
                 .about("Look at the configuration")
@@ -222,7 +223,8 @@ pub(super) fn flags(matches: &ArgMatches) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn settings() -> impl Iterator<Item = Arg> {
+/// Every setting that has a flag.
+pub(super) fn settings() -> impl Iterator<Item = Arg> {
     SETTINGS
         .iter()
         .filter(|setting| setting.kind != Kind::Secret)

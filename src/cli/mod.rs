@@ -11,6 +11,7 @@
 //! replay       events that were kept for a destination
 //! destinations destinations: list, show, test, pause, resume
 //! backfill     what Orbit has that is not here
+//! webhook      our webhook in Orbit: status, list, sync, delete, rotate-secret
 //! asker        who does it: the running relay, or this process
 //! check        config check
 //! demo         a simulated Orbit, a relay and a plant in one process
@@ -42,6 +43,7 @@ mod run;
 mod signals;
 #[cfg(feature = "sim")]
 mod simulate;
+mod webhook;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -125,6 +127,10 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
             Some(("resume", matches)) => destinations::resume(&input(matches)?, matches),
             Some(("test", matches)) => destinations::test(&input(matches)?, matches),
             _ => Err(Usage("say list, show, test, pause or resume".into()).into()),
+        },
+        Some(("webhook", matches)) => match matches.subcommand() {
+            Some((name, matches)) => webhook::run(&input(matches)?, name, matches),
+            None => Err(Usage("say status, list, sync, delete or rotate-secret".into()).into()),
         },
         Some(("config", matches)) => match matches.subcommand() {
             Some(("check", matches)) => check::check(&input(matches)?, matches.get_flag("json")),

@@ -17,6 +17,7 @@ use crate::config::{Config, Input};
 use crate::event::{Envelope, idempotency_key};
 use crate::reconcile::backfill;
 use crate::reconcile::orbit_clock::{self, Noted};
+use crate::reconcile::webhook::NOTE_RECONCILED;
 use crate::relay::journal::{DeliveryRow, EventRow, EventsPage, Job, Reader, Sums};
 use crate::relay::transform;
 
@@ -38,6 +39,7 @@ struct StatusJson<'a> {
 /// What is known of Orbit.
 #[derive(Serialize)]
 struct OrbitJson {
+    last_reconcile_at: Option<String>,
     backfill_looked_at: Option<String>,
     backfill_cursor: Option<String>,
     clock_skew_ms: Option<i64>,
@@ -85,11 +87,14 @@ struct DeliveryJson<'a> {
 pub(super) fn status(input: &Input, json: bool) -> Outcome {
     let mut reader = Reader::open(&Config::data_dir(input)?)?;
     let (sums, jobs) = reader.status()?;
-    let orbit = OrbitJson::read(&mut reader)?;
+    let orbit = OrbitJson::read(&reader)?;
     if json {
         print(&serde_json::to_string(&status_json(&sums, &jobs, &orbit))?)?;
     } else {
-        let lines = sums.lines().into_iter().chain(orbit.lines());
+        let last_event = sums.last_event_at;
+        let last_event = last_event.map(|at| format!("the last event came at {at}"));
+        let lines = sums.lines().into_iter().chain(last_event);
+        let lines = lines.chain(orbit.lines());
         for line in lines.chain(jobs.iter().map(job_line)) {
             print(&line)?;
         }
@@ -98,13 +103,14 @@ pub(super) fn status(input: &Input, json: bool) -> Outcome {
 }
 
 impl OrbitJson {
-    fn read(reader: &mut Reader) -> anyhow::Result<Self> {
+    fn read(reader: &Reader) -> anyhow::Result<Self> {
         let progress = reader.note(backfill::NOTE)?;
         let progress = progress.and_then(|note| backfill::Progress::of_note(&note));
         let progress = progress.unwrap_or_default();
         let clock = reader.note(orbit_clock::NOTE)?;
         let clock: Option<Noted> = clock.and_then(|note| serde_json::from_str(&note).ok());
         Ok(Self {
+            last_reconcile_at: reader.note(NOTE_RECONCILED)?,
             backfill_looked_at: progress.looked_at.map(|at| at.to_string()),
             backfill_cursor: progress.cursor.map(|at| at.to_string()),
             clock_skew_ms: clock.as_ref().map(|clock| clock.skew_ms),
@@ -113,12 +119,16 @@ impl OrbitJson {
     }
 
     fn lines(&self) -> Vec<String> {
+        let reconciled = self
+            .last_reconcile_at
+            .as_ref()
+            .map(|at| format!("Orbit last answered about our webhook at {at}"));
         let looked = self.backfill_looked_at.as_ref().map(|at| {
             let cursor = self.backfill_cursor.as_deref().unwrap_or("nothing yet");
             format!("backfill: Orbit was looked through at {at}, up to {cursor} on its clock")
         });
         let skew = self.clock_skew_ms.and_then(orbit_clock::in_words);
-        looked.into_iter().chain(skew).collect()
+        [reconciled, looked, skew].into_iter().flatten().collect()
     }
 }
 

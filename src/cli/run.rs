@@ -39,17 +39,23 @@ async fn serve(mut config: Config) -> Outcome {
     let (webhook_at, ops_at) = (webhook.local_addr()?, ops.local_addr()?);
     if config.listen.port() == 0 {
         // Setting a port fails only where the URL has no host, and ours has one.
-        config.webhook.url.set_port(Some(webhook_at.port())).ok();
+        if let Some(url) = &mut config.webhook.url {
+            url.set_port(Some(webhook_at.port())).ok();
+        }
     }
     announce(&config, &webhook_at.to_string(), &ops_at.to_string());
     let stop = CancellationToken::new();
     let hard = CancellationToken::new();
     let listeners = Listeners { webhook, ops };
     let app = App::build(config, listeners, Clock::system(), stop.clone())?;
-    let assets = Arc::clone(&app.assets);
+    let (assets, nudge) = (Arc::clone(&app.assets), app.nudge.clone());
+    let on_hangup = move || {
+        assets.reload();
+        nudge.look();
+    };
     let exit = tokio::select! {
         exit = app.run(hard.clone()) => exit,
-        () = signals.watch(stop, hard, Arc::new(move || assets.reload())) => Exit::Died,
+        () = signals.watch(stop, hard, Arc::new(on_hangup)) => Exit::Died,
     };
     Ok(match exit {
         Exit::Drained => {
@@ -66,7 +72,11 @@ async fn serve(mut config: Config) -> Outcome {
 
 fn announce(config: &Config, webhook_at: &str, ops_at: &str) {
     let version = env!("CARGO_PKG_VERSION");
-    let scheme = config.webhook.url.scheme();
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     tracing::info!(
         "orbit-relay {version}: events at {scheme}://{webhook_at}/, health at http://{ops_at}/readyz"
     );
@@ -87,11 +97,11 @@ fn announce(config: &Config, webhook_at: &str, ops_at: &str) {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    if config.orbit.is_none() && config.secret.is_some() {
+    if let (None, Some(_), Some(url)) = (&config.orbit, &config.secret, &config.webhook.url) {
         tracing::info!(
             "no Orbit host with an API token is set: a webhook that was made by hand is used; in Orbit it must \
              point to {} and have the same secret",
-            config.webhook.url.as_str().trim_end_matches('/')
+            url.as_str().trim_end_matches('/')
         );
     }
     if config.destinations.is_empty() {

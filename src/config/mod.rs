@@ -42,6 +42,7 @@ pub use self::resolve::{Input, Shown};
 use self::resolve::{Values, Variables};
 use crate::event::TEST;
 use crate::http::{ServerFiles, Trust};
+use crate::reconcile::webhook::{Manage, OnExit};
 use crate::relay::deliver;
 use crate::relay::journal;
 use crate::secret::{Secret, WebhookSecret};
@@ -121,7 +122,8 @@ impl Config {
         warnings.extend(unknown_variables(&variables, &file));
 
         let subscribed = webhook.events.clone();
-        let backfill = backfill(&values, subscribed.clone(), &mut problems);
+        let polling = webhook.url.is_none();
+        let backfill = backfill(&values, subscribed.clone(), polling, &mut problems);
         let mut forwarded = subscribed.clone();
         if switch(&values, "forward-test", &mut problems)
             && !forwarded.iter().any(|taken| taken == TEST)
@@ -240,7 +242,15 @@ fn orbit(
     let trust = problems.of(values.read("verify", parse::trust));
     let certificate = problems.of(values.read("cert", parse::certificate));
     let token = problems.of(values.read("api-token", token));
-    let not_configured = not_configured(placeholders, host.is_some(), token.is_some(), secret);
+    let polling = values
+        .get("webhook-host")
+        .is_some_and(|(host, _)| parse::is_none(host));
+    let not_configured = not_configured(
+        placeholders,
+        host.is_some(),
+        token.is_some(),
+        (!polling).then_some(secret),
+    );
     let orbit = match (host, token) {
         (Some(host), Some(token)) => {
             let trust = trust.unwrap_or(Trust::Authorities(Vec::new()));
@@ -280,7 +290,10 @@ fn webhook(
 ) -> (reconcile::webhook::Config, u16) {
     let port = problems.of(values.read("webhook-port", parse::port));
     let port = port.unwrap_or(21600);
-    if !matches!(port, 0 | 21000..=22000) || matches!(port, 21443 | 21001) {
+    let polling = values
+        .get("webhook-host")
+        .is_some_and(|(host, _)| parse::is_none(host));
+    if !polling && (!matches!(port, 0 | 21000..=22000) || matches!(port, 21443 | 21001)) {
         warnings.push(format!(
             "--webhook-port {port}: Orbit's own hosts block ports outside 21000-22000, and \
              21443 and 21001 are taken there; elsewhere it works"
@@ -301,7 +314,7 @@ fn webhook(
     let url = problems.of(values.read("webhook-host", |host| {
         parse::webhook_url(scheme, host, port)
     }));
-    if let Some(url) = url.as_ref().filter(|_| !anywhere && !https)
+    if let Some(Some(url)) = url.as_ref().filter(|_| !anywhere && !https)
         && !is_loopback(url)
     {
         let url = url.as_str().trim_end_matches('/');
@@ -310,13 +323,17 @@ fn webhook(
              FILE.pem makes it HTTPS"
         ));
     }
+    let manage = problems.of(values.read("manage", |text| word(text, &MANAGE)));
+    let on_exit = problems.of(values.read("on-exit", |text| word(text, &ON_EXIT)));
     let webhook = reconcile::webhook::Config {
-        url: url.unwrap_or_else(nowhere),
+        url: url.unwrap_or_else(|| Some(nowhere())),
         events: problems
             .of(values.read("payload-types", parse::several))
             .unwrap_or_default(),
         enabled: switch(values, "enabled", problems),
         validate_tls_cert: switch(values, "validate-tls-cert", problems),
+        manage: manage.unwrap_or_default(),
+        on_exit: on_exit.unwrap_or_default(),
     };
     (webhook, port)
 }
@@ -325,6 +342,7 @@ fn webhook(
 fn backfill(
     values: &Values,
     events: Vec<String>,
+    polling: bool,
     problems: &mut Problems,
 ) -> reconcile::backfill::Config {
     let first = problems.of(values.read("backfill-first", parse::first));
@@ -334,7 +352,7 @@ fn backfill(
         first: first.unwrap_or(reconcile::backfill::First::Now),
         interval: rate.map_or(Duration::from_millis(500), |rate| rate.per / rate.count),
         events,
-        polling: false,
+        polling,
     }
 }
 
@@ -347,6 +365,16 @@ fn is_loopback(url: &url::Url) -> bool {
         None => false,
     }
 }
+const MANAGE: [(&str, Manage); 3] = [
+    ("repair", Manage::Repair),
+    ("observe", Manage::Observe),
+    ("off", Manage::Off),
+];
+const ON_EXIT: [(&str, OnExit); 3] = [
+    ("keep", OnExit::Keep),
+    ("disable", OnExit::Disable),
+    ("delete", OnExit::Delete),
+];
 
 /// The address of a webhook whose own one has a problem.
 fn nowhere() -> url::Url {
@@ -387,16 +415,18 @@ fn remove_placeholders(values: &mut Values) -> Vec<String> {
     found
 }
 
+/// What is missing; `by_hand` says whether a webhook that is made by hand has its secret, and is
+/// none where no webhook is wanted.
 fn not_configured(
     placeholders: &[String],
     host: bool,
     token: bool,
-    secret: bool,
+    by_hand: Option<bool>,
 ) -> Option<String> {
     if !placeholders.is_empty() {
         return Some(format!("not configured: {}", placeholders.join("; ")));
     }
-    if secret || (host && token) {
+    if by_hand == Some(true) || (host && token) {
         return None;
     }
     let missing = match (host, token) {
@@ -404,6 +434,11 @@ fn not_configured(
         (false, true) => "ORBIT_HOSTNAME",
         (true, _) => "ORBIT_API_TOKEN",
     };
+    if by_hand.is_none() {
+        return Some(format!(
+            "not configured: set {missing}: with --webhook-host none Orbit is polled"
+        ));
+    }
     Some(format!(
         "not configured: set {missing}, or WEBHOOK_SECRET for a webhook that was made by hand"
     ))

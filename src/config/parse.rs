@@ -98,7 +98,16 @@ pub(super) fn certificate(text: &str) -> Result<ClientCertificate, String> {
     .map_err(|e| e.to_string())
 }
 
-pub(super) fn webhook_url(scheme: &str, host: &str, port: u16) -> Result<Url, String> {
+/// Whether no webhook is wanted.
+pub(super) fn is_none(webhook_host: &str) -> bool {
+    webhook_host.trim().eq_ignore_ascii_case("none")
+}
+
+/// What Orbit is to call; none for `none`.
+pub(super) fn webhook_url(scheme: &str, host: &str, port: u16) -> Result<Option<Url>, String> {
+    if is_none(host) {
+        return Ok(None);
+    }
     let bare = host.trim().trim_start_matches('[').trim_end_matches(']');
     let written = if bare.parse::<std::net::Ipv6Addr>().is_ok() {
         format!("[{bare}]")
@@ -111,7 +120,9 @@ pub(super) fn webhook_url(scheme: &str, host: &str, port: u16) -> Result<Url, St
     {
         return Err(wrong());
     }
-    Url::parse(&format!("{scheme}://{written}:{port}")).map_err(|_| wrong())
+    Url::parse(&format!("{scheme}://{written}:{port}"))
+        .map(Some)
+        .map_err(|_| wrong())
 }
 
 pub(super) fn port(text: &str) -> Result<u16, String> {
@@ -372,15 +383,16 @@ mod tests {
 
     #[test]
     fn a_webhook_url_is_http_host_port() {
-        let url = |host| webhook_url("http", host, 21600).map(|url| url.to_string());
+        let url = |host| webhook_url("http", host, 21600).map(|url| url.unwrap().to_string());
         assert_eq!(url("10.0.0.5").unwrap(), "http://10.0.0.5:21600/");
         assert_eq!(url("relay.plant").unwrap(), "http://relay.plant:21600/");
         for host in ["::1", "[::1]"] {
             assert_eq!(url(host).unwrap(), "http://[::1]:21600/");
         }
         for bad in ["http://x", "x:1", "x/y", "", "me@x"] {
-            assert!(url(bad).is_err(), "{bad}");
+            assert!(webhook_url("http", bad, 21600).is_err(), "{bad}");
         }
+        assert_eq!(webhook_url("http", "none", 21600), Ok(None));
     }
 
     #[test]

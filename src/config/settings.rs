@@ -73,7 +73,7 @@ pub const SETTINGS: &[Setting] = &[
         &["WEBHOOK_HOST"],
         Some("0.0.0.0"),
         "HOST",
-        "This machine's address as Orbit reaches it",
+        "This machine's address as Orbit reaches it; `none` where it cannot: Orbit is then polled",
     ),
     one(
         "webhook-port",
@@ -137,6 +137,20 @@ pub const SETTINGS: &[Setting] = &[
         &["WEBHOOK_VALIDATE_TLS_CERT"],
         "true",
         "Whether Orbit checks the certificate of the webhook's address",
+    ),
+    one(
+        "manage",
+        &["WEBHOOK_MANAGE"],
+        Some("repair"),
+        "repair|observe|off",
+        "What is done about a webhook that is not as it should be: set right, only said, nothing",
+    ),
+    one(
+        "on-exit",
+        &["WEBHOOK_ON_EXIT"],
+        Some("keep"),
+        "keep|disable|delete",
+        "What becomes of the webhook in Orbit while the relay is stopped",
     ),
     one(
         "max-age",

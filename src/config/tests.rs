@@ -37,6 +37,20 @@ fn error(environment: &[(&str, &str)]) -> String {
 }
 
 #[test]
+fn a_webhook_host_of_none_means_polling_and_needs_orbit_and_a_token() {
+    let flags = [("webhook-host", "none"), ("webhook-port", "80")];
+    let secret = "ab".repeat(32);
+    let given = [("WEBHOOK_SECRET", &*secret)];
+    let config = load(&flags, &given, "");
+    assert!(config.webhook.url.is_none());
+    let why = config.not_configured.unwrap();
+    assert!(why.contains("--webhook-host none"), "{why}");
+    assert_eq!(config.warnings, [""; 0], "ports and hosts do not matter");
+    let orbit = [("ORBIT_HOSTNAME", "orbit"), ("ORBIT_API_TOKEN", "t")];
+    assert_eq!(load(&flags, &orbit, "").not_configured, None);
+}
+
+#[test]
 fn flags_win_over_the_environment_over_dotenv_over_the_file_over_the_default() {
     let dir = |flags: &[_], environment: &[_], dotenv| {
         let input = input(flags, environment, Some(dotenv));
@@ -251,7 +265,10 @@ fn plain_http_is_warned_of_once_unless_it_stays_on_this_machine() {
     for host in ["10.0.0.5", "relay.plant", "fd00::5", "localhost.plant"] {
         let warnings = warnings(host);
         assert_eq!(warnings.len(), 1, "{host}");
-        let url = load(&[("webhook-host", host)], &[], "").webhook.url;
+        let url = load(&[("webhook-host", host)], &[], "")
+            .webhook
+            .url
+            .unwrap();
         let url = url.as_str().trim_end_matches('/');
         assert_eq!(
             warnings[0],

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -13,7 +14,7 @@ use crate::clock::Remote;
 use crate::reconcile::{backfill, orbit_clock, webhook};
 use crate::relay::deliver;
 use crate::relay::journal::{Availability, Level, Room, Sums};
-use crate::secret::WebhookSecret;
+use crate::relay::verify::Keys;
 
 /// What is looked at.
 #[derive(Clone, Debug)]
@@ -21,13 +22,15 @@ pub struct Parts {
     /// Whether events can be kept.
     pub journal: watch::Receiver<Availability>,
     /// Whether they can be checked.
-    pub secret: watch::Receiver<Result<WebhookSecret, String>>,
+    pub secret: watch::Receiver<Result<Keys, String>>,
     /// Our webhook in Orbit.
     pub webhook: watch::Receiver<webhook::Status>,
     /// Orbit's clock.
     pub orbit_clock: Remote,
     /// How Orbit is looked through for what was missed.
     pub backfill: watch::Receiver<backfill::Progress>,
+    /// When Orbit was last asked about it, and answered.
+    pub looked_at: watch::Receiver<Option<Timestamp>>,
     /// The destinations by name.
     pub destinations: BTreeMap<String, watch::Receiver<deliver::Health>>,
     /// The journal's sums.
@@ -39,6 +42,8 @@ pub struct Parts {
 /// What `/readyz` answers.
 #[derive(Debug, Serialize, PartialEq, Eq)]
 pub struct Health {
+    /// `ready`; `degraded` where events can be accepted and a part is ill; `not_ready`.
+    pub status: &'static str,
     /// Whether events can be accepted.
     pub ready: bool,
     /// Whether they can be kept.
@@ -80,26 +85,21 @@ impl Parts {
             Ok(_) => well("listening"),
             Err(why) => ill("not_ready", why),
         };
-        let orbit = match &*self.webhook.borrow() {
-            webhook::Status::ByHand => because(
-                "by_hand",
-                "no Orbit host with an API token is set: a person takes care of the webhook",
-            ),
-            webhook::Status::Unknown => ill("unknown", "Orbit has not answered yet"),
-            webhook::Status::Registered { enabled: true, .. } => well("registered"),
-            webhook::Status::Registered { enabled: false, .. } => ill(
-                "disabled",
-                "the webhook is disabled in Orbit: no events come",
-            ),
-            webhook::Status::Failing(why) => ill("failing", why),
-        };
-        let destinations = self
+        let orbit = orbit(&self.webhook.borrow());
+        let destinations: BTreeMap<_, _> = self
             .destinations
             .iter()
             .map(|(name, health)| (name.clone(), destination(&health.borrow())))
             .collect();
+        let ready = journal.well && listener.well;
+        let all_well = orbit.well && destinations.values().all(|part| part.well);
         Health {
-            ready: journal.well && listener.well,
+            status: match (ready, all_well) {
+                (false, _) => "not_ready",
+                (true, false) => "degraded",
+                (true, true) => "ready",
+            },
+            ready,
             journal,
             listener,
             orbit,
@@ -133,6 +133,40 @@ impl Parts {
             destinations.join("; ")
         };
         format!("webhook: {}; {destinations}", word(&health.orbit))
+    }
+}
+
+fn orbit(status: &webhook::Status) -> Part {
+    use webhook::Status;
+
+    match status {
+        Status::ByHand => because(
+            "by_hand",
+            "no Orbit host with an API token is set: a person takes care of the webhook",
+        ),
+        Status::Off => because("off", "--manage is off: a person takes care of the webhook"),
+        Status::Polling => because(
+            "polling",
+            "--webhook-host is none: nothing is registered, Orbit is polled",
+        ),
+        Status::Unknown => ill("unknown", "Orbit has not answered yet"),
+        Status::Registered { enabled: true, .. } => well("registered"),
+        Status::Registered { enabled: false, .. } => ill(
+            "disabled",
+            "the webhook is disabled in Orbit: no events come",
+        ),
+        Status::Drift { what } => ill(
+            "drift",
+            &format!(
+                "the webhook is not as it should be, and is only observed: {}",
+                what.join(", ")
+            ),
+        ),
+        Status::Deleted => ill(
+            "deleted",
+            "a person deleted the webhook; webhook sync makes it again",
+        ),
+        Status::Failing(why) => ill("failing", why),
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) fn render(
             metrics.set_deliveries(label, state.as_str(), destination.of(state));
         }
     }
+    let looked_at = *parts.looked_at.borrow();
+    metrics.set_reconciled(looked_at.map(Timestamp::as_second));
     metrics.set_journal(&journal(&parts.room.borrow(), &sums));
     metrics.set_orbit(&orbit(parts, &sums));
     let health = parts.health();

@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::Nudge;
 use crate::clock::{Clock, Remote, shifted, until};
 use crate::orbit::{CallError, Client};
 use crate::relay::journal::{Availability, Journal};
@@ -24,6 +23,8 @@ pub const NOTE: &str = "orbit-clock";
 /// Orbit's clock is said to be wrong, or ours, when they differ by more.
 pub const SKEWED_MS: i64 = 30_000;
 const EVERY: Duration = Duration::from_mins(1);
+/// Strangers can cause it to be woken.
+const AT_MOST_EVERY: Duration = Duration::from_secs(5);
 /// An answer that took longer tells little about the time.
 const LONGEST: Duration = Duration::from_secs(10);
 /// A smaller change is no news.
@@ -71,8 +72,8 @@ pub fn in_words(skew_ms: i64) -> Option<String> {
     Some(format!("Orbit's clock is {size} {direction} ours"))
 }
 
-/// Keeps the difference known until `stop`, and looks at once when it is nudged.
-pub async fn run(orbit_clock: Arc<OrbitClock>, nudge: Nudge, stop: CancellationToken) {
+/// Keeps the difference known until `stop`. Whoever sees a time that cannot be wakes it to look.
+pub async fn run(orbit_clock: Arc<OrbitClock>, wake: Arc<Notify>, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => return,
         () = orbit_clock.recall() => {}
@@ -81,10 +82,15 @@ pub async fn run(orbit_clock: Arc<OrbitClock>, nudge: Nudge, stop: CancellationT
         if let Err(error) = orbit_clock.look().await {
             tracing::debug!(%error, "Orbit's clock: not learnt now");
         }
+        let clock = &orbit_clock.clock;
+        let woken = async {
+            clock.sleep(AT_MOST_EVERY).await;
+            wake.notified().await;
+        };
         tokio::select! {
             () = stop.cancelled() => return,
-            () = nudge.given() => {}
-            () = orbit_clock.clock.sleep(EVERY) => {}
+            () = woken => {}
+            () = clock.sleep(EVERY) => {}
         }
     }
 }

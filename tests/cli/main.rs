@@ -10,6 +10,7 @@
 //! deliveries lists and bulk acts; destinations: test, pause and resume
 //! assets     the asset map: SIGHUP, and actions without an asset
 //! orbit      the demo, and the two halves of the simulator
+//! webhook    our webhook in Orbit, in a person's hands
 //! secrets    canaries in every secret, looked for everywhere
 //! memory     senders who have not shown who they are
 //! ```
@@ -34,3 +35,4 @@ mod orbit;
 mod secrets;
 mod usage;
 mod waiting;
+mod webhook;

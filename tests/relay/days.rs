@@ -106,7 +106,7 @@ impl Days {
                 webhook.secret = WebhookSecret::parse(&"ab".repeat(32)).unwrap();
             }),
             6 => edit(&robots, |webhook| {
-                webhook.url = "http://127.0.0.1:9".to_owned()
+                "http://127.0.0.1:9".clone_into(&mut webhook.url);
             }),
             7 => edit(&robots, |webhook| webhook.archived = true),
             8 => {

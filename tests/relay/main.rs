@@ -5,6 +5,8 @@
 //! |---|---|
 //! | [`path`] | an inspection goes from Orbit to the plant |
 //! | [`registration`] | our webhook in Orbit, in any weather |
+//! | [`repair`] | what others do to it there, and what a person asks for |
+//! | [`rotation`] | its secret, as it changes |
 //! | [`signature`] | whose events are taken |
 //! | [`limits`] | senders that send too much, too slowly or not to the end |
 //! | [`https`] | the webhook port with TLS |
@@ -50,6 +52,8 @@ mod path;
 mod pins;
 mod receive;
 mod registration;
+mod repair;
+mod rotation;
 mod signature;
 mod way;
 mod weather;

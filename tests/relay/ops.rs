@@ -195,6 +195,7 @@ async fn metrics_are_prometheus_text_and_their_names_are_these() {
     orbit_relay_journal_bytes: gauge by []
     orbit_relay_journal_limit_bytes: gauge by []
     orbit_relay_last_event_timestamp_seconds: gauge by []
+    orbit_relay_last_reconcile_timestamp_seconds: gauge by []
     orbit_relay_oldest_undelivered_seconds: gauge by [destination]
     orbit_relay_orbit_clock_skew_seconds: gauge by []
     orbit_relay_part_well: gauge by [part]
@@ -225,6 +226,7 @@ async fn health_names_every_part_in_a_word_and_troubles_elsewhere_are_no_503() {
     assert_eq!(ready.status, 200);
     let untried = json!({"status": "untried", "reason": "nothing was sent yet"});
     let expected = json!({
+        "status": "ready",
         "ready": true,
         "journal": {"status": "open"},
         "listener": {"status": "listening"},
@@ -243,6 +245,7 @@ async fn health_names_every_part_in_a_word_and_troubles_elsewhere_are_no_503() {
     assert_eq!(ready.status, 200);
     let expected = json!({"status": "failing", "reason": "answered 500"});
     assert_eq!(ready.json()["destinations"]["integration"], expected);
+    assert_eq!(ready.json()["status"], "degraded");
     assert!(
         (relay
             .metric(r#"orbit_relay_part_well{part="destinations"}"#)

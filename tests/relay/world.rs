@@ -14,12 +14,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use orbit_relay::app::assets::Assets;
+use orbit_relay::app::control::{self, Ask};
 use orbit_relay::app::{App, Exit, Listeners};
 use orbit_relay::clock::{Clock, Hand};
 use orbit_relay::config::{Config, Input};
 use orbit_relay::event::{ALERT, COMPLETED, Envelope, Event, ORBIT, Origin};
 use orbit_relay::ops::health::Parts;
-use orbit_relay::reconcile::webhook::Status;
+use orbit_relay::reconcile::webhook::{Nudge, Report, Status, Told, Wish};
 use orbit_relay::relay::deliver::{self, Health};
 use orbit_relay::relay::destination;
 use orbit_relay::relay::journal::{
@@ -31,7 +32,7 @@ use orbit_relay::sim::backend::{Answer as PlantAnswer, Backend, BackendConfig, B
 use orbit_relay::sim::javascript::sign;
 use orbit_relay::sim::orbit::{Inspection, Orbit, OrbitConfig, World};
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -340,6 +341,7 @@ impl Site {
             parts: app.parts.clone(),
             journal: app.journal(),
             assets: Arc::clone(&app.assets),
+            nudge: app.nudge.clone(),
             stop,
             running: tokio::spawn(app.run(hard)),
             data_dir: self.data_dir(),
@@ -356,6 +358,7 @@ pub(crate) struct Relay {
     pub(crate) parts: Parts,
     journal: Journal,
     pub(crate) assets: Arc<Assets>,
+    pub(crate) nudge: Nudge,
     stop: CancellationToken,
     running: JoinHandle<Exit>,
     data_dir: PathBuf,
@@ -501,6 +504,64 @@ impl Relay {
         }
     }
 
+    /// A person asks about our webhook, as the commands do; gives what is told, or why not.
+    pub(crate) async fn webhook(&self, wish: Wish) -> Result<Told, String> {
+        let ask = Ask::Webhook {
+            wish,
+            who: "me".to_owned(),
+        };
+        let connecting = async {
+            loop {
+                match UnixStream::connect(control::path(&self.data_dir)).await {
+                    Ok(stream) => break stream,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        };
+        let stream = tokio::time::timeout(BOUND, connecting).await.unwrap();
+        match control::ask(stream, &ask).await.unwrap() {
+            control::Answer::Webhook(told) => Ok(told),
+            control::Answer::Failed(why) => Err(why),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What `webhook status` shows.
+    pub(crate) async fn webhook_status(&self) -> Report {
+        match self.webhook(Wish::Status).await {
+            Ok(Told::Status(report)) => *report,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What became of something that a person asked for, one text.
+    pub(crate) async fn webhook_done(&self, wish: Wish) -> String {
+        match self.webhook(wish).await {
+            Ok(Told::Done(lines)) => lines.join("\n"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Lets a minute pass, until the relay has looked at its webhook and set right what it may.
+    pub(crate) async fn look(&self, hand: &Hand) {
+        self.look_after(hand, Duration::from_secs(61)).await;
+    }
+
+    /// As [`Relay::look`], after another time.
+    pub(crate) async fn look_after(&self, hand: &Hand, after: Duration) {
+        hand.advance(after);
+        let now = self.clock.wall();
+        let looked = |at: &Option<Timestamp>| at.is_some_and(|at| at >= now);
+        level(self.parts.looked_at.clone(), "Orbit looked at", looked).await;
+        // It is answered when the look has ended.
+        self.webhook_status().await;
+    }
+
+    /// Tells the relay to stop, and does not wait for that.
+    pub(crate) fn tell_to_stop(&self) {
+        self.stop.cancel();
+    }
+
     /// Lets time pass until the next try has ended.
     pub(crate) async fn next_try(&self, hand: &Hand) {
         let before = self.attempts();
@@ -594,7 +655,8 @@ impl Relay {
             assert_eq!(left, 0, "nothing is left under a lease: {destination:?}");
         }
         let sent = sent.load(Ordering::Relaxed);
-        assert_eq!(sums.received(), sent, "each request counts once: {sums:?}");
+        let requests = sums.received() - sums.backfilled;
+        assert_eq!(requests, sent, "each request counts once: {sums:?}");
         sums
     }
 }
@@ -607,6 +669,14 @@ pub(crate) fn sums_at<'a>(sums: &'a Sums, name: &str) -> Option<&'a DestinationS
 /// The sums as a stopped relay left them.
 pub(crate) fn sums_at_rest(data_dir: &Path) -> Sums {
     Reader::open(data_dir).unwrap().sums().unwrap()
+}
+
+/// How often Orbit was asked for its webhooks, or to change one.
+pub(crate) fn asked_about_webhooks(site: &Site) -> usize {
+    let requests = site.robots.requests().into_iter();
+    requests
+        .filter(|seen| seen.path.contains("webhooks"))
+        .count()
 }
 
 /// Waits until a level is as wanted, within the bound.

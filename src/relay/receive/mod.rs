@@ -40,8 +40,7 @@ use crate::clock::{Clock, Remote};
 use crate::event::{Envelope, Event, ORBIT, Origin, TEST};
 use crate::metrics::Metrics;
 use crate::relay::journal::{Appended, Journal, WriteError};
-use crate::relay::verify::orbit;
-use crate::secret::WebhookSecret;
+use crate::relay::verify::{Keys, orbit};
 
 /// The largest body that is taken: a run event with hundreds of captures has far less.
 pub const LARGEST_BODY: usize = 8 * 1024 * 1024;
@@ -59,8 +58,8 @@ const COME_AGAIN: &str = "5";
 pub struct Receive {
     /// Where events go.
     pub journal: Journal,
-    /// The key they are checked with, or why there is none.
-    pub secret: watch::Receiver<Result<WebhookSecret, String>>,
+    /// The keys they are checked with, or why there are none.
+    pub keys: watch::Receiver<Result<Keys, String>>,
     /// How old or early a signature may be, by Orbit's clock.
     pub max_age: Duration,
     /// Orbit's clock, as far as it is known.
@@ -69,6 +68,8 @@ pub struct Receive {
     pub clock: Clock,
     /// Counts.
     pub metrics: Metrics,
+    /// Told of each signature of the right form that did not verify.
+    pub on_unverified: Box<dyn Fn(orbit::Refusal) + Send + Sync>,
     /// Told of each test payload that verified, after it was kept.
     pub on_test: Box<dyn Fn() + Send + Sync>,
     /// Whether the log names each accepted event: nobody else does while there is no destination.
@@ -147,9 +148,9 @@ impl Edge {
 
     async fn try_take(&self, headers: &HeaderMap, body: &mut Body) -> Result<Appended, Rejection> {
         let received_at = self.receive.clock.wall();
-        let secret = self
+        let keys = self
             .receive
-            .secret
+            .keys
             .borrow()
             .clone()
             .map_err(Rejection::NotReady)?;
@@ -159,14 +160,12 @@ impl Edge {
         let signature = orbit::Signature::read(signatures).map_err(Rejection::Signature)?;
         let mut held = self.budget.hold(self.receive.metrics.clone());
         let body = read(headers, body, &mut held).await?;
-        signature
-            .verify(
-                &body,
-                &secret,
-                self.receive.orbit_clock.now(),
-                self.receive.max_age,
-            )
-            .map_err(Rejection::Signature)?;
+        let now = self.receive.orbit_clock.now();
+        keys.verify(&signature, &body, now, self.receive.max_age)
+            .map_err(|refusal| {
+                (self.receive.on_unverified)(refusal);
+                Rejection::Signature(refusal)
+            })?;
         let envelope = Envelope::parse(&body).map_err(|e| Rejection::NotAnEvent(e.to_string()))?;
         let event_type = envelope.event_type().to_owned();
         let identity = envelope.identity(&body);

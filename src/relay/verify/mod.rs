@@ -1,3 +1,7 @@
-//! Step 2 of the path: is this request from who it says it is? One file per scheme, all pure.
+//! Step 2 of the path: is this request from who it says it is? One file per scheme, all pure, and
+//! the keys that are accepted now.
 
+mod keys;
 pub mod orbit;
+
+pub use self::keys::{Keys, Previous};

@@ -77,6 +77,12 @@ impl<'a> Signature<'a> {
         Self::parse(header).ok_or(Refusal::Malformed)
     }
 
+    /// When the sender says that it sent this, in milliseconds since 1970. Not to be trusted before
+    /// the MAC was checked.
+    pub fn sent_at_ms(&self) -> i64 {
+        self.sent_at_ms
+    }
+
     /// Checks a body, and then when it was sent.
     pub fn verify(
         &self,

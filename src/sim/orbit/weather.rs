@@ -28,6 +28,8 @@ pub struct Weather {
     pub redirect: Option<Redirect>,
     /// Creating a webhook answers with an array that holds it.
     pub create_answers_array: bool,
+    /// A webhook is made, and the connection closed without an answer.
+    pub lose_create_answers: bool,
     /// Reading webhooks gives stars for secrets.
     pub mask_secrets: bool,
     /// `GET /` sets no `x-csrf-token` cookie.

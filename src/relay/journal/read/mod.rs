@@ -123,7 +123,7 @@ impl Reader {
     }
 
     /// A small note, such as the record of our webhook.
-    pub fn note(&mut self, name: &str) -> Result<Option<String>, ReadError> {
+    pub fn note(&self, name: &str) -> Result<Option<String>, ReadError> {
         Ok(store::note(&self.0, name)?)
     }
 
