@@ -13,6 +13,7 @@ use reqwest::header::{
 };
 use reqwest::{Method, Response};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use url::Url;
 
 use super::model::{Page, WantedWebhook, Webhook};
@@ -194,6 +195,18 @@ impl Client {
             _ => None,
         });
         shown.ok_or(CallError::Nonsense)
+    }
+
+    /// Changes something.
+    pub(super) async fn patch(&self, path: &str, body: &Value) -> Result<(), CallError> {
+        self.call(Method::PATCH, path, Some(body)).await.map(drop)
+    }
+
+    /// What stands there, as the text that Orbit sent.
+    pub(super) async fn text(&self, path: &str) -> Result<Box<RawValue>, CallError> {
+        let mut answer = self.call(Method::GET, path, None).await?;
+        let body = body_of(&mut answer).await?;
+        serde_json::from_slice(&body).map_err(|_| CallError::Nonsense)
     }
 
     async fn call(
