@@ -68,6 +68,8 @@ pub enum Origin {
     Replay,
     /// The relay itself has something to say.
     Relay,
+    /// The source asked the relay for a work order.
+    WorkOrder,
 }
 
 impl Origin {
@@ -78,6 +80,7 @@ impl Origin {
             Self::Backfill => "backfill",
             Self::Replay => "replay",
             Self::Relay => RELAY,
+            Self::WorkOrder => "work_order",
         }
     }
 }

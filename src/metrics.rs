@@ -17,6 +17,8 @@ use prometheus::{
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
+    closed: IntCounterVec,
+    work_orders: IntGaugeVec,
     attempts: IntCounterVec,
     deliveries: IntGaugeVec,
     kept: IntGaugeVec,
@@ -82,17 +84,22 @@ impl Metrics {
             let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
             register(&registry, HistogramVec::new(options, &["destination"])?)
         };
-        let build = gauges(
-            "orbit_relay_build_info",
-            "Always 1; the version.",
-            &["version"],
-        )?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        build_info(&registry)?;
         Ok(Self {
             requests: counters(
                 "orbit_relay_requests_total",
                 "Requests that brought an event or tried to, since start.",
                 &["outcome", "reason"],
+            )?,
+            closed: counters(
+                "orbit_relay_closed_requests_total",
+                "Requests that said or tried to say that an order is closed, since start.",
+                &["outcome"],
+            )?,
+            work_orders: gauges(
+                "orbit_relay_work_orders",
+                "Orders that destinations made of alerts, by how far they are.",
+                &["destination", "state"],
             )?,
             attempts: counters(
                 "orbit_relay_delivery_attempts_total",
@@ -179,6 +186,18 @@ impl Metrics {
         *rejected.entry(reason.to_owned()).or_insert(0) += 1;
     }
 
+    /// Counts a request that said or tried to say that an order is closed.
+    pub fn count_closed(&self, outcome: &'static str) {
+        self.closed.with_label_values(&[outcome]).inc();
+    }
+
+    /// Notes how many orders are so far.
+    pub fn set_work_orders(&self, destination: &str, state: &'static str, n: u64) {
+        self.work_orders
+            .with_label_values(&[destination, state])
+            .set(signed(n));
+    }
+
     /// Takes the refused requests that the journal has not counted yet.
     pub fn take_rejected(&self) -> BTreeMap<String, u64> {
         std::mem::take(&mut *self.rejected.lock().unwrap_or_else(PoisonError::into_inner))
@@ -250,6 +269,13 @@ impl Metrics {
     pub fn add_body_bytes(&self, bytes: i64) {
         self.body_bytes.add(bytes);
     }
+}
+
+fn build_info(registry: &Registry) -> Result<(), prometheus::Error> {
+    let options = Opts::new("orbit_relay_build_info", "Always 1; the version.");
+    let build = register(registry, IntGaugeVec::new(options, &["version"])?)?;
+    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    Ok(())
 }
 
 fn signed(n: u64) -> i64 {

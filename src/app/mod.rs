@@ -7,6 +7,7 @@
 //! assets  the asset map: loaded, and loaded again on SIGHUP
 //! notices what is told to the destinations that `notify` names
 //! retention what was delivered long ago goes
+//! orders  closed orders close their anomalies in Orbit
 //! hourly  what is kept, the sums, and the counts of refused requests
 //! jobs    does the bulk acts that people asked for
 //! control the socket by which commands ask the running relay for something
@@ -25,6 +26,7 @@ pub mod control;
 mod hourly;
 mod jobs;
 mod notices;
+mod orders;
 mod retention;
 mod secret;
 mod tasks;
@@ -41,7 +43,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::assets::Assets;
 use self::secret::Wanted;
-use self::tasks::{Common, Served, Tasks};
+use self::tasks::{Asked, Common, Served, Tasks};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -139,13 +141,20 @@ impl App {
             not_configured: config.not_configured,
             data_dir: tasks.common.data_dir.clone(),
         };
+        let asked = Asked {
+            closes: served.iter().filter_map(Served::closes).collect(),
+            work_orders: config.work_orders,
+            api: orbit.clone(),
+        };
         tasks.start_intake(
             listeners,
+            asked,
             wanted,
             secret_tx,
             config.max_age,
             served.is_empty(),
         );
+        tasks.start_orders(&served, orbit.clone());
         if let Some(client) = orbit {
             tasks.start_reconcile(client, config.webhook, secret, status);
         }

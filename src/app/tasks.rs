@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::assets::Assets;
 use super::control::{self, Ground};
 use super::notices::{self, Notices};
+use super::orders::polls::{self, Polls};
+use super::orders::tells::{self, Tells};
 use super::secret::{self, Wanted};
 use super::{Listeners, hourly, jobs, retention};
 use crate::clock::Clock;
@@ -24,10 +26,10 @@ use crate::ops;
 use crate::ops::health::Parts;
 use crate::orbit;
 use crate::reconcile::webhook::{self, Reconcile};
-use crate::relay::deliver::{self, Deliver, Health};
+use crate::relay::deliver::{self, Deliver, Health, Limiter};
 use crate::relay::destination::Destination;
 use crate::relay::journal::{Journal, Registered};
-use crate::relay::receive::{self, Receive, serve};
+use crate::relay::receive::{self, Closes, Receive, WorkOrdersAuth, serve};
 use crate::secret::WebhookSecret;
 
 /// The secret, or why there is none yet.
@@ -37,15 +39,35 @@ type SecretOrWhy = Result<WebhookSecret, String>;
 pub(super) struct Served {
     config: deliver::Config,
     destination: Destination,
+    limiter: Limiter,
     health: watch::Sender<Health>,
 }
 
+/// What else than Orbit's events is taken.
+pub(super) struct Asked {
+    pub(super) closes: Vec<Closes>,
+    pub(super) work_orders: Option<WorkOrdersAuth>,
+    pub(super) api: Option<Arc<orbit::Client>>,
+}
+
 impl Served {
-    pub(super) fn build(config: deliver::Config) -> Result<Self, BuildError> {
+    pub(super) fn build(mut config: deliver::Config) -> Result<Self, BuildError> {
+        let polled = config.on_closed.as_ref();
+        config.destination.keeps_answers = polled.is_some_and(|closed| closed.poll.is_some());
         Ok(Self {
             destination: Destination::build(config.destination.clone())?,
+            limiter: Limiter::new(config.rate_limit),
             config,
             health: watch::Sender::new(Health::Untried),
+        })
+    }
+
+    /// How its system says that an order is closed, if it does.
+    pub(super) fn closes(&self) -> Option<Closes> {
+        Some(Closes {
+            id: self.destination.id().to_owned(),
+            name: self.destination.name().to_owned(),
+            secret: self.config.on_closed.as_ref()?.secret.clone()?,
         })
     }
 
@@ -96,6 +118,7 @@ impl Tasks {
     pub(super) fn start_intake(
         &mut self,
         listeners: Listeners,
+        asked: Asked,
         wanted: Wanted,
         publish: watch::Sender<SecretOrWhy>,
         max_age: Duration,
@@ -118,6 +141,9 @@ impl Tasks {
             metrics: metrics.clone(),
             on_test: Box::new(say_test(parts.clone())),
             say_accepted,
+            closes: asked.closes,
+            work_orders: asked.work_orders,
+            api: asked.api,
         };
         let events = receive::router(receive);
         let ops = ops::router(parts.clone(), metrics.clone(), clock.clone());
@@ -146,6 +172,38 @@ impl Tasks {
             status,
         };
         self.start("webhook", webhook::run(reconcile, self.common.stop.clone()));
+    }
+
+    /// What closes the anomalies of orders that are closed, where a destination says so.
+    pub(super) fn start_orders(&mut self, served: &[Served], api: Option<Arc<orbit::Client>>) {
+        let Common {
+            journal,
+            clock,
+            stop,
+            ..
+        } = &self.common;
+        let (journal, clock, stop) = (journal.clone(), clock.clone(), stop.clone());
+        for served in served {
+            let polled = served.config.on_closed.as_ref();
+            let Some(poll) = polled.and_then(|on_closed| on_closed.poll.clone()) else {
+                continue;
+            };
+            let polls = Polls {
+                poll,
+                journal: journal.clone(),
+                destination: served.destination.clone(),
+                limiter: served.limiter.clone(),
+                clock: clock.clone(),
+            };
+            self.start("orders", polls::run(polls, stop.clone()));
+        }
+        // Also where nobody is followed any more: some may be closed, and Orbit not told.
+        let tells = Tells {
+            journal,
+            api,
+            clock,
+        };
+        self.start("orders", tells::run(tells, stop));
     }
 
     /// What keeps the journal within its limits, and people informed.
@@ -211,6 +269,7 @@ impl Tasks {
         for Served {
             config,
             destination,
+            limiter,
             health,
         } in served
         {
@@ -219,6 +278,7 @@ impl Tasks {
                 journal: self.common.journal.clone(),
                 destination,
                 assets: assets.current(),
+                limiter,
                 clock: self.common.clock.clone(),
                 metrics: self.common.metrics.clone(),
                 health,

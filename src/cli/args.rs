@@ -75,6 +75,7 @@ pub(super) fn command() -> Command {
         )
         .subcommand(choose::deliveries())
         .subcommand(choose::destinations())
+        .subcommand(orders())
         .subcommand(
             Command::new("config")
                 .about("Look at the configuration")
@@ -92,6 +93,26 @@ pub(super) fn command() -> Command {
     #[cfg(feature = "sim")]
     let root = root.subcommand(demo()).subcommand(simulate());
     root
+}
+
+fn orders() -> Command {
+    Command::new("orders")
+        .about("Look at the orders that destinations made of alerts")
+        .subcommand_required(true)
+        .subcommand(
+            Command::new("list")
+                .about("List them, the newest first: open or closed, and what Orbit was told")
+                .args(place())
+                .args([
+                    json(),
+                    Arg::new("limit")
+                        .long("limit")
+                        .value_name("N")
+                        .help("At most this many")
+                        .value_parser(value_parser!(u32).range(1..=10_000))
+                        .default_value("20"),
+                ]),
+        )
 }
 
 #[cfg(feature = "sim")]

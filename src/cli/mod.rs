@@ -10,6 +10,7 @@
 //! bulk         replay and discard
 //! replay       events that were kept for a destination
 //! destinations destinations: list, show, test, pause, resume
+//! orders       orders that destinations made of alerts
 //! asker        who does it: the running relay, or this process
 //! check        config check
 //! demo         a simulated Orbit, a relay and a plant in one process
@@ -34,6 +35,7 @@ mod demo;
 mod destinations;
 mod explain;
 mod log;
+mod orders;
 mod read;
 mod replay;
 mod run;
@@ -122,6 +124,10 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
             Some(("resume", matches)) => destinations::resume(&input(matches)?, matches),
             Some(("test", matches)) => destinations::test(&input(matches)?, matches),
             _ => Err(Usage("say list, show, test, pause or resume".into()).into()),
+        },
+        Some(("orders", matches)) => match matches.subcommand() {
+            Some(("list", matches)) => orders::list(&input(matches)?, matches),
+            _ => Err(Usage("say list".into()).into()),
         },
         Some(("config", matches)) => match matches.subcommand() {
             Some(("check", matches)) => check::check(&input(matches)?, matches.get_flag("json")),

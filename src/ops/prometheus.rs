@@ -11,7 +11,7 @@ use prometheus::{Encoder as _, TextEncoder};
 use super::health::Parts;
 use crate::clock::until;
 use crate::metrics::{DestinationLevels, JournalLevels, Metrics};
-use crate::relay::journal::{DestinationSums, Room, State, Sums};
+use crate::relay::journal::{DestinationSums, OrderSums, Room, State, Sums};
 
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -26,6 +26,10 @@ pub(super) fn render(
         metrics.set_destination(label, &levels(destination, now));
         for state in State::ALL {
             metrics.set_deliveries(label, state.as_str(), destination.of(state));
+        }
+        let OrderSums { open, closed, told } = destination.orders;
+        for (state, n) in [("open", open), ("closed", closed), ("told", told)] {
+            metrics.set_work_orders(label, state, n);
         }
     }
     metrics.set_journal(&journal(&parts.room.borrow(), &sums));
