@@ -174,6 +174,7 @@ async fn postpone(journal: &Journal, clock: &Clock, deliveries: u32) -> anyhow::
             },
             answer: None,
             hold_until: None,
+            order: None,
             at: clock.wall(),
         };
         left -= claims.now.len();

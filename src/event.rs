@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 /// The source that is always there.
 pub const ORBIT: &str = "orbit";
@@ -39,6 +40,9 @@ pub const ALERT: &str = "ACTION_COMPLETED_WITH_ALERT";
 pub const TEST: &str = "TEST";
 
 const LONGEST_UUID: usize = 256;
+
+/// What the envelopes' ids are made in that the relay makes itself.
+const NAMESPACE: Uuid = Uuid::from_u128(0x6f62_9d3e_58c1_4b0a_9a77_0d1c_52e8_f4b6);
 
 /// What a source sent, with what its envelope says.
 #[derive(Clone, Debug)]
@@ -68,6 +72,8 @@ pub enum Origin {
     Replay,
     /// The relay itself has something to say.
     Relay,
+    /// The source asked the relay for a work order.
+    WorkOrder,
 }
 
 impl Origin {
@@ -78,6 +84,7 @@ impl Origin {
             Self::Backfill => "backfill",
             Self::Replay => "replay",
             Self::Relay => RELAY,
+            Self::WorkOrder => "work_order",
         }
     }
 }
@@ -125,6 +132,41 @@ impl Identity {
 pub struct DedupeKey(pub [u8; 16]);
 
 impl Event {
+    /// The event of a run event that Orbit has on record, as its webhook would have it but for the
+    /// envelope; none where `data` has no id. A run event that says when it was gives the same
+    /// bytes each time.
+    pub fn of_run_event(
+        data: &str,
+        event_type: &str,
+        origin: Origin,
+        received_at: Timestamp,
+    ) -> Option<Self> {
+        let members = Members::parse(data).ok()?;
+        members.text("uuid")?;
+        let time = ["createdAt", "time"].map(|name| members.raw(name));
+        let time = time.into_iter().flatten().next();
+        let now = format!("\"{received_at}\"");
+        let time = time.unwrap_or(&now);
+        let quoted = serde_json::Value::from(event_type);
+        let body = |uuid: &str| {
+            let body =
+                format!(r#"{{"uuid":"{uuid}","type":{quoted},"time":{time},"data":{data}}}"#);
+            body.into_bytes()
+        };
+        // The identity is read as that of a webhook is, so that both have the same key.
+        let draft = body("");
+        let identity = Envelope::parse(&draft).ok()?.identity(&draft);
+        let key = identity.dedupe_key(ORBIT, event_type);
+        Some(Self {
+            source: ORBIT.to_owned(),
+            event_type: event_type.to_owned(),
+            identity,
+            origin,
+            received_at,
+            body: body(&Uuid::new_v5(&NAMESPACE, &key.0).to_string()),
+        })
+    }
+
     /// The key that the journal admits once.
     pub fn dedupe_key(&self) -> DedupeKey {
         self.identity.dedupe_key(&self.source, &self.event_type)

@@ -17,6 +17,8 @@ use prometheus::{
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
+    closed: IntCounterVec,
+    work_orders: IntGaugeVec,
     attempts: IntCounterVec,
     deliveries: IntGaugeVec,
     kept: IntGaugeVec,
@@ -26,7 +28,6 @@ pub struct Metrics {
     removed: IntGaugeVec,
     last_event: IntGauge,
     orbit: OrbitGauges,
-    last_reconcile: IntGauge,
     journal_bytes: IntGauge,
     journal_limit_bytes: IntGauge,
     disk_free_bytes: IntGauge,
@@ -68,6 +69,8 @@ pub struct JournalLevels {
 /// What is known of Orbit.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OrbitLevels {
+    /// When it last answered about our webhook, in seconds since 1970.
+    pub reconciled_at: Option<i64>,
     /// Events that were found there, ever.
     pub backfilled: u64,
     /// When it was last looked through, in seconds since 1970.
@@ -97,17 +100,22 @@ impl Metrics {
             let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
             register(&registry, HistogramVec::new(options, &["destination"])?)
         };
-        let build = gauges(
-            "orbit_relay_build_info",
-            "Always 1; the version.",
-            &["version"],
-        )?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        build_info(&registry)?;
         Ok(Self {
             requests: counters(
                 "orbit_relay_requests_total",
                 "Requests that brought an event or tried to, since start.",
                 &["outcome", "reason"],
+            )?,
+            closed: counters(
+                "orbit_relay_closed_requests_total",
+                "Requests that said or tried to say that an order is closed, since start.",
+                &["outcome"],
+            )?,
+            work_orders: gauges(
+                "orbit_relay_work_orders",
+                "Orders that destinations made of alerts, by how far they are.",
+                &["destination", "state"],
             )?,
             attempts: counters(
                 "orbit_relay_delivery_attempts_total",
@@ -145,11 +153,6 @@ impl Metrics {
                 "When the last event of a source came, in seconds since 1970; 0 if none.",
             )?,
             orbit: OrbitGauges::new(&registry)?,
-            last_reconcile: gauge(
-                "orbit_relay_last_reconcile_timestamp_seconds",
-                "When Orbit was last asked about our webhook and answered, in seconds since 1970; 0 \
-                 if it was not since the start.",
-            )?,
             journal_bytes: gauge("orbit_relay_journal_bytes", "Bytes that the journal takes.")?,
             journal_limit_bytes: gauge(
                 "orbit_relay_journal_limit_bytes",
@@ -198,6 +201,18 @@ impl Metrics {
         self.requests.with_label_values(&["rejected", reason]).inc();
         let mut rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
         *rejected.entry(reason.to_owned()).or_insert(0) += 1;
+    }
+
+    /// Counts a request that said or tried to say that an order is closed.
+    pub fn count_closed(&self, outcome: &'static str) {
+        self.closed.with_label_values(&[outcome]).inc();
+    }
+
+    /// Notes how many orders are so far.
+    pub fn set_work_orders(&self, destination: &str, state: &'static str, n: u64) {
+        self.work_orders
+            .with_label_values(&[destination, state])
+            .set(signed(n));
     }
 
     /// Takes the refused requests that the journal has not counted yet.
@@ -251,11 +266,6 @@ impl Metrics {
         }
     }
 
-    /// Notes when Orbit last answered about our webhook, in seconds since 1970.
-    pub fn set_reconciled(&self, at: Option<i64>) {
-        self.last_reconcile.set(at.unwrap_or(0));
-    }
-
     /// Notes how the journal stands.
     pub fn set_journal(&self, levels: &JournalLevels) {
         self.journal_bytes.set(signed(levels.bytes));
@@ -268,6 +278,7 @@ impl Metrics {
     /// Notes what is known of Orbit.
     pub fn set_orbit(&self, levels: &OrbitLevels) {
         let gauges = &self.orbit;
+        gauges.last_reconcile.set(levels.reconciled_at.unwrap_or(0));
         gauges.backfilled.set(signed(levels.backfilled));
         gauges.looked.set(levels.looked_at.unwrap_or(0));
         gauges.cursor.set(levels.cursor.unwrap_or(0));
@@ -291,6 +302,7 @@ impl Metrics {
 /// What is known of Orbit, as it is rendered.
 #[derive(Clone, Debug)]
 struct OrbitGauges {
+    last_reconcile: IntGauge,
     backfilled: IntGauge,
     looked: IntGauge,
     cursor: IntGauge,
@@ -301,6 +313,11 @@ impl OrbitGauges {
     fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let gauge = |name: &str, help: &str| register(registry, IntGauge::new(name, help)?);
         Ok(Self {
+            last_reconcile: gauge(
+                "orbit_relay_last_reconcile_timestamp_seconds",
+                "When Orbit was last asked about our webhook and answered, in seconds since 1970; 0 \
+                 if it was not since the start.",
+            )?,
             backfilled: gauge(
                 "orbit_relay_events_backfilled",
                 "Accepted events that backfill found in Orbit, ever.",
@@ -322,6 +339,13 @@ impl OrbitGauges {
             )?,
         })
     }
+}
+
+fn build_info(registry: &Registry) -> Result<(), prometheus::Error> {
+    let options = Opts::new("orbit_relay_build_info", "Always 1; the version.");
+    let build = register(registry, IntGaugeVec::new(options, &["version"])?)?;
+    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    Ok(())
 }
 
 fn signed(n: u64) -> i64 {

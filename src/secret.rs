@@ -24,6 +24,16 @@ impl Secret {
         Self(SecretString::from(text))
     }
 
+    /// Whether this is the same text, in a time that does not tell how much of it is.
+    pub fn is(&self, given: &[u8]) -> bool {
+        // Equal codes are compared in constant time, and no other text has the same one.
+        let code = |text: &[u8]| {
+            let mac = WebhookSecret::from_bytes([0; 32]).mac();
+            mac.chain_update(text).finalize()
+        };
+        code(self.expose().as_bytes()) == code(given)
+    }
+
     /// The text itself, for the one place that sends it.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
@@ -171,6 +181,22 @@ mod tests {
         assert_eq!(format!("{secret} {secret:?}"), "*** ***");
         let key = WebhookSecret::parse(&"ab".repeat(32)).unwrap();
         assert_eq!(format!("{key:?}"), "***");
+    }
+
+    #[test]
+    fn a_secret_is_its_own_text_and_no_other() {
+        let secret = Secret::new("canary".into());
+        assert!(secret.is(b"canary"));
+        for other in [
+            &b""[..],
+            b"canar",
+            b"canaryy",
+            b"Canary",
+            b"canary\0",
+            &[0xff],
+        ] {
+            assert!(!secret.is(other), "{other:?}");
+        }
     }
 
     #[test]

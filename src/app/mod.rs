@@ -8,6 +8,7 @@
 //! assets  the asset map: loaded, and loaded again on SIGHUP
 //! notices what is told to the destinations that `notify` names
 //! retention what was delivered long ago goes
+//! orders  closed orders close their anomalies in Orbit
 //! hourly  what is kept, the sums, and the counts of refused requests
 //! jobs    does the bulk acts that people asked for
 //! control the socket by which commands ask the running relay for something
@@ -28,6 +29,7 @@ mod hourly;
 mod jobs;
 mod lines;
 mod notices;
+mod orders;
 mod retention;
 mod secret;
 mod tasks;
@@ -145,16 +147,7 @@ impl App {
             data_dir: tasks.common.data_dir.clone(),
             max_age: config.max_age,
         };
-        // Orbit is told before the port closes, so that it has nobody to call for as short as can
-        // be.
-        let says_farewell = orbit.is_some()
-            && config.webhook.manage == Manage::Repair
-            && config.webhook.on_exit != OnExit::Keep;
-        let closing = if says_farewell {
-            CancellationToken::new()
-        } else {
-            stop.child_token()
-        };
+        let closing = closing(orbit.is_some(), &config.webhook, &stop);
         let nudge = lines.nudge.clone();
         let keys = lines.keys.subscribe();
         let intake = Intake {
@@ -167,11 +160,15 @@ impl App {
             nudge: nudge.clone(),
             closing: closing.clone(),
             say_accepted: served.is_empty(),
+            closes: served.iter().filter_map(Served::closes).collect(),
+            work_orders: config.work_orders,
+            api: orbit.clone(),
         };
         tasks.start_intake(listeners, intake);
         let (desk, asks) = hook::desk();
         let desk = orbit.is_some().then_some(desk);
         let mut backfill = None;
+        tasks.start_orders(&served, orbit.clone());
         if let Some(client) = orbit {
             // Nothing is taken before everything is configured.
             if configured {
@@ -294,5 +291,17 @@ impl App {
             (false, true) => Exit::Drained,
             (false, false) => Exit::Cut,
         }
+    }
+}
+
+/// What closes the port for events. Where Orbit is told of the stop, that goes first, so that it has
+/// nobody to call for as short as can be.
+fn closing(has_orbit: bool, webhook: &hook::Config, stop: &CancellationToken) -> CancellationToken {
+    let says_farewell =
+        has_orbit && webhook.manage == Manage::Repair && webhook.on_exit != OnExit::Keep;
+    if says_farewell {
+        CancellationToken::new()
+    } else {
+        stop.child_token()
     }
 }

@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::assets::Assets;
 use super::control::{self, Ground};
 use super::notices::{self, Notices};
+use super::orders::polls::{self, Polls};
+use super::orders::tells::{self, Tells};
 use super::secret::{self, KeysOrWhy, Wanted};
 use super::{Listeners, hourly, jobs, retention};
 use crate::clock::{Clock, Remote};
@@ -26,25 +28,38 @@ use crate::orbit;
 use crate::reconcile::backfill::{self, Backfill, Signals};
 use crate::reconcile::orbit_clock::{self, OrbitClock};
 use crate::reconcile::webhook::{self, Asked, Desk, KeyChange, Nudge, Reconcile};
-use crate::relay::deliver::{self, Deliver, Health};
+use crate::relay::deliver::{self, Deliver, Health, Limiter};
 use crate::relay::destination::Destination;
 use crate::relay::journal::{Journal, Registered};
-use crate::relay::receive::{self, Receive, serve};
+use crate::relay::receive::{self, Closes, Receive, WorkOrdersAuth, serve};
 use crate::relay::verify::orbit::Refusal;
 
 /// A destination that is configured, and how it does.
 pub(super) struct Served {
     config: deliver::Config,
     destination: Destination,
+    limiter: Limiter,
     health: watch::Sender<Health>,
 }
 
 impl Served {
-    pub(super) fn build(config: deliver::Config) -> Result<Self, BuildError> {
+    pub(super) fn build(mut config: deliver::Config) -> Result<Self, BuildError> {
+        let polled = config.on_closed.as_ref();
+        config.destination.keeps_answers = polled.is_some_and(|closed| closed.poll.is_some());
         Ok(Self {
             destination: Destination::build(config.destination.clone())?,
+            limiter: Limiter::new(config.rate_limit),
             config,
             health: watch::Sender::new(Health::Untried),
+        })
+    }
+
+    /// How its system says that an order is closed, if it does.
+    pub(super) fn closes(&self) -> Option<Closes> {
+        Some(Closes {
+            id: self.destination.id().to_owned(),
+            name: self.destination.name().to_owned(),
+            secret: self.config.on_closed.as_ref()?.secret.clone()?,
         })
     }
 
@@ -83,6 +98,9 @@ pub(super) struct Intake {
     /// No new connection for events is taken from then on.
     pub(super) closing: CancellationToken,
     pub(super) say_accepted: bool,
+    pub(super) closes: Vec<Closes>,
+    pub(super) work_orders: Option<WorkOrdersAuth>,
+    pub(super) api: Option<Arc<orbit::Client>>,
 }
 
 /// What the reconciler listens to, and what it tells when it has ended.
@@ -134,6 +152,9 @@ impl Tasks {
             nudge,
             closing,
             say_accepted,
+            closes,
+            work_orders,
+            api,
         } = intake;
         let receive = Receive {
             journal: journal.clone(),
@@ -150,6 +171,9 @@ impl Tasks {
             }),
             on_test: Box::new(say_test(parts.clone())),
             say_accepted,
+            closes,
+            work_orders,
+            api,
         };
         let events = receive::router(receive);
         let ops = ops::router(parts.clone(), metrics.clone(), clock.clone());
@@ -217,6 +241,38 @@ impl Tasks {
             let _closing = closing.drop_guard();
             webhook::run(reconcile, asks, stop, asked_to_stop).await;
         });
+    }
+
+    /// What closes the anomalies of orders that are closed, where a destination says so.
+    pub(super) fn start_orders(&mut self, served: &[Served], api: Option<Arc<orbit::Client>>) {
+        let Common {
+            journal,
+            clock,
+            stop,
+            ..
+        } = &self.common;
+        let (journal, clock, stop) = (journal.clone(), clock.clone(), stop.clone());
+        for served in served {
+            let polled = served.config.on_closed.as_ref();
+            let Some(poll) = polled.and_then(|on_closed| on_closed.poll.clone()) else {
+                continue;
+            };
+            let polls = Polls {
+                poll,
+                journal: journal.clone(),
+                destination: served.destination.clone(),
+                limiter: served.limiter.clone(),
+                clock: clock.clone(),
+            };
+            self.start("orders", polls::run(polls, stop.clone()));
+        }
+        // Also where nobody is followed any more: some may be closed, and Orbit not told.
+        let tells = Tells {
+            journal,
+            api,
+            clock,
+        };
+        self.start("orders", tells::run(tells, stop));
     }
 
     /// What keeps the journal within its limits, and people informed.
@@ -291,6 +347,7 @@ impl Tasks {
         for Served {
             config,
             destination,
+            limiter,
             health,
         } in served
         {
@@ -299,6 +356,7 @@ impl Tasks {
                 journal: self.common.journal.clone(),
                 destination,
                 assets: assets.current(),
+                limiter,
                 clock: self.common.clock.clone(),
                 metrics: self.common.metrics.clone(),
                 health,

@@ -77,6 +77,7 @@ pub(super) fn command() -> Command {
         .subcommand(choose::deliveries())
         .subcommand(choose::destinations())
         .subcommand(webhook::command())
+        .subcommand(orders())
         .subcommand(
             Command::new("config")
                 .about("Look at the configuration")
@@ -116,6 +117,26 @@ fn backfill() -> Command {
             json(),
         ])
         .args(settings())
+}
+
+fn orders() -> Command {
+    Command::new("orders")
+        .about("Look at the orders that destinations made of alerts")
+        .subcommand_required(true)
+        .subcommand(
+            Command::new("list")
+                .about("List them, the newest first: open or closed, and what Orbit was told")
+                .args(place())
+                .args([
+                    json(),
+                    Arg::new("limit")
+                        .long("limit")
+                        .value_name("N")
+                        .help("At most this many")
+                        .value_parser(value_parser!(u32).range(1..=10_000))
+                        .default_value("20"),
+                ]),
+        )
 }
 
 #[cfg(feature = "sim")]

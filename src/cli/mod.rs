@@ -12,6 +12,7 @@
 //! destinations destinations: list, show, test, pause, resume
 //! backfill     what Orbit has that is not here
 //! webhook      our webhook in Orbit: status, list, sync, delete, rotate-secret
+//! orders       orders that destinations made of alerts
 //! asker        who does it: the running relay, or this process
 //! check        config check
 //! demo         a simulated Orbit, a relay and a plant in one process
@@ -37,6 +38,7 @@ mod demo;
 mod destinations;
 mod explain;
 mod log;
+mod orders;
 mod read;
 mod replay;
 mod run;
@@ -131,6 +133,10 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
         Some(("webhook", matches)) => match matches.subcommand() {
             Some((name, matches)) => webhook::run(&input(matches)?, name, matches),
             None => Err(Usage("say status, list, sync, delete or rotate-secret".into()).into()),
+        },
+        Some(("orders", matches)) => match matches.subcommand() {
+            Some(("list", matches)) => orders::list(&input(matches)?, matches),
+            _ => Err(Usage("say list".into()).into()),
         },
         Some(("config", matches)) => match matches.subcommand() {
             Some(("check", matches)) => check::check(&input(matches)?, matches.get_flag("json")),

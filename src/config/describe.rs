@@ -11,7 +11,7 @@ use super::file::Origins;
 use super::parse::shown_url;
 use super::problem::Origin;
 use super::resolve::Shown;
-use crate::relay::deliver::{self, OncePer, OrderBy};
+use crate::relay::deliver::{self, OnClosed, OncePer, OrderBy, Poll};
 use crate::relay::destination::{Algorithm, Auth, Encoding, Sign};
 use crate::relay::transform::expression::Expression;
 
@@ -143,11 +143,26 @@ impl Keys<'_> {
             }
         });
         self.add("proxy", proxy.as_deref().unwrap_or("none"));
+        self.on_closed(config.on_closed.as_ref());
         let allowed: Vec<_> = to.allow_addresses.iter().map(ToString::to_string).collect();
         self.optional(
             "allow_addresses",
             Some(allowed.join(", ").as_str()).filter(|text| !text.is_empty()),
         );
+    }
+
+    fn on_closed(&mut self, on_closed: Option<&OnClosed>) {
+        let Some(OnClosed { poll, secret }) = on_closed else {
+            return self.optional("on_closed", None);
+        };
+        if let Some(Poll { url, when, every }) = poll {
+            self.add("on_closed.poll", url.shown());
+            self.add("on_closed.when", when.text());
+            self.add("on_closed.every", duration(*every));
+        }
+        if secret.is_some() {
+            self.add("on_closed.secret", SECRET);
+        }
     }
 
     /// Their values may be secrets, wherever they stand.

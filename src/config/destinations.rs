@@ -165,7 +165,12 @@ fn refuse_duplicates(all: &[Described], problems: &mut Problems) {
 
 fn refuse_addresses(described: &Described, problems: &mut Problems) {
     let to = &described.config.destination;
+    let polled = described.config.on_closed.as_ref();
+    let polled = polled.and_then(|on_closed| on_closed.poll.as_ref()?.url.fixed());
     let mut urls = vec![("url", &to.url)];
+    if let Some(polled) = &polled {
+        urls.push(("on_closed.poll", polled));
+    }
     if let Auth::OAuth2 { token_url, .. } = &to.auth {
         urls.push(("auth.token_url", token_url));
     }

@@ -44,7 +44,9 @@ use crate::event::TEST;
 use crate::http::{ServerFiles, Trust};
 use crate::reconcile::webhook::{Manage, OnExit};
 use crate::relay::deliver;
+use crate::relay::destination::Auth;
 use crate::relay::journal;
+use crate::relay::receive::WorkOrdersAuth;
 use crate::secret::{Secret, WebhookSecret};
 use crate::{orbit, reconcile};
 
@@ -84,6 +86,8 @@ pub struct Config {
     pub keep_delivered: Duration,
     /// How many bytes the journal may take.
     pub journal_limit: u64,
+    /// What Orbit's work-order integration shows; none: there is nothing for it.
+    pub work_orders: Option<WorkOrdersAuth>,
     /// How the log looks.
     pub log: Log,
     /// Every setting and where it came from, for the log.
@@ -139,6 +143,7 @@ impl Config {
         let max_age = of.of(values.read("max-age", parse::duration));
         let keep_delivered = of.of(values.read("keep-delivered", parse::duration));
         let journal_limit = of.of(values.read("journal-limit", parse::journal_limit));
+        let work_orders = of.of(values.read("work-orders-auth", work_orders_auth));
         let log = log(&values, of);
         problems.into_result()?;
 
@@ -160,6 +165,7 @@ impl Config {
             expect_every: file.expect_every.map(|(every, _)| every),
             keep_delivered: keep_delivered.unwrap_or(journal::Config::KEEP_DELIVERED),
             journal_limit: journal_limit.unwrap_or(journal::Config::LIMIT_BYTES),
+            work_orders,
             log,
             shown,
             warnings,
@@ -442,6 +448,23 @@ fn not_configured(
     Some(format!(
         "not configured: set {missing}, or WEBHOOK_SECRET for a webhook that was made by hand"
     ))
+}
+
+/// One header: that is all that Orbit's integration can show.
+fn work_orders_auth(text: &str) -> Result<WorkOrdersAuth, String> {
+    let Ok(Auth::Header { name, value }) = Auth::parse(text) else {
+        return Err(
+            "write `Header-Name: value`, as in the work-order settings of Orbit".to_owned(),
+        );
+    };
+    let value = value.current().map_err(|error| error.to_string())?;
+    if value.expose().is_empty() {
+        return Err("the header has no value".to_owned());
+    }
+    Ok(WorkOrdersAuth {
+        header: name.as_str().to_owned(),
+        value,
+    })
 }
 
 fn token(text: &str) -> Result<Secret, &'static str> {

@@ -219,6 +219,11 @@ pub const SETTINGS: &[Setting] = &[
         &["INTEGRATION_AUTH"],
         "Authentication there: `Bearer …`, `Basic user:password`, or `Header-Name: value`",
     ),
+    secret(
+        "work-orders-auth",
+        &["WORK_ORDERS_AUTH"],
+        "What Orbit's work-order integration shows at /work-orders: `Header-Name: value`",
+    ),
     one(
         "integration-ca",
         &["INTEGRATION_CA"],

@@ -11,7 +11,7 @@ use prometheus::{Encoder as _, TextEncoder};
 use super::health::Parts;
 use crate::clock::until;
 use crate::metrics::{DestinationLevels, JournalLevels, Metrics, OrbitLevels};
-use crate::relay::journal::{DestinationSums, Room, State, Sums};
+use crate::relay::journal::{DestinationSums, OrderSums, Room, State, Sums};
 
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -27,9 +27,11 @@ pub(super) fn render(
         for state in State::ALL {
             metrics.set_deliveries(label, state.as_str(), destination.of(state));
         }
+        let OrderSums { open, closed, told } = destination.orders;
+        for (state, n) in [("open", open), ("closed", closed), ("told", told)] {
+            metrics.set_work_orders(label, state, n);
+        }
     }
-    let looked_at = *parts.looked_at.borrow();
-    metrics.set_reconciled(looked_at.map(Timestamp::as_second));
     metrics.set_journal(&journal(&parts.room.borrow(), &sums));
     metrics.set_orbit(&orbit(parts, &sums));
     let health = parts.health();
@@ -72,7 +74,9 @@ fn levels(destination: &DestinationSums, now: Timestamp) -> DestinationLevels {
 
 fn orbit(parts: &Parts, sums: &Sums) -> OrbitLevels {
     let progress = parts.backfill.borrow();
+    let reconciled_at = *parts.looked_at.borrow();
     OrbitLevels {
+        reconciled_at: reconciled_at.map(Timestamp::as_second),
         backfilled: sums.backfilled,
         looked_at: progress.looked_at.map(Timestamp::as_second),
         cursor: progress.cursor.map(Timestamp::as_second),

@@ -216,6 +216,11 @@ impl Client {
         shown.ok_or(CallError::Nonsense)
     }
 
+    /// Changes something.
+    pub(super) async fn patch(&self, path: &str, body: &Value) -> Result<(), CallError> {
+        self.call(Method::PATCH, path, Some(body)).await.map(drop)
+    }
+
     async fn call(
         &self,
         method: Method,
@@ -321,7 +326,7 @@ fn webhook_path(uuid: &str) -> String {
 }
 
 /// A uuid comes from Orbit: it must not lead anywhere else.
-fn plain(uuid: &str) -> String {
+pub(super) fn plain(uuid: &str) -> String {
     let plain = uuid
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || *c == '-');

@@ -1,10 +1,12 @@
 //! The client of Orbit's API.
 //!
 //! ```text
+//! anomaly  anomalies, and the run events that they are about
 //! client   requests, credentials, errors
 //! model    what Orbit answers, read as liberally as can be
 //! ```
 
+pub mod anomaly;
 pub mod client;
 pub mod model;
 

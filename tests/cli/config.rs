@@ -131,6 +131,7 @@ async fn each_line_of_the_example_that_is_commented_out_can_be_used() {
     }
     home.write("webhook-secret", SECRET);
     home.write("archive-password", "x");
+    home.write("work-orders-auth", "X-Relay-Key: x");
     home.write("assets.csv", include_str!("../../examples/assets.csv"));
     let example = include_str!("../../examples/relay.toml");
     let lines = example.lines().map(|line| match line.strip_prefix('#') {
@@ -145,7 +146,9 @@ async fn each_line_of_the_example_that_is_commented_out_can_be_used() {
         let value = match name {
             "TEAMS_URL" => "https://teams.example/hook",
             "INTEGRATION_LOGIN" => "Bearer x",
-            name if name.contains("SIGNING") => "whsec_Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5",
+            name if name.contains("SIGNING") || name.contains("CLOSED") => {
+                "whsec_Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5"
+            }
             _ => "x",
         };
         command.env(name, value);

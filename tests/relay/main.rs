@@ -24,6 +24,7 @@
 //! | [`ops`] | health, metrics, and that no secret is seen |
 //! | [`journal`] | a data directory or journal that cannot be used, and then can |
 //! | [`keep`] | how long and how much the journal keeps |
+//! | [`orders`] | orders that are closed, and work orders that Orbit asks for |
 //! | [`notices`] | who is told of what goes wrong |
 //! | [`world`], [`wire`] | the harness |
 
@@ -48,6 +49,7 @@ mod limits;
 mod line;
 mod notices;
 mod ops;
+mod orders;
 mod path;
 mod pins;
 mod receive;

@@ -200,6 +200,7 @@ async fn metrics_are_prometheus_text_and_their_names_are_these() {
     orbit_relay_orbit_clock_skew_seconds: gauge by []
     orbit_relay_part_well: gauge by [part]
     orbit_relay_requests_total: counter by [outcome, reason]
+    orbit_relay_work_orders: gauge by [destination, state]
     ");
 
     let requests = &families["orbit_relay_requests_total"];

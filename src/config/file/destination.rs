@@ -20,8 +20,9 @@ use crate::config::nearest;
 use crate::config::parse;
 use crate::config::resolve::Variables;
 use crate::http::{self, Proxy};
-use crate::relay::deliver::{self, OncePer, OrderBy};
+use crate::relay::deliver::{self, OnClosed, OncePer, OrderBy, Poll};
 use crate::relay::destination::{self, Auth, Success, Tls};
+use crate::relay::transform::address::Address;
 use crate::retry::Plan;
 
 /// The keys of a destination.
@@ -44,11 +45,14 @@ pub(super) const KEYS: &[&str] = &[
     "tls",
     "proxy",
     "allow_addresses",
+    "on_closed",
 ];
 /// The keys of `retry`.
 pub(super) const RETRY: &[&str] = &["schedule", "then_every", "give_up_after", "jitter"];
 /// The keys of `success`.
 pub(super) const SUCCESS: &[&str] = &["status", "when"];
+/// The keys of `on_closed`.
+pub(super) const ON_CLOSED: &[&str] = &["poll", "when", "every", "secret"];
 /// The keys of `tls`.
 pub(super) const TLS: &[&str] = &["ca_file", "client_cert_file", "client_key_file"];
 
@@ -60,6 +64,8 @@ const DURATION: &str = "a duration like \"30s\"";
 const TIMEOUTS: [Duration; 2] = [Duration::from_millis(100), Duration::from_mins(10)];
 /// More posts at once would be no destination's good.
 const MOST_IN_FLIGHT: u64 = 64;
+/// Nothing is polled more or less often.
+const POLLS: [Duration; 2] = [Duration::from_secs(10), Duration::from_hours(24)];
 /// A longer schedule says nothing that `then_every` does not.
 const LONGEST_SCHEDULE: usize = 100;
 
@@ -150,6 +156,9 @@ fn config(table: &Table<'_, '_>, variables: &Variables<'_>) -> deliver::Config {
         item.parsed("a rate like \"10/s\"", parse::rate).map(Some)
     });
     set(&mut config.retry, table, "retry", retry);
+    set(&mut config.on_closed, table, "on_closed", |item| {
+        on_closed(item, variables).map(Some)
+    });
     config
 }
 
@@ -272,6 +281,54 @@ fn retry(item: &Item<'_, '_>) -> Option<Plan> {
     });
     set(&mut plan.jitter, &table, "jitter", Item::fraction);
     Some(plan)
+}
+
+/// How it becomes known that an order is closed.
+fn on_closed(item: &Item<'_, '_>, variables: &Variables<'_>) -> Option<OnClosed> {
+    let wanted = "a table like { poll = \"https://…/{{ answer.id }}\", when = … }";
+    let table = item.table(wanted, ON_CLOSED)?;
+    let secret = table.take("secret");
+    let secret = secret.map(|item| secret::source(&item, variables, secret::standard_webhooks));
+    let url = table
+        .take("poll")
+        .map(|item| item.parsed("a URL", Address::parse));
+    let when = table.take("when").map(|item| when::of_an_answer(&item));
+    let mut every = Poll::EVERY;
+    set(&mut every, &table, "every", |item| {
+        item.parsed("a duration like \"5m\"", |text| {
+            match parse::duration(text)? {
+                every if every < POLLS[0] || every > POLLS[1] => {
+                    Err(format!("`{text}` is not from 10s to 24h"))
+                }
+                every => Ok(every),
+            }
+        })
+    });
+    let lacks = |what: &str| {
+        table.refuse(format!("{} {what}", table.words()));
+        None
+    };
+    let poll = match (url, when) {
+        (Some(url), Some(when)) => Some(Poll {
+            url: url?,
+            when: when?,
+            every,
+        }),
+        (Some(_), None) => return lacks("has a `poll` and no `when`: which orders are closed?"),
+        (None, Some(_)) => return lacks("has a `when` and no `poll`"),
+        (None, None) if table.take("every").is_some() => {
+            return lacks("has an `every` and no `poll`");
+        }
+        (None, None) => None,
+    };
+    match (poll, secret) {
+        (None, None) => lacks("needs `poll` and `when`, or `secret`, or all of them"),
+        (poll, None) => Some(OnClosed { poll, secret: None }),
+        (poll, Some(secret)) => Some(OnClosed {
+            poll,
+            secret: Some(secret?),
+        }),
+    }
 }
 
 fn tls(item: &Item<'_, '_>) -> Option<Tls> {

@@ -208,6 +208,7 @@ pub(super) fn all_keys() -> Vec<(String, Vec<String>)> {
         ("retry".to_owned(), owned(destination::RETRY)),
         ("success".to_owned(), owned(destination::SUCCESS)),
         ("tls".to_owned(), owned(destination::TLS)),
+        ("on_closed".to_owned(), owned(destination::ON_CLOSED)),
         ("a secret".to_owned(), owned(secret::KEYS)),
     ];
     for (kind, keys) in auth::AUTH.iter().chain(auth::SIGN) {

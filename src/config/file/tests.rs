@@ -484,6 +484,42 @@ fn each_key_of_a_destination_is_shown_with_its_effective_value_and_origin() {
     insta::assert_snapshot!(lines.join("\n"));
 }
 
+#[test]
+fn on_closed_is_read_and_what_is_wrong_with_it_is_said() {
+    let good = format!(
+        "on_closed = {{ poll = \"https://cmms.example/o/{{{{ answer.id }}}}?key=canary\", \
+         when = \"response.json.status == 'CLOSED'\", every = \"1m\", secret = \"{SIGNING}\" }}\n"
+    );
+    let config = load(&format!("{DESTINATION}{good}"));
+    let on_closed = config.destinations[0].on_closed.as_ref().unwrap();
+    assert_eq!(
+        on_closed.poll.as_ref().unwrap().every,
+        Duration::from_mins(1)
+    );
+    assert!(on_closed.secret.is_some());
+    let keys = &config.shown_destinations[0].keys;
+    let shown = format!("{keys:?} {:?}", config.destinations);
+    assert!(
+        !shown.contains("canary") && !shown.contains(SIGNING),
+        "{shown}"
+    );
+    let when = "when = \"response.status == 200\"";
+    let wrong = [
+        "{}".to_owned(),
+        "{ poll = \"https://x/{{ answer.id }}\" }".to_owned(),
+        format!("{{ {when} }}"),
+        format!("{{ every = \"1m\", secret = \"{SIGNING}\" }}"),
+        "{ secret = \"canary\" }".to_owned(),
+        format!("{{ poll = \"https://{{{{ answer.host }}}}/x\", {when} }}"),
+        format!("{{ poll = \"https://169.254.169.254/{{{{ answer.id }}}}\", {when} }}"),
+        format!("{{ poll = \"https://x/{{{{ answer.id }}}}\", {when}, every = \"1s\" }}"),
+        "{ poll = \"https://x/{{ answer.id }}\", when = \"body.status\" }".to_owned(),
+    ];
+    let said = wrong.map(|keys| of_destination(&format!("on_closed = {keys}")));
+    assert!(said.iter().all(|said| !said.contains("canary")));
+    insta::assert_snapshot!(said.join("\n"));
+}
+
 /// The variables that the example names.
 fn variables_of_the_example() -> Vec<(String, String)> {
     let names = EXAMPLE.split("env = \"").skip(1);
@@ -494,7 +530,7 @@ fn variables_of_the_example() -> Vec<(String, String)> {
             let value = match name {
                 "TEAMS_URL" => "https://teams.example/hook",
                 "INTEGRATION_LOGIN" => "Bearer x",
-                name if name.contains("SIGNING") => SIGNING,
+                name if name.contains("SIGNING") || name.contains("CLOSED") => SIGNING,
                 _ => "x",
             };
             (name.to_owned(), value.to_owned())

@@ -6,13 +6,9 @@
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
-use uuid::Uuid;
 
-use crate::event::{ALERT, COMPLETED, Envelope, Event, Members, ORBIT, Origin};
+use crate::event::{ALERT, COMPLETED, Event, ORBIT, Origin};
 use crate::relay::journal::Missing;
-
-/// What the ids of these events are made in.
-const NAMESPACE: Uuid = Uuid::from_u128(0x6f62_9d3e_58c1_4b0a_9a77_0d1c_52e8_f4b6);
 
 /// The event of a run event; none where it has no id.
 pub(super) fn missing(
@@ -20,28 +16,7 @@ pub(super) fn missing(
     event_type: &str,
     received_at: Timestamp,
 ) -> Option<Missing> {
-    let members = Members::parse(run_event.get()).ok()?;
-    members.text("uuid")?;
-    let body = |uuid: &str| {
-        let time = members.raw("createdAt").unwrap_or("null");
-        let data = run_event.get();
-        let event_type = serde_json::Value::from(event_type);
-        format!(r#"{{"uuid":"{uuid}","type":{event_type},"time":{time},"data":{data}}}"#)
-    };
-    // The identity is read as receive reads it, so that both have the same key.
-    let draft = body("");
-    let identity = Envelope::parse(draft.as_bytes())
-        .ok()?
-        .identity(draft.as_bytes());
-    let key = identity.dedupe_key(ORBIT, event_type);
-    let event = Event {
-        source: ORBIT.to_owned(),
-        event_type: event_type.to_owned(),
-        origin: Origin::Backfill,
-        received_at,
-        body: body(&Uuid::new_v5(&NAMESPACE, &key.0).to_string()).into_bytes(),
-        identity,
-    };
+    let event = Event::of_run_event(run_event.get(), event_type, Origin::Backfill, received_at)?;
     let covered_by = (event_type == COMPLETED).then(|| event.identity.dedupe_key(ORBIT, ALERT));
     Some(Missing { event, covered_by })
 }

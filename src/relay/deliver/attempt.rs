@@ -40,6 +40,7 @@ pub(super) async fn send(shared: Arc<Shared>, mut ready: Ready) -> Done {
                 retry_after: None,
             },
             answer: None,
+            whole: None,
         });
     let took = until(began, clock.steady());
     Done { ready, sent, took }

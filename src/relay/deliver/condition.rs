@@ -9,7 +9,9 @@ use super::attempt::Done;
 use super::config::Health;
 use super::standing::{Pause, Turned};
 use super::{of, retry};
-use crate::relay::journal::{DestinationSums, Down, Ended, Paused};
+use crate::clock::later;
+use crate::event::{ALERT, ORBIT};
+use crate::relay::journal::{DestinationSums, Disposition, Down, Ended, NewOrder, Paused};
 
 impl Worker {
     /// A person may pause and resume at any time; new credentials resume by themselves.
@@ -59,6 +61,29 @@ impl Worker {
         }
     }
 
+    /// What becomes of an alert that the destination took, where it is to say so.
+    fn with_order(&self, done: &mut Done, mut ended: Ended) -> Ended {
+        let whole = done.sent.whole.take();
+        let Some(on_closed) = &self.shared.config.on_closed else {
+            return ended;
+        };
+        let (ready, claim) = (&done.ready, &done.ready.claim);
+        let is_alert = claim.source == ORBIT && claim.event_type == ALERT;
+        // Only a run event's identity is bare, and only that has an anomaly.
+        if ended.disposition == Disposition::Delivered && is_alert && !claim.identity.contains(':')
+        {
+            let poll = on_closed.poll.as_ref();
+            ended.order = Some(Box::new(NewOrder {
+                run_event: claim.identity.clone(),
+                key: ready.key.clone(),
+                title: ready.action.clone(),
+                answer: whole.filter(|_| poll.is_some()),
+                due_at: poll.map(|poll| later(self.shared.clock.steady(), poll.every)),
+            }));
+        }
+        ended
+    }
+
     /// What the end of a try means, for the delivery and for the destination.
     pub(super) async fn conclude(&mut self, mut done: Done) {
         let now = self.shared.clock.steady();
@@ -78,7 +103,9 @@ impl Worker {
             answer: done.sent.answer.take(),
             hold_until: verdict.hold_until,
             at: self.shared.clock.wall(),
+            order: None,
         };
+        let ended = self.with_order(&mut done, ended);
         self.recorder.add(done, ended);
         match verdict.turned {
             Some(Turned::Down) => self.went_down(&reached).await,

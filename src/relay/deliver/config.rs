@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use crate::relay::destination;
+use crate::relay::transform::address::Address;
 use crate::relay::transform::expression::Expression;
 use crate::retry;
+use crate::secret::Source;
 
 /// How many posts of one destination are under way at once, unless it says otherwise.
 pub const IN_FLIGHT: usize = 4;
@@ -32,6 +34,33 @@ pub struct Config {
     pub retry: retry::Plan,
     /// Whether it hears what the relay itself has to say.
     pub hears_notices: bool,
+    /// How it becomes known that what it made of an alert is closed, if that is to be followed.
+    pub on_closed: Option<OnClosed>,
+}
+
+/// How it becomes known that an order is closed. There is one of them at least.
+#[derive(Clone, Debug)]
+pub struct OnClosed {
+    /// The relay asks.
+    pub poll: Option<Poll>,
+    /// The destination's system says so, signed with this secret of Standard Webhooks.
+    pub secret: Option<Source>,
+}
+
+/// What is asked, and how often.
+#[derive(Clone, Debug)]
+pub struct Poll {
+    /// What is asked for, by what the destination answered when it took the alert.
+    pub url: Address,
+    /// The order is closed when this holds of the answer.
+    pub when: Expression,
+    /// How long from one question to the next.
+    pub every: Duration,
+}
+
+impl Poll {
+    /// How long from one question to the next, unless the destination says otherwise.
+    pub const EVERY: Duration = Duration::from_mins(5);
 }
 
 /// What there is one delivery of.
@@ -85,6 +114,7 @@ impl Config {
             rate_limit: None,
             retry: retry::Plan::default(),
             hears_notices: false,
+            on_closed: None,
         }
     }
 }

@@ -45,10 +45,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::attempt::Done;
 use self::circuit::Gate;
-pub use self::config::{Config, Health, IN_FLIGHT, OncePer, OrderBy, Rate};
+pub use self::config::{Config, Health, IN_FLIGHT, OnClosed, OncePer, OrderBy, Poll, Rate};
 pub use self::prepare::INSPECTION_MEMBERS;
 use self::prepare::{Filled, Ready};
-use self::rate::Limiter;
+pub use self::rate::Limiter;
 use self::record::Recorder;
 use self::standing::Standing;
 use self::unmapped::Unmapped;
@@ -85,6 +85,8 @@ pub struct Deliver {
     pub destination: Destination,
     /// Which asset an event is about.
     pub assets: watch::Receiver<Arc<AssetMap>>,
+    /// How many requests go out in a time, these and others.
+    pub limiter: Limiter,
     /// Time.
     pub clock: Clock,
     /// Counts.
@@ -142,13 +144,13 @@ pub async fn run(deliver: Deliver, stop: CancellationToken) {
         journal,
         destination,
         assets,
+        limiter,
         clock,
         metrics,
         health,
     } = deliver;
     let now = clock.steady();
     let sums = journal.sums();
-    let limiter = Limiter::new(config.rate_limit);
     let shared = Shared {
         config,
         journal,

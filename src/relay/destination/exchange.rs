@@ -15,20 +15,27 @@ use reqwest::header::{
 };
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
+use url::Url;
 
 use super::auth::{self, AuthError};
 use super::blot::Secrets;
 use super::oauth::Endpoint;
 use super::outcome::{self, Answer, Outcome, Wanted};
-use super::{AGENT, ANSWER_LIMIT, Auth, Config, Header, Request, Sent, Shared, Sign, SignError};
+use super::{
+    AGENT, ANSWER_LIMIT, Asked, Auth, Config, Header, Request, Sent, Shared, Sign, SignError,
+    Success,
+};
 use crate::clock::later;
 use crate::http::{self, ExchangeError, Stamps};
+use crate::relay::transform::expression::Expression;
 use crate::secret::{Secret, SourceError};
 
 /// What does not decide is read for no longer, so that a body that drips holds nobody up.
 const LINGER: Duration = Duration::from_secs(5);
 /// So much of an answer is kept.
 const KEPT_BYTES: usize = 2 * 1024;
+/// So much of it where it is wanted whole.
+const WHOLE_BYTES: usize = 16 * 1024;
 
 /// When a try began and must have ended.
 #[derive(Clone, Copy)]
@@ -114,11 +121,53 @@ impl Shared {
             shared: self,
             client,
             deadline,
-            key: request.key,
-            number: request.attempt,
-            post,
+            purpose: Purpose::Deliver {
+                key: request.key,
+                number: request.attempt,
+            },
+            request: post,
         };
-        attempt.run().await
+        attempt.run().await.sent
+    }
+
+    pub(super) async fn ask(&self, url: Url, when: &Expression, at: Timestamp) -> Asked {
+        let attempt = Attempt {
+            shared: self,
+            client: self.clients.current(&self.config),
+            deadline: Deadline::new(self.config.timeout, at),
+            purpose: Purpose::Ask(when),
+            request: reqwest::Request::new(Method::GET, url),
+        };
+        let Tried {
+            sent,
+            status,
+            holds,
+        } = attempt.run().await;
+        match (sent.outcome, holds) {
+            (Outcome::Delivered, Some(Ok(true))) => Asked::Holds,
+            (Outcome::Delivered, Some(Ok(false))) => Asked::HoldsNot,
+            (Outcome::Delivered, holds) => Asked::Failed {
+                reason: holds.and_then(Result::err).unwrap_or_default(),
+                retry_after: None,
+            },
+            (
+                Outcome::Postponed {
+                    reason,
+                    retry_after,
+                },
+                _,
+            ) => Asked::Failed {
+                reason,
+                retry_after,
+            },
+            (Outcome::Parked { reason, .. } | Outcome::Dead { reason }, _) => match status {
+                Some(status @ (404 | 410)) => Asked::Missing(format!("answered {status}")),
+                _ => Asked::Failed {
+                    reason,
+                    retry_after: None,
+                },
+            },
+        }
     }
 
     pub(super) fn credentials_changed(&self) -> bool {
@@ -146,12 +195,12 @@ impl Shared {
         }
     }
 
-    fn wanted(&self) -> Wanted<'_> {
+    fn wanted<'a>(&'a self, success: &'a Success) -> Wanted<'a> {
         Wanted {
             id: &self.config.id,
             name: &self.config.name,
             url: &self.config.url,
-            success: &self.config.success,
+            success,
             with_auth: self.config.auth.is_some(),
         }
     }
@@ -161,23 +210,43 @@ struct Attempt<'a> {
     shared: &'a Shared,
     client: http::Client,
     deadline: Deadline,
-    key: String,
-    number: u32,
-    /// The post, without what differs between a first and a second.
-    post: reqwest::Request,
+    purpose: Purpose<'a>,
+    /// What is sent, without what differs between a first and a second.
+    request: reqwest::Request,
+}
+
+/// What a try is for.
+enum Purpose<'a> {
+    /// To bring an event.
+    Deliver {
+        /// The delivery's key.
+        key: String,
+        /// Which try it is.
+        number: u32,
+    },
+    /// To learn whether this holds of the answer.
+    Ask(&'a Expression),
+}
+
+/// What came of it.
+struct Tried {
+    sent: Sent,
+    status: Option<u16>,
+    /// Of a question that was answered with a 2xx: whether it holds, or why that cannot be told.
+    holds: Option<Result<bool, String>>,
 }
 
 impl Attempt<'_> {
-    async fn run(self) -> Sent {
+    async fn run(self) -> Tried {
         let first = match Keys::read(&self.shared.config) {
             Ok(keys) => keys,
             Err(error) => return unanswered(Outcome::postponed(error.to_string())),
         };
         let mut refused_token = None;
-        let sent = self.post(&first, &mut refused_token).await;
-        if !sent.outcome.refuses_credentials() || sent.answer.is_none() {
-            self.shared.remember(&sent.outcome, &first);
-            return sent;
+        let tried = self.once(&first, &mut refused_token).await;
+        if !tried.sent.outcome.refuses_credentials() || tried.sent.answer.is_none() {
+            self.remember(&tried.sent.outcome, &first);
+            return tried;
         }
         let second = Keys::read(&self.shared.config);
         let second = second.ok().filter(|second| {
@@ -185,19 +254,24 @@ impl Attempt<'_> {
             refused_token.is_some() || second.hash() != first.hash()
         });
         let Some(second) = second else {
-            self.shared.remember(&sent.outcome, &first);
-            return sent;
+            self.remember(&tried.sent.outcome, &first);
+            return tried;
         };
-        let again = self.post(&second, &mut refused_token).await;
-        self.shared.remember(&again.outcome, &second);
-        Sent {
-            answer: again.answer.or(sent.answer),
-            outcome: again.outcome,
+        let mut again = self.once(&second, &mut refused_token).await;
+        self.remember(&again.sent.outcome, &second);
+        again.sent.answer = again.sent.answer.or(tried.sent.answer);
+        again
+    }
+
+    /// A question says nothing of whether posts are taken.
+    fn remember(&self, outcome: &Outcome, keys: &Keys) {
+        if let Purpose::Deliver { .. } = self.purpose {
+            self.shared.remember(outcome, keys);
         }
     }
 
-    /// One post. Takes the token that was refused, and leaves the one that it used.
-    async fn post(&self, keys: &Keys, token: &mut Option<Secret>) -> Sent {
+    /// One exchange. Takes the token that was refused, and leaves the one that it used.
+    async fn once(&self, keys: &Keys, token: &mut Option<Secret>) -> Tried {
         let config = &self.shared.config;
         let shown = match (&config.auth, &keys.auth) {
             (
@@ -232,12 +306,12 @@ impl Attempt<'_> {
             (_, secret) => secret.as_ref(),
         };
         match self.exchange(keys, shown).await {
-            Ok(sent) => sent,
+            Ok(tried) => tried,
             Err(outcome) => unanswered(outcome),
         }
     }
 
-    async fn exchange(&self, keys: &Keys, shown: Option<&Secret>) -> Result<Sent, Outcome> {
+    async fn exchange(&self, keys: &Keys, shown: Option<&Secret>) -> Result<Tried, Outcome> {
         let request = self.compose(keys, shown);
         let request = request.map_err(|error| Outcome::postponed(error.to_string()))?;
         let failed = |error| outcome::of_error(&error);
@@ -246,11 +320,31 @@ impl Attempt<'_> {
         let mut answer = self.read(response).await;
         let secrets = secrets(&self.shared.config, keys, shown);
         answer.shown = show(&answer, &secrets);
-        let wanted = self.shared.wanted();
+        let any_2xx = Success::default();
+        let (success, when) = match self.purpose {
+            Purpose::Deliver { .. } => (&self.shared.config.success, None),
+            Purpose::Ask(when) => (&any_2xx, Some(when)),
+        };
+        let wanted = self.shared.wanted(success);
         let outcome = outcome::of_answer(&answer, &wanted, self.deadline.wall());
-        Ok(Sent {
-            outcome: without(outcome, &secrets),
-            answer: Some(answer.shown),
+        let holds = when.filter(|_| outcome == Outcome::Delivered);
+        let holds = holds.map(|when| {
+            let held = outcome::holds(&answer, when);
+            held.map_err(|why| secrets.blot(&why, true, usize::MAX))
+        });
+        let keeps = when.is_none() && self.shared.config.keeps_answers;
+        let whole = keeps.then(|| {
+            let text = String::from_utf8_lossy(&answer.body);
+            secrets.blot(&text, answer.missing.is_none(), WHOLE_BYTES)
+        });
+        Ok(Tried {
+            sent: Sent {
+                outcome: without(outcome, &secrets),
+                answer: Some(answer.shown),
+                whole,
+            },
+            status: Some(answer.status),
+            holds,
         })
     }
 
@@ -261,26 +355,33 @@ impl Attempt<'_> {
     ) -> Result<reqwest::Request, ComposeError> {
         let config = &self.shared.config;
         // The body is shared, not copied.
-        let mut request = self.post.try_clone().ok_or(ComposeError::Body)?;
+        let mut request = self.request.try_clone().ok_or(ComposeError::Body)?;
         let mut own = Vec::new();
         let body = request.body().and_then(reqwest::Body::as_bytes);
-        if let Some(sign) = &config.sign {
+        if let (Some(sign), Purpose::Deliver { key, .. }) = (&config.sign, &self.purpose) {
             let body = body.unwrap_or_default();
-            own = sign.headers(&keys.signing, &self.key, self.deadline.wall(), body)?;
+            own = sign.headers(&keys.signing, key, self.deadline.wall(), body)?;
         }
         if let Some(shown) = shown {
             own.extend(config.auth.header(shown.expose())?);
         }
         let headers = request.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let json = HeaderValue::from_static("application/json");
+        let kind = match self.purpose {
+            Purpose::Deliver { .. } => CONTENT_TYPE,
+            Purpose::Ask(_) => ACCEPT,
+        };
+        headers.insert(kind, json);
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         for Header { name, value } in &config.headers {
             headers.insert(name, value.clone());
         }
-        let key = HeaderValue::try_from(&self.key)?;
-        headers.insert(HeaderName::from_static("idempotency-key"), key.clone());
-        headers.insert(HeaderName::from_static("webhook-id"), key);
-        headers.insert(HeaderName::from_static("relay-attempt"), self.number.into());
+        if let Purpose::Deliver { key, number } = &self.purpose {
+            let key = HeaderValue::try_from(key)?;
+            headers.insert(HeaderName::from_static("idempotency-key"), key.clone());
+            headers.insert(HeaderName::from_static("webhook-id"), key);
+            headers.insert(HeaderName::from_static("relay-attempt"), (*number).into());
+        }
         headers.extend(own);
         Ok(request)
     }
@@ -290,7 +391,10 @@ impl Attempt<'_> {
     async fn read(&self, mut response: reqwest::Response) -> Answer {
         let status = response.status().as_u16();
         let success = &self.shared.config.success;
-        let needed = success.when.is_some() && success.has(status);
+        let needed = match self.purpose {
+            Purpose::Deliver { .. } => success.when.is_some() && success.has(status),
+            Purpose::Ask(_) => Success::default().has(status),
+        };
         let end = self.deadline.end();
         let soon = Instant::now() + LINGER;
         let end = if needed { end } else { end.min(soon) };
@@ -313,10 +417,15 @@ impl Attempt<'_> {
     }
 }
 
-fn unanswered(outcome: Outcome) -> Sent {
-    Sent {
-        outcome,
-        answer: None,
+fn unanswered(outcome: Outcome) -> Tried {
+    Tried {
+        sent: Sent {
+            outcome,
+            answer: None,
+            whole: None,
+        },
+        status: None,
+        holds: None,
     }
 }
 

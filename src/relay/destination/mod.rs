@@ -1,7 +1,7 @@
 //! Step 8 of the path: one post to the plant's system, and what its answer means.
 //!
 //! ```text
-//! mod          what a destination is, and what came of a try
+//! mod          what a destination is, and what came of a try, or of a question
 //! exchange     one try: credentials, post, answer, once more if the credentials were refused
 //! auth         how the relay shows who it is          oauth   tokens
 //! sign         how a body is signed                   client  certificates that change
@@ -77,6 +77,8 @@ pub struct Config {
     pub allow_addresses: Vec<IpAddr>,
     /// The deadline of one whole try.
     pub timeout: Duration,
+    /// Whether [`Sent::whole`] is wanted.
+    pub keeps_answers: bool,
 }
 
 impl Config {
@@ -94,6 +96,7 @@ impl Config {
             proxy: None,
             allow_addresses: Vec::new(),
             timeout: TIMEOUT,
+            keeps_answers: false,
         }
     }
 }
@@ -113,6 +116,7 @@ impl fmt::Debug for Config {
             .field("proxy", &self.proxy)
             .field("allow_addresses", &self.allow_addresses)
             .field("timeout", &self.timeout)
+            .field("keeps_answers", &self.keeps_answers)
             .finish()
     }
 }
@@ -171,6 +175,26 @@ pub struct Sent {
     pub outcome: Outcome,
     /// The beginning of the answer, as text, without known secrets; none when there was none.
     pub answer: Option<String>,
+    /// The first 16 KiB of the answer, without known secrets, where they are wanted.
+    pub whole: Option<String>,
+}
+
+/// What came of a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// What was asked holds of the answer.
+    Holds,
+    /// It does not.
+    HoldsNot,
+    /// There is nothing there (any more): 404 or 410.
+    Missing(String),
+    /// That cannot be told now.
+    Failed {
+        /// Why.
+        reason: String,
+        /// The destination asked not to be called again before so long.
+        retry_after: Option<Duration>,
+    },
 }
 
 impl Sent {
@@ -211,6 +235,12 @@ impl Destination {
     /// Sends once; and once more if the credentials were refused and there are others.
     pub async fn send(&self, request: Request) -> Sent {
         self.0.send(request).await
+    }
+
+    /// Asks with GET, as the destination is posted to otherwise, whether this holds of the answer:
+    /// `response`, as in a success rule.
+    pub async fn ask(&self, url: Url, when: &Expression, at: Timestamp) -> Asked {
+        self.0.ask(url, when, at).await
     }
 
     /// Whether the last try had its credentials refused, and the files and values that they come

@@ -19,6 +19,7 @@ use url::Url;
 use super::retry_after::retry_after;
 use super::{INTEGRATION, Success};
 use crate::http::ExchangeError;
+use crate::relay::transform::expression::Expression;
 
 /// So much of an answer stands in a reason.
 const EXCERPT_CHARS: usize = 200;
@@ -181,6 +182,17 @@ fn judge(answer: &Answer, success: &Success) -> Verdict {
     }
 }
 
+/// Whether this holds of an answer that came whole; or why that cannot be told.
+pub(super) fn holds(answer: &Answer, when: &Expression) -> Result<bool, String> {
+    if let Some(why) = &answer.missing {
+        return Err(format!(
+            "`when` cannot be judged: the body did not come whole ({why})"
+        ));
+    }
+    let held = when.holds(&Names::of(answer));
+    held.map_err(|error| format!("`when` cannot be judged: {error}"))
+}
+
 /// What a success rule sees.
 #[derive(Serialize)]
 struct Names<'a> {
@@ -254,7 +266,6 @@ mod tests {
     use reqwest::header::RETRY_AFTER;
 
     use super::*;
-    use crate::relay::transform::expression::Expression;
 
     fn answer(status: u16) -> Answer {
         let mut headers = HeaderMap::new();

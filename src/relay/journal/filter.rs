@@ -415,6 +415,7 @@ mod tests {
         for migration in [
             include_str!("../../../migrations/0001.sql"),
             include_str!("../../../migrations/0002.sql"),
+            include_str!("../../../migrations/0003.sql"),
         ] {
             connection.execute_batch(migration).unwrap();
         }

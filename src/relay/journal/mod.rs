@@ -3,6 +3,7 @@
 //! ```text
 //! mod        what others call: the handle, leases, errors
 //! acts       what a person may do, as calls
+//! orders     work orders, as calls
 //! state      a delivery's states and their legal changes (pure)
 //! writer     the one thread that writes, in groups: one fsync for all who wait
 //! store      the SQL of events, deliveries and sums
@@ -29,6 +30,7 @@ mod acts;
 mod checkpoint;
 mod filter;
 mod open;
+mod orders;
 mod read;
 mod room;
 mod state;
@@ -46,9 +48,12 @@ use tokio::sync::{oneshot, watch};
 pub use self::acts::{Bulk, Kind, Worked};
 pub use self::filter::{DeliveryId, Filter};
 pub use self::open::{DATABASE, OpenError};
+pub use self::orders::{
+    Alert, Closing, Due, NewOrder, OpenOrder, OrderName, OrderSums, UntoldOrder,
+};
 pub use self::read::{
     Act, Counted, DeliveriesPage, Delivery, DeliveryDetail, DeliveryRow, EventRow, EventsPage, Job,
-    ReadError, Reader,
+    OrderRow, ReadError, Reader,
 };
 pub use self::room::{Disk, Level, Room};
 pub use self::state::State;
@@ -313,6 +318,8 @@ pub struct Ended {
     pub hold_until: Option<Timestamp>,
     /// When, on the wall clock.
     pub at: Timestamp,
+    /// What the destination made of an alert that it took, if that is to be followed.
+    pub order: Option<Box<NewOrder>>,
 }
 
 /// Why a destination is paused: one fact for all that waits for it.

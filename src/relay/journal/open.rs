@@ -24,12 +24,13 @@ const LOCK: &str = "relay.lock";
 
 /// Marks the file as ours for the `file` command and for a curious person.
 const APPLICATION_ID: i32 = 0x6f72_6c79;
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../../migrations/0001.sql"),
     include_str!("../../../migrations/0002.sql"),
+    include_str!("../../../migrations/0003.sql"),
 ];
 /// The schema that this version writes.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// Why the journal cannot be opened now.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Down, Paused, State};
+use super::{Down, OrderSums, Paused, State};
 
 /// What was received, and what became of it, in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub struct DestinationSums {
     pub states: BTreeMap<State, u64>,
     /// When the oldest event that it still waits for was received.
     pub oldest_undelivered_at: Option<Timestamp>,
+    /// Its work orders.
+    pub orders: OrderSums,
 }
 
 impl DestinationSums {

@@ -101,6 +101,7 @@ impl World {
             disposition,
             answer: None,
             hold_until: None,
+            order: None,
             at: self.clock.wall(),
         }
     }

@@ -6,20 +6,26 @@
 //! idle     which connection makes room when all places are taken
 //! budget   the memory that bodies in flight may take
 //! refusals what the log says of refused requests, and how often
+//! closed   a destination's system says that an order is closed
+//! work_orders Orbit asks for work orders
 //! ```
 //!
 //! # Invariants
 //! - Nothing unverified reaches the journal or, at length, the log.
 //! - Every request that brings an event or tries to is counted once.
+//! - Orbit is asked only by those who show what `/work-orders` or `/hooks/closed` want; no event of
+//!   the webhook waits for it.
 //! - An answer never carries an internal cause.
 //!
 //! # Not here
 //! Deliver is never called: receive and deliver meet in the journal.
 
 mod budget;
+mod closed;
 mod idle;
 mod refusals;
 pub mod serve;
+mod work_orders;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,10 +41,13 @@ use http_body_util::BodyExt as _;
 use tokio::sync::watch;
 
 use self::budget::{Budget, Held, Refused};
+pub use self::closed::Closes;
 use self::refusals::Refusals;
+pub use self::work_orders::WorkOrdersAuth;
 use crate::clock::{Clock, Remote};
 use crate::event::{Envelope, Event, ORBIT, Origin, TEST};
 use crate::metrics::Metrics;
+use crate::orbit::Client;
 use crate::relay::journal::{Appended, Journal, WriteError};
 use crate::relay::verify::{Keys, orbit};
 
@@ -74,6 +83,12 @@ pub struct Receive {
     pub on_test: Box<dyn Fn() + Send + Sync>,
     /// Whether the log names each accepted event: nobody else does while there is no destination.
     pub say_accepted: bool,
+    /// The destinations whose systems say when orders are closed.
+    pub closes: Vec<Closes>,
+    /// What Orbit's work-order integration shows; none: there is nothing for it.
+    pub work_orders: Option<WorkOrdersAuth>,
+    /// Orbit's API, where there is a token for it.
+    pub api: Option<Arc<Client>>,
 }
 
 struct Edge {
@@ -99,6 +114,12 @@ enum Rejection {
     NoMemory,
     Full(String),
     NotReady(String),
+    /// Of a request for a work order.
+    WrongHeader,
+    /// Orbit was to be asked, and cannot be.
+    OrbitAway,
+    /// Of a request for a work order: nothing says which run event it is about.
+    NoRunEvent(&'static str),
 }
 
 /// The routes of the webhook port.
@@ -109,7 +130,19 @@ pub fn router(receive: Receive) -> Router {
         budget: Budget::default(),
         refusals,
     });
-    Router::new()
+    let mut routes = Router::new();
+    if !edge.receive.closes.is_empty() {
+        routes = routes.route("/hooks/closed/{destination}", post(closed::take));
+    }
+    if edge.receive.work_orders.is_some() {
+        routes = routes
+            .route(
+                "/work-orders",
+                get(work_orders::test).post(work_orders::take),
+            )
+            .route("/work-orders/{id}", get(work_orders::show));
+    }
+    routes
         .route("/", post(take))
         .route("/hooks/orbit", post(take))
         .route("/ping", get(async || "PONG"))
@@ -159,7 +192,7 @@ impl Edge {
         // Who shows no signature at all is refused before its body takes any memory.
         let signature = orbit::Signature::read(signatures).map_err(Rejection::Signature)?;
         let mut held = self.budget.hold(self.receive.metrics.clone());
-        let body = read(headers, body, &mut held).await?;
+        let body = read(headers, body, &mut held, LARGEST_BODY).await?;
         let now = self.receive.orbit_clock.now();
         keys.verify(&signature, &body, now, self.receive.max_age)
             .map_err(|refusal| {
@@ -183,13 +216,7 @@ impl Edge {
             received_at,
             body,
         };
-        let appended = tokio::time::timeout(COMMIT_DEADLINE, self.receive.journal.append(event))
-            .await
-            .map_err(|_| Rejection::NotReady("the journal is slow".into()))?
-            .map_err(|error| match error {
-                WriteError::Full(why) => Rejection::Full(why),
-                error => Rejection::NotReady(error.to_string()),
-            })?;
+        let appended = self.keep(event).await?;
         if let (Some((event_type, identity)), Appended::Accepted(seq)) = (said, appended) {
             tracing::info!(
                 seq,
@@ -203,6 +230,16 @@ impl Edge {
             (self.receive.on_test)();
         }
         Ok(appended)
+    }
+
+    async fn keep(&self, event: Event) -> Result<Appended, Rejection> {
+        tokio::time::timeout(COMMIT_DEADLINE, self.receive.journal.append(event))
+            .await
+            .map_err(|_| Rejection::NotReady("the journal is slow".into()))?
+            .map_err(|error| match error {
+                WriteError::Full(why) => Rejection::Full(why),
+                error => Rejection::NotReady(error.to_string()),
+            })
     }
 }
 
@@ -224,12 +261,17 @@ async fn discard(mut body: Body) {
 }
 
 /// Reads a body within the limit, the deadline and the budget. Nothing is cut short.
-async fn read(headers: &HeaderMap, body: &mut Body, held: &mut Held) -> Result<Vec<u8>, Rejection> {
+async fn read(
+    headers: &HeaderMap,
+    body: &mut Body,
+    held: &mut Held,
+    largest: usize,
+) -> Result<Vec<u8>, Rejection> {
     let announced = headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
         .unwrap_or(0);
-    if announced > LARGEST_BODY {
+    if announced > largest {
         return Err(Rejection::TooLarge);
     }
     held.reserve(announced)
@@ -242,7 +284,7 @@ async fn read(headers: &HeaderMap, body: &mut Body, held: &mut Held) -> Result<V
             let Ok(data) = frame.into_data() else {
                 continue;
             };
-            if bytes.len() + data.len() > LARGEST_BODY {
+            if bytes.len() + data.len() > largest {
                 return Err(Rejection::TooLarge);
             }
             held.reserve(bytes.len() + data.len())
@@ -270,6 +312,9 @@ impl Rejection {
             Self::NoMemory => "no_memory",
             Self::Full(_) => "journal_full",
             Self::NotReady(_) => "not_ready",
+            Self::WrongHeader => "wrong_header",
+            Self::OrbitAway => "orbit_away",
+            Self::NoRunEvent(_) => "no_run_event",
         }
     }
 }
@@ -294,6 +339,14 @@ impl IntoResponse for Outcome {
                 ),
                 Rejection::Broken => refuse(StatusCode::BAD_REQUEST, "the body broke off"),
                 Rejection::NoMemory => come_again("too many large bodies at once"),
+                Rejection::WrongHeader => refuse(
+                    StatusCode::UNAUTHORIZED,
+                    "the header is not the one that orbit-relay expects",
+                ),
+                Rejection::OrbitAway => {
+                    come_again("Orbit's API does not answer the relay: its log says why")
+                }
+                Rejection::NoRunEvent(why) => refuse(StatusCode::BAD_REQUEST, why),
                 Rejection::Full(_) | Rejection::NotReady(_) => {
                     come_again("events cannot be kept now")
                 }

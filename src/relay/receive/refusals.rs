@@ -43,6 +43,19 @@ impl Refusals {
         tracing::warn!(reason, unsaid, "receive: refused: {advice}");
     }
 
+    /// Of a request that says that an order is closed: all of them are one kind.
+    pub(super) fn note_closed(&self, rejection: &Rejection) {
+        let reason = rejection.as_str();
+        let Some(unsaid) = self.line_is_due("/hooks/closed") else {
+            return;
+        };
+        let why = match rejection {
+            Rejection::NotReady(why) => why,
+            _ => "compare `on_closed.secret` and the sender's secret and clock",
+        };
+        tracing::warn!(reason, unsaid, "receive: refused at /hooks/closed: {why}");
+    }
+
     /// How many went unsaid before, if a line may be written now.
     fn line_is_due(&self, reason: &'static str) -> Option<u64> {
         let now = self.clock.steady();
@@ -91,6 +104,15 @@ fn advice(rejection: &Rejection) -> String {
             ),
         },
         Rejection::NotAnEvent(why) => format!("verified, but {why}"),
+        Rejection::WrongHeader => {
+            "at /work-orders, the header is not there or not as WORK_ORDERS_AUTH says: compare it \
+             with the work-order settings in Orbit"
+                .into()
+        }
+        Rejection::OrbitAway => {
+            "answered 503, the sender should come again: Orbit's API cannot be asked".into()
+        }
+        Rejection::NoRunEvent(why) => format!("at /work-orders: {why}"),
         Rejection::TooLarge => "the body has more than 8 MiB".into(),
         Rejection::TooSlow => "the body took longer than 10 s".into(),
         Rejection::Broken => "the body broke off".into(),

@@ -15,19 +15,23 @@ use serde::Serialize;
 /// About as many steps as an evaluation may take.
 const FUEL: u64 = 50_000;
 /// No expression is longer.
-const LONGEST: usize = 4096;
+pub(super) const LONGEST: usize = 4096;
 /// A step of these may take for ever.
 const LEFT_OUT: [&str; 6] = ["format", "replace", "indent", "center", "join", "pprint"];
 
-static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
+static ENVIRONMENT: LazyLock<Environment<'static>> =
+    LazyLock::new(|| environment(UndefinedBehavior::Chainable));
+
+/// What expressions are evaluated in.
+pub(super) fn environment(undefined: UndefinedBehavior) -> Environment<'static> {
     let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+    environment.set_undefined_behavior(undefined);
     environment.set_fuel(Some(FUEL));
     for filter in LEFT_OUT {
         environment.remove_filter(filter);
     }
     environment
-});
+}
 
 /// An expression that was read.
 #[derive(Clone)]
@@ -89,11 +93,15 @@ impl fmt::Debug for Expression {
 }
 
 fn refused(text: &str, error: &minijinja::Error) -> ExpressionError {
-    let detail = error.detail().map(|d| format!(": {d}"));
     ExpressionError {
         text: text.to_owned(),
-        reason: format!("{}{}", error.kind(), detail.unwrap_or_default()),
+        reason: reason(error),
     }
+}
+
+pub(super) fn reason(error: &minijinja::Error) -> String {
+    let detail = error.detail().map(|d| format!(": {d}"));
+    format!("{}{}", error.kind(), detail.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! mod         the body
+//! address     a URL that an answer completes
 //! expression  what a `when` says
 //! ```
 //!
@@ -10,6 +11,7 @@
 //!   unknown members survive.
 //! - The sender's own `relay` member is left out; ours stands last.
 
+pub mod address;
 pub mod expression;
 
 use serde::Serialize;

@@ -3,5 +3,6 @@
 
 mod keys;
 pub mod orbit;
+pub mod standard;
 
 pub use self::keys::{Keys, Previous};

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Body;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
@@ -32,6 +33,7 @@ pub const KEPT_POSTS: usize = 10_000;
 pub const KEPT_BYTES: usize = 64 << 20;
 
 const KEPT_TOKEN_REQUESTS: usize = 1_000;
+const KEPT_GETS: usize = 1_000;
 
 /// What the backend knows and how it behaves: a handle that tests read and edit.
 #[derive(Clone, Debug)]
@@ -50,6 +52,8 @@ struct State {
     answer: Answer,
     answers_at: BTreeMap<String, Answer>,
     tallies_at: BTreeMap<String, Tally>,
+    gets_at: BTreeMap<String, Answer>,
+    gets: VecDeque<Arc<Received>>,
     tokens: TokenEndpoint,
     token_requests: VecDeque<Arc<Received>>,
     received: VecDeque<Arc<Received>>,
@@ -75,6 +79,16 @@ impl BackendWorld {
     /// How POSTs to this path, which is without a query, are answered from now on.
     pub fn set_answer_at(&self, path: &str, answer: Answer) {
         self.state().answers_at.insert(path.to_owned(), answer);
+    }
+
+    /// How GETs of this path, which is without a query, are answered from now on.
+    pub fn set_get_at(&self, path: &str, answer: Answer) {
+        self.state().gets_at.insert(path.to_owned(), answer);
+    }
+
+    /// The latest GETs of paths that have an answer, oldest first.
+    pub fn gets(&self) -> Vec<Arc<Received>> {
+        self.state().gets.iter().cloned().collect()
     }
 
     /// Who gets tokens at [`TOKEN_PATH`](super::TOKEN_PATH) from now on. With none, that path is
@@ -165,6 +179,9 @@ impl BackendWorld {
                 Ok(respond(StatusCode::OK, &self.list()))
             }
             Method::POST => self.take(request).await,
+            Method::GET if self.state().gets_at.contains_key(request.uri().path()) => {
+                self.give(request.into_parts().0).await
+            }
             _ => Ok(respond(
                 StatusCode::METHOD_NOT_ALLOWED,
                 &json!({"error": "POST anywhere, or GET /received"}),
@@ -201,6 +218,30 @@ impl BackendWorld {
         } else {
             self.record(received);
         }
+        perform(reaction).await
+    }
+
+    /// A GET counts in no tally: those are of posts.
+    async fn give(&self, head: Parts) -> Result<Response<Body>, Dropped> {
+        let (path, headers) = (head.uri.path(), &head.headers);
+        let now = self.0.clock.steady();
+        let reaction = {
+            let mut state = self.state();
+            let token_is_valid = state.tokens.accepts(headers, now);
+            let answer = state.gets_at.get_mut(path).map(|answer| answer.next(b""));
+            let reaction = answer.unwrap_or_default().react(headers, token_is_valid);
+            state.gets.push_back(Arc::new(Received {
+                path: head.uri.to_string(),
+                headers: by_name(headers),
+                body: axum::body::Bytes::new(),
+                at: self.0.clock.wall(),
+                answered: reaction.status(),
+            }));
+            if state.gets.len() > KEPT_GETS {
+                state.gets.pop_front();
+            }
+            reaction
+        };
         perform(reaction).await
     }
 

@@ -195,6 +195,13 @@ impl Records {
         )
     }
 
+    /// The anomaly of a run event.
+    pub(super) fn anomaly_of(&self, run_event: &str) -> Option<&Anomaly> {
+        let mut newest_first = self.inspections.iter().rev();
+        let found = newest_first.find(|finished| finished.event.uuid == run_event);
+        found?.anomaly.as_ref()
+    }
+
     /// Sets the status of every anomaly that `which` picks, and gives back those.
     pub(super) fn set_status(
         &mut self,

@@ -268,6 +268,13 @@ impl World {
         self.state().seen_count
     }
 
+    /// The anomaly of a run event: its uuid and its status.
+    pub fn anomaly_of(&self, run_event: &str) -> Option<(String, String)> {
+        let state = self.state();
+        let anomaly = state.records.anomaly_of(run_event)?;
+        Some((anomaly.uuid.clone(), anomaly.status.clone()))
+    }
+
     /// How many inspections are on record.
     pub fn run_event_count(&self) -> usize {
         self.state().records.len()

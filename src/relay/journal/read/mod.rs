@@ -4,6 +4,7 @@
 //! mod        opening, the sums, acts and jobs
 //! events     events and what became of each
 //! deliveries lists of deliveries, and all about one
+//! orders     work orders
 //! ```
 //!
 //! # Invariants
@@ -11,6 +12,7 @@
 
 mod deliveries;
 mod events;
+mod orders;
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,6 +22,8 @@ use rusqlite::{Connection, OpenFlags, Row, params};
 
 pub use self::deliveries::{Counted, DeliveriesPage, Delivery, DeliveryDetail};
 pub use self::events::{DeliveryRow, EventRow, EventsPage};
+pub use self::orders::OrderRow;
+pub(super) use self::orders::deliveries_of;
 use super::open::{DATABASE, VERSION};
 use super::{Filter, Kind, Sums, store};
 

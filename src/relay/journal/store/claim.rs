@@ -313,7 +313,7 @@ fn claimed(row: &Row<'_>, lease: Lease, destination: &str) -> rusqlite::Result<C
         source: row.get(0)?,
         event_type: row.get(1)?,
         identity: row.get(2)?,
-        origin: [Origin::Backfill, Origin::Relay]
+        origin: [Origin::Backfill, Origin::Relay, Origin::WorkOrder]
             .into_iter()
             .find(|known| known.as_str() == origin)
             .unwrap_or(Origin::Webhook),

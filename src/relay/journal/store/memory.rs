@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
+use super::orders::order_sums;
 use crate::event::RELAY;
-use crate::relay::journal::{DestinationSums, Down, Paused, State, Sums};
+use crate::relay::journal::{DestinationSums, Down, OrderSums, Paused, State, Sums};
 
 pub(super) const ACCEPTED: &str = "accepted";
 pub(super) const DUPLICATE: &str = "duplicate";
@@ -56,6 +57,8 @@ pub(super) struct Destination {
     pub(super) died_why: Option<String>,
     /// Whether its next claim begins with a fresh event rather than with a retry.
     pub(super) fresh_first: bool,
+    /// Its work orders.
+    pub(super) orders: OrderSums,
     pub(super) changed: bool,
 }
 
@@ -170,6 +173,7 @@ impl Destination {
             died_why: self.died_why.clone(),
             states,
             oldest_undelivered_at: self.oldest_undelivered(connection, last_seq)?,
+            orders: self.orders,
         })
     }
 
@@ -245,6 +249,7 @@ pub(super) fn destinations(connection: &Connection) -> rusqlite::Result<Vec<Dest
                 kept: Vec::new(),
                 states: BTreeMap::new(),
                 fresh_first: false,
+                orders: OrderSums::default(),
                 changed: false,
             })
         })?
@@ -264,6 +269,11 @@ pub(super) fn destinations(connection: &Connection) -> rusqlite::Result<Vec<Dest
             .into_iter()
             .filter_map(|(word, n)| Some((State::from_word(&word)?, n)))
             .collect();
+    }
+    for (no, orders) in order_sums(connection)? {
+        if let Some(destination) = destinations.iter_mut().find(|d| d.no == no) {
+            destination.orders = orders;
+        }
     }
     Ok(destinations)
 }

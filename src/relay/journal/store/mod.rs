@@ -6,6 +6,7 @@
 //! bulk   what is done to many deliveries, in steps
 //! claim  which deliveries go next
 //! kept   kept events that are asked for
+//! orders work orders
 //! settle what becomes of them, and of their destination
 //! expire what was delivered long ago goes
 //! dedupe which events were seen before
@@ -24,6 +25,7 @@ mod dedupe;
 mod expire;
 mod kept;
 mod memory;
+mod orders;
 mod settle;
 
 use std::collections::BTreeMap;
@@ -118,6 +120,7 @@ impl Store {
                 self.free_leases(no)?;
                 self.shift(no, now, shift)?;
             }
+            self.shift_orders(now, shift)?;
             self.note_clock(now, now)?;
         }
         self.commit()

@@ -297,6 +297,9 @@ impl Store {
         if let Disposition::Dead { reason } = &ended.disposition {
             self.count_death(lease, reason)?;
         }
+        if let Some(order) = ended.order.as_deref().filter(|_| state == State::Delivered) {
+            self.add_order(lease, order, ended.at)?;
+        }
         if let Some(until) = ended.hold_until {
             self.hold(lease.destination, until);
         }

@@ -8,6 +8,8 @@
 //!   which says since when there is silence.
 //! - Its dedupe key stays. What was counted of it stays counted; what was kept and is gone is
 //!   counted as expired.
+//! - A work order of which Orbit has heard goes after the same time; one that is open stays, without
+//!   its event.
 //! - A step looks at a bounded number of events, and removes about as many bytes as one commit
 //!   may.
 
@@ -49,6 +51,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<Expired, StoreError> {
         let (before, now) = (before.as_millisecond(), now.as_millisecond());
+        if after == 0 {
+            self.let_orders_go(before)?;
+        }
         let looked = self.look_behind(after)?;
         let mut next = looked
             .get(STEP - 1)

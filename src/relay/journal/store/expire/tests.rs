@@ -209,6 +209,7 @@ impl Alone {
         for migration in [
             include_str!("../../../../../migrations/0001.sql"),
             include_str!("../../../../../migrations/0002.sql"),
+            include_str!("../../../../../migrations/0003.sql"),
         ] {
             connection.execute_batch(migration).unwrap();
         }
@@ -290,6 +291,7 @@ impl Alone {
             disposition,
             answer: None,
             hold_until: None,
+            order: None,
             at: at(0),
         };
         self.commit(|store| store.record(&[(claim.lease, ended)]).unwrap());

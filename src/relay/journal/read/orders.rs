@@ -1,0 +1,68 @@
+//! Work orders, as lists show them.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::{ReadError, Reader, events, timestamp};
+use crate::relay::journal::State;
+
+/// One work order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderRow {
+    /// The destination's id.
+    pub destination: String,
+    /// The run event of its alert.
+    pub run_event: String,
+    /// The event's number; the event itself may be gone by age.
+    pub seq: i64,
+    /// What people know the action by.
+    pub title: Option<String>,
+    /// When the destination took the alert.
+    pub taken_at: Timestamp,
+    /// Why it could not be asked for, the last time.
+    pub poll_why: Option<String>,
+    /// When it was closed.
+    pub closed_at: Option<Timestamp>,
+    /// How that became known: `poll` or `hook`.
+    pub closed_by: Option<String>,
+    /// When Orbit had heard of it.
+    pub orbit_closed_at: Option<Timestamp>,
+    /// Why Orbit could not be told, or had nothing to close.
+    pub orbit_why: Option<String>,
+}
+
+impl Reader {
+    /// The newest work orders, the newest first.
+    pub fn orders(&mut self, limit: u32) -> Result<Vec<OrderRow>, ReadError> {
+        let mut statement = self.0.prepare(
+            "SELECT t.id, o.run_event, o.seq, o.title, o.taken_at, o.poll_why, o.closed_at,
+             o.closed_by, o.orbit_closed_at, o.orbit_why
+             FROM work_order o JOIN destination t ON t.no = o.destination
+             ORDER BY o.no DESC LIMIT ?1",
+        )?;
+        let rows = statement.query_map(params![limit], |row| {
+            Ok(OrderRow {
+                destination: row.get(0)?,
+                run_event: row.get(1)?,
+                seq: row.get(2)?,
+                title: row.get(3)?,
+                taken_at: timestamp(row.get(4)?),
+                poll_why: row.get(5)?,
+                closed_at: row.get::<_, Option<i64>>(6)?.map(timestamp),
+                closed_by: row.get(7)?,
+                orbit_closed_at: row.get::<_, Option<i64>>(8)?.map(timestamp),
+                orbit_why: row.get(9)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+/// The states of an event's deliveries, as they are shown.
+pub(in crate::relay::journal) fn deliveries_of(
+    connection: &Connection,
+    seq: i64,
+) -> rusqlite::Result<Vec<State>> {
+    let rows = events::deliveries(connection, seq)?;
+    Ok(rows.into_iter().map(|row| row.state).collect())
+}

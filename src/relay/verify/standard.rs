@@ -1,0 +1,270 @@
+//! The scheme of Standard Webhooks: `webhook-id`, `webhook-timestamp` (Unix seconds) and
+//! `webhook-signature: v1,<base64> …`, HMAC-SHA256 over `<id>.<timestamp>.<body>`.
+//!
+//! # Invariants
+//! - Pure; the comparison takes the same time whatever differs.
+//! - Id and time are signed as they were received, and the time is judged only after a code matched.
+//! - No header makes this panic, overflow or allocate more than the headers are long.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::Timestamp;
+use sha2::Sha256;
+
+pub use super::orbit::Refusal;
+
+/// The names of the headers: id, time, signature.
+pub const HEADERS: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+
+/// An id names a message and tells nothing.
+const LONGEST_ID: usize = 256;
+/// A code has 47 characters; a sender that changes its secrets sends a few.
+const LONGEST_HEADER: usize = 4096;
+
+/// Headers that have the right form.
+#[derive(Debug)]
+pub struct Signature<'a> {
+    id: &'a str,
+    /// As received: this text is what is signed.
+    sent_at: &'a str,
+    sent_at_s: i64,
+    codes: Vec<[u8; 32]>,
+}
+
+impl<'a> Signature<'a> {
+    /// Reads the headers of a request: all that there are of each of [`HEADERS`].
+    pub fn read(headers: [&[&'a [u8]]; 3]) -> Result<Self, Refusal> {
+        let mut one = [""; 3];
+        for (slot, values) in one.iter_mut().zip(headers) {
+            *slot = match values {
+                [] | [[]] => return Err(Refusal::NoSignature),
+                [value] => std::str::from_utf8(value).map_err(|_| Refusal::Malformed)?,
+                _ => return Err(Refusal::SeveralSignatures),
+            };
+        }
+        let [id, sent_at, signature] = one;
+        Self::parse(id, sent_at, signature).ok_or(Refusal::Malformed)
+    }
+
+    fn parse(id: &'a str, sent_at: &'a str, signature: &'a str) -> Option<Self> {
+        let digits = sent_at.bytes().all(|b| b.is_ascii_digit());
+        if id.len() > LONGEST_ID || signature.len() > LONGEST_HEADER || !digits {
+            return None;
+        }
+        let codes: Vec<_> = signature
+            .split(' ')
+            .filter_map(|one| {
+                STANDARD
+                    .decode(one.strip_prefix("v1,")?)
+                    .ok()?
+                    .try_into()
+                    .ok()
+            })
+            .collect();
+        (!codes.is_empty()).then_some(Self {
+            id,
+            sent_at,
+            sent_at_s: sent_at.parse().ok()?,
+            codes,
+        })
+    }
+
+    /// Checks a body, and then when it was sent. `key` is what stands behind a secret's base64.
+    pub fn verify(
+        &self,
+        body: &[u8],
+        key: &[u8],
+        now: Timestamp,
+        max_age: Duration,
+    ) -> Result<(), Refusal> {
+        // HMAC takes a key of any length.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
+            return Err(Refusal::WrongSignature);
+        };
+        for part in [
+            self.id.as_bytes(),
+            b".",
+            self.sent_at.as_bytes(),
+            b".",
+            body,
+        ] {
+            mac.update(part);
+        }
+        let matches = self.codes.iter().fold(false, |found, received| {
+            mac.clone().verify_slice(received).is_ok() | found
+        });
+        if !matches {
+            return Err(Refusal::WrongSignature);
+        }
+        let sent_at_ms = i128::from(self.sent_at_s) * 1000;
+        let age_ms = i128::from(now.as_millisecond()) - sent_at_ms;
+        let off = Duration::from_millis(u64::try_from(age_ms.unsigned_abs()).unwrap_or(u64::MAX));
+        match off > max_age {
+            false => Ok(()),
+            true if age_ms > 0 => Err(Refusal::TooOld(off)),
+            true => Err(Refusal::FromTheFuture(off)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW_S: i64 = 1_614_265_330;
+    const WINDOW: Duration = Duration::from_mins(5);
+    const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
+    const BODY: &[u8] = br#"{"test": 2432232314}"#;
+    /// The example that the libraries of Standard Webhooks are tested with.
+    const GOOD: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+
+    fn key() -> Vec<u8> {
+        STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap()
+    }
+
+    fn signed_at(at: &str) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&key()).unwrap();
+        mac.update(format!("{ID}.{at}.").as_bytes());
+        mac.update(BODY);
+        format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+    }
+
+    fn check_all(headers: [&[&str]; 3], body: &[u8]) -> Result<(), Refusal> {
+        let headers = headers.map(|values| values.iter().map(|v| v.as_bytes()).collect::<Vec<_>>());
+        let signature = Signature::read(headers.each_ref().map(Vec::as_slice))?;
+        let now = Timestamp::from_second(NOW_S).unwrap();
+        signature.verify(body, &key(), now, WINDOW)
+    }
+
+    fn check(id: &str, at: &str, signature: &str) -> Result<(), Refusal> {
+        check_all([&[id], &[at], &[signature]], BODY)
+    }
+
+    #[test]
+    fn the_standards_own_example_is_accepted() {
+        assert_eq!(check(ID, "1614265330", GOOD), Ok(()));
+    }
+
+    #[test]
+    fn any_of_several_codes_may_match_and_other_versions_are_ignored() {
+        let other = format!("v1,{}", STANDARD.encode([7; 32]));
+        for signature in [
+            format!("{other} {GOOD}"),
+            format!("{GOOD} {other}"),
+            format!("v1a,xyz {GOOD} nonsense v1,short"),
+        ] {
+            assert_eq!(check(ID, "1614265330", &signature), Ok(()), "{signature}");
+        }
+        assert_eq!(
+            check(ID, "1614265330", &other),
+            Err(Refusal::WrongSignature)
+        );
+    }
+
+    #[test]
+    fn headers_that_are_missing_or_doubled_are_refused() {
+        let good: [&[&str]; 3] = [&[ID], &["1614265330"], &[GOOD]];
+        for place in 0..3 {
+            for missing in [&[][..], &[""]] {
+                let mut headers = good;
+                headers[place] = missing;
+                assert_eq!(
+                    check_all(headers, BODY),
+                    Err(Refusal::NoSignature),
+                    "{place}"
+                );
+            }
+            let doubled = [good[place][0]; 2];
+            let mut headers = good;
+            headers[place] = &doubled;
+            assert_eq!(
+                check_all(headers, BODY),
+                Err(Refusal::SeveralSignatures),
+                "{place}"
+            );
+        }
+    }
+
+    #[test]
+    fn malformed_headers_are_refused() {
+        let long = "x".repeat(100_000);
+        for (id, at, signature) in [
+            (
+                ID,
+                "1614265330",
+                "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+            ),
+            (ID, "1614265330", "v1,"),
+            (ID, "1614265330", "v1,!!!!"),
+            (
+                ID,
+                "1614265330",
+                "v2,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+            ),
+            (ID, "1614265330", &long),
+            (ID, "-1614265330", GOOD),
+            (ID, "+1614265330", GOOD),
+            (ID, "1614265330.0", GOOD),
+            (ID, "soon", GOOD),
+            (ID, "99999999999999999999", GOOD),
+            (&long, "1614265330", GOOD),
+        ] {
+            let shown: String = format!("{id} {at} {signature}").chars().take(99).collect();
+            assert_eq!(check(id, at, signature), Err(Refusal::Malformed), "{shown}");
+        }
+    }
+
+    #[test]
+    fn another_id_time_body_or_key_is_refused() {
+        assert_eq!(
+            check("msg_x", "1614265330", GOOD),
+            Err(Refusal::WrongSignature)
+        );
+        assert_eq!(check(ID, "1614265331", GOOD), Err(Refusal::WrongSignature));
+        let good: [&[&str]; 3] = [&[ID], &["1614265330"], &[GOOD]];
+        for bit in 0..BODY.len() * 8 {
+            let mut body = BODY.to_vec();
+            body[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(
+                check_all(good, &body),
+                Err(Refusal::WrongSignature),
+                "bit {bit}"
+            );
+        }
+        let signature = Signature::parse(ID, "1614265330", GOOD).unwrap();
+        let now = Timestamp::from_second(NOW_S).unwrap();
+        let other = signature.verify(BODY, &[1; 24], now, WINDOW);
+        assert_eq!(other, Err(Refusal::WrongSignature));
+    }
+
+    #[test]
+    fn the_window_holds_in_both_directions() {
+        let edge = |s: i64| {
+            let at = (NOW_S + s).to_string();
+            check(ID, &at, &signed_at(&at))
+        };
+        assert_eq!((edge(-300), edge(300)), (Ok(()), Ok(())));
+        let off = Duration::from_secs(301);
+        assert_eq!(edge(-301), Err(Refusal::TooOld(off)));
+        assert_eq!(edge(301), Err(Refusal::FromTheFuture(off)));
+        let last = i64::MAX.to_string();
+        let far = check(ID, &last, &signed_at(&last));
+        assert!(matches!(far, Err(Refusal::FromTheFuture(_))), "{far:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_headers_and_no_body_panic(id: Vec<u8>, at in "[0-9]{0,30}", signature: Vec<u8>, body: Vec<u8>) {
+            let headers: [&[&[u8]]; 3] = [&[&id], &[at.as_bytes()], &[&signature]];
+            if let Ok(signature) = Signature::read(headers) {
+                let now = Timestamp::from_second(NOW_S).unwrap();
+                prop_assert!(signature.verify(&body, &key(), now, WINDOW).is_err());
+            }
+        }
+    }
+}

@@ -1,0 +1,746 @@
+//! Alerts close the loop: orders that are closed close their anomaly in Orbit, and what Orbit asks
+//! for as a work order is the alert that its webhook brings.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use orbit_relay::event::{ALERT, COMPLETED};
+use orbit_relay::relay::deliver::{self, OnClosed, Poll};
+use orbit_relay::relay::destination::Auth;
+use orbit_relay::relay::journal::{OrderRow, Reader, State};
+use orbit_relay::relay::transform::address::Address;
+use orbit_relay::relay::transform::expression::Expression;
+use orbit_relay::secret::{Secret, Source};
+use orbit_relay::sim::backend::Answer as PlantAnswer;
+use orbit_relay::sim::javascript::sign;
+use orbit_relay::sim::orbit::{Inspection, Weather};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use crate::wire::{self, Answer};
+use crate::world::{BOUND, Relay, Site, accepted, secret};
+
+const KEY: [u8; 32] = [7; 32];
+const HEADER: (&str, &str) = ("X-Orbit-Work-Orders", "let me in");
+
+fn on_closed(poll: Option<String>, every: Duration) -> OnClosed {
+    OnClosed {
+        poll: poll.map(|url| Poll {
+            url: Address::parse(&url).unwrap(),
+            when: Expression::parse("response.json.status in ['CLOSED', 'COMP']").unwrap(),
+            every,
+        }),
+        secret: Some(Source::Given(Secret::new(format!(
+            "whsec_{}",
+            STANDARD.encode(KEY)
+        )))),
+    }
+}
+
+/// A system that makes orders of alerts, asked every so often.
+fn cmms(site: &Site, every: Duration) -> deliver::Config {
+    let mut cmms = site.at("cmms");
+    cmms.events = vec![ALERT.to_owned()];
+    let orders = cmms.destination.url.join("/orders/").unwrap();
+    let poll = format!("{orders}{{{{ answer.id }}}}");
+    cmms.on_closed = Some(on_closed(Some(poll), every));
+    cmms
+}
+
+/// It answers this to alerts, and this to those who ask for order 1.
+fn answers(site: &Site, id: &Value, status: &str) {
+    let taken = PlantAnswer::Body(201, json!({"id": id}).to_string());
+    site.plant().set_answer_at("/cmms", taken);
+    let order = PlantAnswer::Body(200, json!({"status": status}).to_string());
+    site.plant().set_get_at("/orders/1", order);
+}
+
+const SOON: Duration = Duration::from_millis(50);
+
+/// A robot finds something.
+async fn alert(site: &Site) -> Inspection {
+    for _ in 0..500 {
+        let inspection = site.inspect().await;
+        if inspection.event_type == ALERT {
+            return inspection;
+        }
+    }
+    panic!("no alert in 500 inspections");
+}
+
+fn status_of(site: &Site, alert: &Inspection) -> String {
+    site.robots.anomaly_of(&alert.run_event).unwrap().1
+}
+
+/// How often an anomaly was changed by the API.
+fn patches(site: &Site) -> usize {
+    let requests = site.robots.requests();
+    requests
+        .iter()
+        .filter(|seen| seen.method == "PATCH")
+        .count()
+}
+
+async fn until_told(relay: &Relay, n: u64) {
+    relay
+        .until_at("cmms", "told", |d| {
+            d.orders.told == n && d.orders.closed == 0
+        })
+        .await;
+}
+
+async fn until_open(relay: &Relay, n: u64) {
+    relay.until_at("cmms", "open", |d| d.orders.open == n).await;
+}
+
+fn orders(site: &Site) -> Vec<OrderRow> {
+    Reader::open(&site.data_dir()).unwrap().orders(100).unwrap()
+}
+
+async fn asked(site: &Site, n: usize) {
+    asked_at(site, "", n).await;
+}
+
+/// Waits until so many questions came to paths that begin like this.
+async fn asked_at(site: &Site, path: &str, n: usize) {
+    let there = || {
+        let gets = site.plant().gets();
+        gets.iter()
+            .filter(|asked| asked.path.starts_with(path))
+            .count()
+    };
+    let asked = async {
+        while there() < n {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let asked = tokio::time::timeout(BOUND, asked).await;
+    assert!(asked.is_ok(), "{n} questions: {:?}", site.plant().gets());
+}
+
+/// The headers with which a system signs at this second.
+fn signed(at: i64, body: &str, key: &[u8]) -> [(&'static str, String); 3] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+    mac.update(format!("msg_1.{at}.{body}").as_bytes());
+    let code = STANDARD.encode(mac.finalize().into_bytes());
+    [
+        ("webhook-id", "msg_1".to_owned()),
+        ("webhook-timestamp", at.to_string()),
+        ("webhook-signature", format!("v1,{code}")),
+    ]
+}
+
+async fn post(relay: &Relay, path: &str, headers: &[(&str, String)], body: &str) -> Answer {
+    let headers: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| (*name, &**value))
+        .collect();
+    let request = wire::request("POST", path, &headers, body.as_bytes());
+    wire::send(relay.events, &request).await
+}
+
+async fn say_closed(relay: &Relay, body: &Value) -> Answer {
+    let body = body.to_string();
+    let headers = signed(relay.clock.wall().as_second(), &body, &KEY);
+    post(relay, "/hooks/closed/cmms", &headers, &body).await
+}
+
+#[tokio::test]
+async fn a_closed_order_closes_its_anomaly_exactly_once_over_restarts() {
+    let site = Site::new().await;
+    let mut config = cmms(&site, SOON);
+    config.destination.auth = Auth::parse("Bearer of-the-cmms").unwrap();
+    let site = site.destination(config);
+    answers(&site, &json!(1), "INPRG");
+    let relay = site.start().await;
+    relay.registered().await;
+    let alert = alert(&site).await;
+    until_open(&relay, 1).await;
+    asked(&site, 2).await;
+    assert_eq!(
+        (status_of(&site, &alert), patches(&site)),
+        ("open".into(), 0)
+    );
+    relay.finish().await;
+
+    // Its system closes it while the relay is away.
+    answers(&site, &json!(1), "COMP");
+    let relay = site.start().await;
+    until_told(&relay, 1).await;
+    assert_eq!(status_of(&site, &alert), "closed");
+    relay.finish().await;
+    let questions = site.plant().gets();
+    assert!(questions.iter().all(|asked| {
+        let header = |name: &str| asked.headers.get(name).map(String::as_str);
+        header("authorization") == Some("Bearer of-the-cmms")
+            && header("idempotency-key").is_none()
+            && header("accept") == Some("application/json")
+    }));
+
+    let relay = site.start().await;
+    until_told(&relay, 1).await;
+    let metric = "orbit_relay_work_orders{destination=\"cmms\",state=\"told\"}";
+    assert!((relay.metric(metric).await - 1.0).abs() < 0.1);
+    relay.finish().await;
+    assert_eq!(patches(&site), 1);
+    assert_eq!(site.plant().gets().len(), questions.len());
+    let [order] = &orders(&site)[..] else {
+        panic!()
+    };
+    assert_eq!(order.run_event, alert.run_event);
+    assert_eq!(order.closed_by.as_deref(), Some("poll"));
+    assert!(order.orbit_closed_at.is_some() && order.orbit_why.is_none());
+}
+
+#[tokio::test]
+async fn a_system_that_says_so_closes_the_anomaly_once_by_any_name_of_the_order() {
+    let site = Site::new().await;
+    let mut config = cmms(&site, SOON);
+    config.on_closed = Some(on_closed(None, SOON));
+    let site = site.destination(config);
+    let relay = site.start().await;
+    relay.registered().await;
+    let mut names = Vec::new();
+    for n in 1..=3 {
+        let alert = alert(&site).await;
+        until_open(&relay, n).await;
+        names.push(alert);
+    }
+    let posts = site.plant().received_at("/cmms");
+    let post = posts
+        .iter()
+        .find(|post| String::from_utf8_lossy(&post.body).contains(&names[0].run_event));
+    let (anomaly, _) = site.robots.anomaly_of(&names[2].run_event).unwrap();
+    for body in [
+        json!({"delivery": post.unwrap().key(), "status": "Closed"}),
+        json!({"run_event": names[1].run_event, "later": [1]}),
+        json!({"anomaly": anomaly}),
+    ] {
+        let answer = say_closed(&relay, &body).await;
+        assert_eq!(
+            (answer.status, &*answer.body),
+            (200, "{\"status\":\"closed\"}\n")
+        );
+        let again = say_closed(&relay, &body).await;
+        assert_eq!(
+            (again.status, &*again.body),
+            (200, "{\"status\":\"closed already\"}\n")
+        );
+    }
+    until_told(&relay, 3).await;
+    assert!(
+        names
+            .iter()
+            .all(|alert| status_of(&site, alert) == "closed")
+    );
+    assert_eq!(patches(&site), 3);
+    let metric = "orbit_relay_closed_requests_total{outcome=\"closed\"}";
+    assert!((relay.metric(metric).await - 3.0).abs() < 0.1);
+    // They are no events: the sums know nothing of them.
+    relay.finish().await;
+    assert!(
+        orders(&site)
+            .iter()
+            .all(|order| order.closed_by.as_deref() == Some("hook"))
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_signed_as_it_should_be_closes_nothing() {
+    let site = Site::new().await;
+    let config = cmms(&site, Duration::from_hours(1));
+    let other = site.at("other");
+    let site = site.destination(config).destination(other);
+    let relay = site.start().await;
+    relay.registered().await;
+    let alert = alert(&site).await;
+    until_open(&relay, 1).await;
+    let body = json!({"run_event": alert.run_event}).to_string();
+    let now = relay.clock.wall().as_second();
+    let good = signed(now, &body, &KEY);
+    let path = "/hooks/closed/cmms";
+    let mut doubled = good.to_vec();
+    doubled.push(good[2].clone());
+    let refused = [
+        Vec::new(),
+        good[..2].to_vec(),
+        doubled,
+        signed(now, &body, &[8; 32]).to_vec(),
+        signed(now, "{}", &KEY).to_vec(),
+        // What was signed an hour ago and is sent again.
+        signed(now - 3600, &body, &KEY).to_vec(),
+        signed(now + 3600, &body, &KEY).to_vec(),
+        vec![("Orbit-Signature", relay.sign(body.as_bytes()))],
+    ];
+    for headers in refused {
+        let answer = post(&relay, path, &headers, &body).await;
+        let expected = (401, "{\"error\":\"not verified\"}\n");
+        assert_eq!((answer.status, &*answer.body), expected, "{headers:?}");
+    }
+    for (body, status) in [
+        ("[]", 400),
+        ("{", 400),
+        ("{}", 400),
+        (r#"{"run_event":"a","delivery":"b"}"#, 400),
+        (r#"{"run_event":"","status":"closed"}"#, 400),
+        (
+            &*json!({"run_event": alert.run_event, "status": "open"}).to_string(),
+            400,
+        ),
+        (r#"{"run_event":"another"}"#, 404),
+        (r#"{"delivery":"another"}"#, 404),
+        (r#"{"anomaly":"another"}"#, 404),
+        (&*"x".repeat(64 * 1024 + 1), 413),
+    ] {
+        let answer = post(&relay, path, &signed(now, body, &KEY), body).await;
+        let shown: String = body.chars().take(60).collect();
+        assert_eq!(answer.status, status, "{shown}: {answer:?}");
+        assert!(answer.json()["error"].is_string());
+    }
+    // One without a secret, and one that there is not.
+    for path in [
+        "/hooks/closed/other",
+        "/hooks/closed/nobody",
+        "/hooks/closed/",
+    ] {
+        assert_eq!(post(&relay, path, &good, &body).await.status, 404, "{path}");
+    }
+    until_open(&relay, 1).await;
+    relay.finish().await;
+    assert_eq!(
+        (status_of(&site, &alert), patches(&site)),
+        ("open".into(), 0)
+    );
+}
+
+#[tokio::test]
+async fn an_orbit_that_is_down_when_the_order_closes_hears_of_it_later() {
+    let site = Site::with_a_manual_clock().await;
+    let config = cmms(&site, Duration::from_mins(1));
+    let site = site.destination(config);
+    answers(&site, &json!("1"), "CLOSED");
+    let relay = site.start().await;
+    relay.registered().await;
+    let alert = alert(&site).await;
+    until_open(&relay, 1).await;
+    site.robots.set_weather(Weather {
+        status: Some(503),
+        ..Weather::default()
+    });
+    let minute = Duration::from_mins(1);
+    let closed = |sums: &orbit_relay::relay::journal::Sums| sums.destinations[0].orders.closed == 1;
+    relay
+        .let_pass(site.hand(), minute / 6, 60 * minute, closed)
+        .await;
+    let why = async {
+        while orders(&site)[0].orbit_why.is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(BOUND, why).await.unwrap();
+    assert_eq!(
+        orders(&site)[0].orbit_why.as_deref(),
+        Some("Orbit answered 503")
+    );
+    let relay = {
+        relay.finish().await;
+        site.start().await
+    };
+    site.robots.set_weather(Weather::default());
+    let told = |sums: &orbit_relay::relay::journal::Sums| sums.destinations[0].orders.told == 1;
+    relay
+        .let_pass(site.hand(), minute / 6, 120 * minute, told)
+        .await;
+    assert_eq!(
+        (status_of(&site, &alert), patches(&site)),
+        ("closed".into(), 1)
+    );
+    relay.finish().await;
+    assert_eq!(orders(&site)[0].orbit_why, None);
+}
+
+#[tokio::test]
+async fn two_questions_are_under_way_at_most_and_posts_go_on() {
+    let site = Site::new().await;
+    let config = cmms(&site, SOON);
+    let other = another(&site);
+    let site = site.destination(config).destination(other);
+    answers(&site, &json!(1), "");
+    site.plant().set_get_at("/orders/1", PlantAnswer::Hang);
+    let relay = site.start().await;
+    relay.registered().await;
+    for n in 1..=4 {
+        alert(&site).await;
+        relay.until_there_are_at("cmms", n, State::Delivered).await;
+    }
+    asked_at(&site, "/orders/1", 2).await;
+    // Time for many more, as the other destination shows.
+    asked_at(&site, "/others/1", 20).await;
+    let gets = site.plant().gets();
+    assert_eq!(
+        gets.iter()
+            .filter(|asked| asked.path == "/orders/1")
+            .count(),
+        2
+    );
+    relay.finish().await;
+}
+
+/// Another destination, whose orders stay open.
+fn another(site: &Site) -> deliver::Config {
+    let mut other = site.at("other");
+    other.events = vec![ALERT.to_owned()];
+    let places = other.destination.url.join("/others/").unwrap();
+    let places = format!("{places}{{{{ answer.id }}}}");
+    other.on_closed = Some(on_closed(Some(places), SOON));
+    let open = PlantAnswer::Body(200, json!({"id": 1, "status": "INPRG"}).to_string());
+    site.plant().set_answer_at("/other", open.clone());
+    site.plant().set_get_at("/others/1", open);
+    other
+}
+
+#[tokio::test]
+async fn nothing_is_asked_of_a_destination_that_is_paused() {
+    let site = Site::new().await;
+    let config = cmms(&site, SOON);
+    let other = another(&site);
+    let site = site.destination(config).destination(other);
+    answers(&site, &json!(1), "INPRG");
+    let relay = site.start().await;
+    relay.registered().await;
+    alert(&site).await;
+    relay.until_there_are_at("cmms", 1, State::Delivered).await;
+    relay.until_there_are_at("other", 1, State::Delivered).await;
+    let at = relay.clock.wall();
+    let journal = relay.journal_handle();
+    assert_eq!(
+        journal.pause(at, "cmms", "me", "works", None).await,
+        Ok(true)
+    );
+    let asked_of = |path: &str| {
+        let gets = site.plant().gets();
+        gets.iter().filter(|asked| asked.path == path).count()
+    };
+    // One was under way, or about to be; the other destination says when time has passed.
+    let seen = async |more: usize| asked_at(&site, "/others/1", asked_of("/others/1") + more).await;
+    seen(3).await;
+    let before = asked_of("/orders/1");
+    seen(20).await;
+    assert_eq!(asked_of("/orders/1"), before);
+    relay.resume("cmms").await;
+    asked_at(&site, "/orders/1", before + 1).await;
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn hostile_ids_are_asked_for_at_one_place_or_not_at_all() {
+    for (id, place) in [
+        (json!("../../admin"), Some("/orders/..%2F..%2Fadmin")),
+        (json!("1?x=y#z"), Some("/orders/1%3Fx%3Dy%23z")),
+        (json!("@evil.example/"), Some("/orders/%40evil.example%2F")),
+        (json!(".."), None),
+        (json!({"a": 1}), None),
+        (json!(null), None),
+    ] {
+        let site = Site::new().await;
+        let config = cmms(&site, SOON);
+        let site = site.destination(config);
+        answers(&site, &id, "OPEN");
+        if let Some(place) = place {
+            let open = PlantAnswer::Body(200, json!({"status": "OPEN"}).to_string());
+            site.plant().set_get_at(place, open);
+        }
+        let relay = site.start().await;
+        relay.registered().await;
+        alert(&site).await;
+        until_open(&relay, 1).await;
+        if let Some(place) = place {
+            asked(&site, 1).await;
+            assert!(site.plant().gets().iter().all(|asked| asked.path == place));
+        } else {
+            let why = async {
+                while orders(&site)[0].poll_why.is_none() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            tokio::time::timeout(BOUND, why).await.unwrap();
+            assert!(site.plant().gets().is_empty());
+        }
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_is_gone_stays_open_and_is_shown() {
+    let site = Site::new().await;
+    let config = cmms(&site, SOON);
+    let site = site.destination(config);
+    answers(&site, &json!(1), "");
+    site.plant()
+        .set_get_at("/orders/1", PlantAnswer::Status(404));
+    let relay = site.start().await;
+    relay.registered().await;
+    alert(&site).await;
+    asked(&site, 1).await;
+    let why = async {
+        while orders(&site)[0].poll_why.is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(BOUND, why).await.unwrap();
+    let why = orders(&site)[0].poll_why.clone();
+    assert_eq!(why.as_deref(), Some("it is not there: answered 404"));
+    until_open(&relay, 1).await;
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn without_a_token_a_closed_order_is_recorded_and_waits() {
+    let site = Site::new().await.without_variable("ORBIT_API_TOKEN");
+    let config = cmms(&site, SOON);
+    let site = site.destination(config);
+    answers(&site, &json!(1), "CLOSED");
+    let relay = site.start().await;
+    let body = json!({"uuid": "m", "type": ALERT, "data": {"uuid": "r-1", "actionName": "Pump"}});
+    relay.accept(body.to_string()).await;
+    relay
+        .until_at("cmms", "closed", |d| d.orders.closed == 1)
+        .await;
+    relay.finish().await;
+    assert_eq!(patches(&site), 0);
+    assert_eq!(orders(&site)[0].title.as_deref(), Some("Pump"));
+}
+
+fn taking_orders(site: Site) -> Site {
+    site.variable("WORK_ORDERS_AUTH", &format!("{}: {}", HEADER.0, HEADER.1))
+}
+
+async fn ask_with(relay: &Relay, headers: &[(&str, &str)], body: &str) -> Answer {
+    let request = wire::request("POST", "/work-orders", headers, body.as_bytes());
+    wire::send(relay.events, &request).await
+}
+
+/// Orbit asks for a work order.
+async fn ask(site: &Site, relay: &Relay, body: &Value) -> Answer {
+    site.count(1);
+    ask_with(relay, &[HEADER], &body.to_string()).await
+}
+
+async fn shown(relay: &Relay, id: &str) -> Answer {
+    let path = format!("/work-orders/{id}");
+    wire::send(relay.events, &wire::head("GET", &path, &[HEADER])).await
+}
+
+/// The webhook is never called; the inspection is in Orbit all the same.
+async fn unsent_alert(site: &Site) -> Inspection {
+    site.robots
+        .change_weather(|weather| weather.lose_webhooks = true);
+    for _ in 0..500 {
+        let inspection = site.robots.inspect().await;
+        if inspection.event_type == ALERT {
+            return inspection;
+        }
+    }
+    panic!("no alert in 500 inspections");
+}
+
+/// The same alert as the webhook would have brought it.
+async fn by_webhook(relay: &Relay, alert: &Inspection) -> Answer {
+    let body = json!({"uuid": "m", "type": ALERT, "data": {"uuid": alert.run_event}}).to_string();
+    let signature = sign(
+        &secret(),
+        relay.clock.wall().as_millisecond(),
+        body.as_bytes(),
+    );
+    relay
+        .post_with(&[("Orbit-Signature", &signature)], body.as_bytes())
+        .await
+}
+
+#[tokio::test]
+async fn an_alert_that_comes_by_webhook_and_as_a_work_order_makes_one_delivery() {
+    for case in 0..3 {
+        let site = taking_orders(Site::new().await);
+        let relay = site.start().await;
+        relay.registered().await;
+        let alert = unsent_alert(&site).await;
+        let body = json!({"anomaly": {"runEventUuid": alert.run_event, "title": "Hot"}});
+        let order = async { ask(&site, &relay, &body).await };
+        let (order, event) = match case {
+            0 => (order.await, by_webhook(&relay, &alert).await),
+            1 => {
+                let event = by_webhook(&relay, &alert).await;
+                (order.await, event)
+            }
+            _ => tokio::join!(order, by_webhook(&relay, &alert)),
+        };
+        assert_eq!(
+            (order.status, event.status),
+            (200, 200),
+            "{order:?} {event:?}"
+        );
+        let expected =
+            json!({"id": alert.run_event, "title": "Hot", "status": "open", "url": null});
+        assert_eq!(order.json(), expected);
+        let again = ask(&site, &relay, &body).await;
+        assert_eq!((again.status, again.json()), (200, expected));
+        accepted(&site.plant(), 1).await;
+        relay.until_there_are(1, State::Delivered).await;
+        let sums = relay.finish().await;
+        assert_eq!((sums.accepted, sums.duplicate), (1, 2), "case {case}");
+        assert_eq!(site.plant().tally().attempts, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_work_order_becomes_the_run_event_as_orbit_has_it() {
+    let site = taking_orders(Site::new().await);
+    let relay = site.start().await;
+    relay.registered().await;
+    let alert = unsent_alert(&site).await;
+    let (anomaly, _) = site.robots.anomaly_of(&alert.run_event).unwrap();
+    // Of an anomaly's uuid Orbit knows the run event.
+    let answer = ask(&site, &relay, &json!({"anomaly": {"uuid": anomaly}})).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.json()["id"], *alert.run_event);
+    assert_eq!(answer.json()["title"], *alert.action_name);
+    accepted(&site.plant(), 1).await;
+    let body: Value = serde_json::from_slice(&site.plant().received()[0].body).unwrap();
+    assert_eq!(body["type"], ALERT);
+    assert_eq!(body["relay"]["origin"], "work_order");
+    assert_eq!(body["data"]["actionName"], *alert.action_name);
+    assert_eq!(body["time"], body["data"]["createdAt"]);
+    assert!(body["data"]["dataCaptures"].is_array());
+    relay.until_there_are(1, State::Delivered).await;
+    let answer = shown(&relay, &alert.run_event).await;
+    let expected = json!({
+        "id": alert.run_event, "title": alert.action_name, "status": "open", "state": "delivered",
+    });
+    assert_eq!((answer.status, answer.json()), (200, expected));
+    for unknown in ["another", "..%2f..", "a%20b"] {
+        assert_eq!(shown(&relay, unknown).await.status, 404, "{unknown}");
+    }
+    // One that Orbit does not have is made of what it sent.
+    let own = json!({"runEvent": {"uuid": "r-9"}, "name": "Gauge", "severity": 4});
+    assert_eq!(ask(&site, &relay, &own).await.json()["title"], "Gauge");
+    accepted(&site.plant(), 2).await;
+    let body: Value = serde_json::from_slice(&site.plant().received()[1].body).unwrap();
+    assert_eq!(body["data"]["uuid"], "r-9");
+    assert_eq!(body["data"]["actionName"], "Gauge");
+    assert_eq!(body["data"]["severity"], 4);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_work_order_is_closed_when_its_systems_order_is() {
+    let site = taking_orders(Site::new().await);
+    let config = cmms(&site, SOON);
+    let site = site.destination(config);
+    answers(&site, &json!(1), "CLOSED");
+    let relay = site.start().await;
+    relay.registered().await;
+    let alert = unsent_alert(&site).await;
+    let answer = ask(&site, &relay, &json!({"run_event_uuid": alert.run_event})).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    until_told(&relay, 1).await;
+    assert_eq!(
+        shown(&relay, &alert.run_event).await.json()["status"],
+        "closed"
+    );
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn work_orders_are_refused_without_the_configured_header_and_unknown_without_the_setting() {
+    let site = Site::new().await;
+    let relay = site.start().await;
+    for path in [
+        "/work-orders",
+        "/work-orders/x",
+        "/hooks/closed/integration",
+    ] {
+        for method in ["GET", "POST"] {
+            let request = wire::request(method, path, &[HEADER], b"{}");
+            assert_eq!(
+                wire::send(relay.events, &request).await.status,
+                404,
+                "{method} {path}"
+            );
+        }
+    }
+    relay.finish().await;
+
+    let site = taking_orders(Site::new().await);
+    let relay = site.start().await;
+    let (name, value) = HEADER;
+    let wrong: [&[(&str, &str)]; 5] = [
+        &[],
+        &[(name, "let me")],
+        &[(name, "")],
+        &[("X-Other", value)],
+        &[HEADER, HEADER],
+    ];
+    for headers in wrong {
+        site.count(1);
+        let answer = ask_with(&relay, headers, r#"{"runEventUuid":"r"}"#).await;
+        assert_eq!(answer.status, 401, "{headers:?}: {answer:?}");
+        assert!(!answer.body.contains(value));
+        for path in ["/work-orders", "/work-orders/r"] {
+            let request = wire::head("GET", path, headers);
+            assert_eq!(
+                wire::send(relay.events, &request).await.status,
+                401,
+                "{path}"
+            );
+        }
+    }
+    let request = wire::head("GET", "/work-orders", &[HEADER]);
+    assert_eq!(wire::send(relay.events, &request).await.status, 200);
+    for body in ["[]", "x", "{}", r#"{"anomaly":{"name":"x"}}"#] {
+        site.count(1);
+        let answer = ask_with(&relay, &[HEADER], body).await;
+        assert_eq!(answer.status, 400, "{body}: {answer:?}");
+    }
+    let sums = relay.finish().await;
+    assert_eq!(
+        (sums.rejected["wrong_header"], sums.rejected["no_run_event"]),
+        (5, 2)
+    );
+    assert_eq!((sums.rejected["not_an_event"], sums.accepted), (2, 0));
+}
+
+#[tokio::test]
+async fn while_orbit_cannot_be_asked_a_work_order_is_503_and_nothing_is_made() {
+    let site = taking_orders(Site::new().await);
+    let relay = site.start().await;
+    relay.registered().await;
+    let alert = unsent_alert(&site).await;
+    site.robots.set_weather(Weather {
+        status: Some(503),
+        ..Weather::default()
+    });
+    let body = json!({"runEventUuid": alert.run_event});
+    let answer = ask(&site, &relay, &body).await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    site.robots.set_weather(Weather::default());
+    assert_eq!(ask(&site, &relay, &body).await.status, 200);
+    accepted(&site.plant(), 1).await;
+    let sums = relay.finish().await;
+    assert_eq!((sums.rejected["orbit_away"], sums.accepted), (1, 1));
+}
+
+#[tokio::test]
+async fn a_completed_event_makes_no_order() {
+    let site = Site::new().await;
+    let mut config = cmms(&site, SOON);
+    config.events.push(COMPLETED.to_owned());
+    let site = site.destination(config);
+    let relay = site.start().await;
+    relay.accept(crate::world::inspection(1)).await;
+    relay.until_there_are_at("cmms", 1, State::Delivered).await;
+    relay.finish().await;
+    assert_eq!(orders(&site), []);
+}
