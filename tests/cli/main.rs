@@ -9,6 +9,7 @@
 //! journal    status, events, kept events; one relay for each data directory
 //! deliveries lists and bulk acts; destinations: test, pause and resume
 //! assets     the asset map: SIGHUP, and actions without an asset
+//! backfill   what Orbit has that is not here
 //! orbit      the demo, and the two halves of the simulator
 //! webhook    our webhook in Orbit, in a person's hands
 //! secrets    canaries in every secret, looked for everywhere
@@ -25,6 +26,7 @@
 mod process;
 
 mod assets;
+mod backfill;
 mod config;
 mod deliveries;
 mod dotenv;

@@ -111,3 +111,28 @@ async fn our_own_clock_may_be_set_without_refusing_anything() {
     assert_eq!(sent.posts[0].status, Some(200));
     relay.finish().await;
 }
+
+#[tokio::test]
+async fn an_exact_replay_is_answered_as_a_duplicate_and_changes_nothing() {
+    let site = Site::new().await;
+    let relay = site.start().await;
+    // Without an id it is known by its bytes, and these can be written with other white space.
+    let bodies = [inspection(1), r#"{"type":"X","n":[1,2]}"#.to_owned()];
+    for body in bodies {
+        let signature = relay.sign(body.as_bytes());
+        let headers = [("Orbit-Signature", &*signature)];
+        let other = body.replace(',', " ,\n ");
+        for (body, status) in [
+            (&body, "accepted"),
+            (&body, "duplicate"),
+            (&other, "duplicate"),
+        ] {
+            let answer = relay.post_with(&headers, body.as_bytes()).await;
+            assert_eq!(answer.status, 200, "{body}");
+            assert_eq!(answer.json()["status"], status, "{body}");
+        }
+    }
+    assert_eq!(relay.journal().len(), 2);
+    let sums = relay.finish().await;
+    assert_eq!((sums.accepted, sums.duplicate), (2, 4));
+}

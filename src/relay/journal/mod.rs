@@ -500,6 +500,15 @@ impl Journal {
             .await
     }
 
+    /// Counts a request with an event that was there already.
+    pub async fn count_duplicate(&self) -> Result<(), WriteError> {
+        self.write(|store| {
+            store.count_duplicate();
+            Ok(())
+        })
+        .await
+    }
+
     /// Adds to the counts of refused requests.
     pub async fn count_rejected(&self, by_reason: BTreeMap<String, u64>) -> Result<(), WriteError> {
         self.write(move |store| {

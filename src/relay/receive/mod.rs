@@ -5,6 +5,7 @@
 //! serve    connections: how many, how long, and how they end
 //! idle     which connection makes room when all places are taken
 //! budget   the memory that bodies in flight may take
+//! replays  messages that were accepted before
 //! refusals what the log says of refused requests, and how often
 //! closed   a destination's system says that an order is closed
 //! work_orders Orbit asks for work orders
@@ -24,6 +25,7 @@ mod budget;
 mod closed;
 mod idle;
 mod refusals;
+mod replays;
 pub mod serve;
 mod work_orders;
 
@@ -43,6 +45,7 @@ use tokio::sync::watch;
 use self::budget::{Budget, Held, Refused};
 pub use self::closed::Closes;
 use self::refusals::Refusals;
+use self::replays::Replays;
 pub use self::work_orders::WorkOrdersAuth;
 use crate::clock::{Clock, Remote};
 use crate::event::{Envelope, Event, ORBIT, Origin, TEST};
@@ -95,6 +98,7 @@ struct Edge {
     receive: Receive,
     budget: Budget,
     refusals: Refusals,
+    replays: Replays,
 }
 
 /// How a request ended that brought an event or tried to.
@@ -129,6 +133,7 @@ pub fn router(receive: Receive) -> Router {
         receive,
         budget: Budget::default(),
         refusals,
+        replays: Replays::default(),
     });
     let mut routes = Router::new();
     if !edge.receive.closes.is_empty() {
@@ -194,11 +199,16 @@ impl Edge {
         let mut held = self.budget.hold(self.receive.metrics.clone());
         let body = read(headers, body, &mut held, LARGEST_BODY).await?;
         let now = self.receive.orbit_clock.now();
-        keys.verify(&signature, &body, now, self.receive.max_age)
+        let max_age = self.receive.max_age;
+        let proof = keys
+            .verify(&signature, &body, now, max_age)
             .map_err(|refusal| {
                 (self.receive.on_unverified)(refusal);
                 Rejection::Signature(refusal)
             })?;
+        if self.replays.knows(proof) {
+            return self.count_replay().await;
+        }
         let envelope = Envelope::parse(&body).map_err(|e| Rejection::NotAnEvent(e.to_string()))?;
         let event_type = envelope.event_type().to_owned();
         let identity = envelope.identity(&body);
@@ -226,10 +236,22 @@ impl Edge {
                 "kept, not forwarded"
             );
         }
+        let now = self.receive.clock.steady();
+        // It may be signed as early as it may be late.
+        self.replays.remember(proof, now, max_age * 2);
+        // Whoever presses the button again may send the same body, but signs anew.
         if is_test {
             (self.receive.on_test)();
         }
         Ok(appended)
+    }
+
+    /// The very message was accepted before: nothing changes but its count.
+    async fn count_replay(&self) -> Result<Appended, Rejection> {
+        let counted = self.receive.journal.count_duplicate().await;
+        counted
+            .map(|()| Appended::Duplicate)
+            .map_err(|error| Rejection::NotReady(error.to_string()))
     }
 
     async fn keep(&self, event: Event) -> Result<Appended, Rejection> {

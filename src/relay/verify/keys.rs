@@ -15,7 +15,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::orbit::{Refusal, Signature};
+use super::orbit::{Proof, Refusal, Signature};
 use crate::secret::WebhookSecret;
 
 /// A sender that signs several messages at once may still sign one with the old key so much later
@@ -60,13 +60,13 @@ impl Keys {
         body: &[u8],
         now: Timestamp,
         max_age: Duration,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Proof, Refusal> {
         let signed_at_ms = signature.sent_at_ms();
         let by_current = signature.verify(body, &self.current, now, max_age);
         match (&self.previous, by_current) {
-            (Some(previous), Ok(())) => {
+            (Some(previous), Ok(proof)) => {
                 previous.end_at(signed_at_ms.saturating_add(MOMENT_MS));
-                Ok(())
+                Ok(proof)
             }
             (Some(previous), Err(Refusal::WrongSignature)) => {
                 let by_previous = signature.verify(body, &previous.secret, now, max_age);
@@ -139,7 +139,7 @@ mod tests {
         let header = format!("t={t_ms},v1={mac}");
         let signature = Signature::read([header.as_bytes()])?;
         let now = Timestamp::from_millisecond(NOW_MS).unwrap();
-        keys.verify(&signature, BODY, now, WINDOW)
+        keys.verify(&signature, BODY, now, WINDOW).map(drop)
     }
 
     fn two() -> (Keys, WebhookSecret, WebhookSecret) {

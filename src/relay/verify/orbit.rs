@@ -54,6 +54,10 @@ impl Refusal {
     }
 }
 
+/// The MAC that matched: the same message shown again has the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Proof(pub [u8; 32]);
+
 /// A signature header that has the right form.
 #[derive(Debug)]
 pub struct Signature<'a> {
@@ -90,16 +94,15 @@ impl<'a> Signature<'a> {
         secret: &WebhookSecret,
         now: Timestamp,
         max_age: Duration,
-    ) -> Result<(), Refusal> {
-        let matches =
-            self.matches(secret, [body]) || self.matches(secret, WithoutWhitespace { rest: body });
-        if !matches {
-            return Err(Refusal::WrongSignature);
-        }
+    ) -> Result<Proof, Refusal> {
+        let proof = self
+            .matches(secret, [body])
+            .or_else(|| self.matches(secret, WithoutWhitespace { rest: body }))
+            .ok_or(Refusal::WrongSignature)?;
         let age_ms = i128::from(now.as_millisecond()) - i128::from(self.sent_at_ms);
         let window_ms = i128::try_from(max_age.as_millis()).unwrap_or(i128::MAX);
         if age_ms.abs() <= window_ms {
-            return Ok(());
+            return Ok(proof);
         }
         let off = Duration::from_millis(u64::try_from(age_ms.unsigned_abs()).unwrap_or(u64::MAX));
         Err(if age_ms > 0 {
@@ -146,15 +149,20 @@ impl<'a> Signature<'a> {
         &self,
         secret: &WebhookSecret,
         pieces: impl IntoIterator<Item = &'b [u8]>,
-    ) -> bool {
+    ) -> Option<Proof> {
         let mut mac = secret.mac();
         mac.update(self.sent_at.as_bytes());
         mac.update(b".");
         for piece in pieces {
             mac.update(piece);
         }
-        self.macs.iter().fold(false, |found, received| {
-            mac.clone().verify_slice(received).is_ok() | found
+        self.macs.iter().fold(None, |found, received| {
+            let matches = mac.clone().verify_slice(received).is_ok();
+            if matches {
+                Some(Proof(*received))
+            } else {
+                found
+            }
         })
     }
 }
@@ -220,7 +228,7 @@ mod tests {
     fn check(headers: &[&str], body: &[u8]) -> Result<(), Refusal> {
         let now = Timestamp::from_millisecond(NOW_MS).unwrap();
         let signature = Signature::read(headers.iter().map(|h| h.as_bytes()))?;
-        signature.verify(body, &secret(), now, WINDOW)
+        signature.verify(body, &secret(), now, WINDOW).map(drop)
     }
 
     #[test]

@@ -271,10 +271,14 @@ impl Store {
     pub(super) fn append(&mut self, event: &Event) -> Result<Appended, StoreError> {
         let appended = self.admit(event)?;
         if appended == Appended::Duplicate {
-            self.memory.count(DUPLICATE, 1);
-            self.sums_changed = true;
+            self.count_duplicate();
         }
         Ok(appended)
+    }
+
+    pub(super) fn count_duplicate(&mut self) {
+        self.memory.count(DUPLICATE, 1);
+        self.sums_changed = true;
     }
 
     /// Keeps what is not here yet. What is here is no request that came twice: it is not counted.
