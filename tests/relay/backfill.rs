@@ -388,3 +388,27 @@ async fn with_backfill_off_nothing_is_looked_for() {
     assert_eq!(lists.count(), 0);
     nothing_lost(&relay.finish().await, 0);
 }
+
+#[tokio::test]
+async fn without_a_webhook_orbit_is_polled_every_30_seconds_with_the_same_promises() {
+    let site = Site::with_a_manual_clock().await;
+    let site = site.flag("webhook-host", "none");
+    let relay = site.start().await;
+    let looked = |progress: &Progress| progress.looked_at.is_some();
+    level(relay.parts.backfill.clone(), "looked through", looked).await;
+    for _ in 0..20 {
+        assert_eq!(site.robots.inspect().await.posts, []);
+    }
+    let here = |sums: &Sums| sums.accepted == 20;
+    let passed = relay
+        .let_pass(site.hand(), Duration::from_secs(5), HOUR, here)
+        .await;
+    assert!(passed <= MINUTE, "{passed:?}");
+    relay.until_there_are(20, State::Delivered).await;
+    assert_all_here(&site, &relay);
+    assert_eq!(site.robots.webhooks().len(), 0);
+    let health = relay.get("/readyz").await.json();
+    assert_eq!(health["orbit"]["status"], "polling");
+    assert_eq!(health["status"], "ready");
+    nothing_lost(&relay.finish().await, 20);
+}

@@ -268,7 +268,11 @@ impl Backfill {
             .swept_at
             .is_none_or(|at| until(at, self.clock.steady()) >= SWEEP_EVERY);
         if sweep {
-            found.add(self.sweep(orbit.now(), mark.floor()).await?);
+            let raised_in = Window {
+                from: mark.floor(),
+                until: settled,
+            };
+            found.add(self.sweep(orbit.now(), &raised_in).await?);
             self.swept_at = Some(self.clock.steady());
         }
         mark.ended(now);

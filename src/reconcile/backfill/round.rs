@@ -204,11 +204,11 @@ impl Backfill {
         Ok(())
     }
 
-    /// Looks for alerts that Orbit raised after their inspection was stored.
+    /// Looks for alerts that Orbit raised after their inspection was stored, within a time.
     pub(super) async fn sweep(
         &mut self,
         orbit_now: Timestamp,
-        floor: Timestamp,
+        raised_in: &Window,
     ) -> Result<Found, RoundError> {
         let mut found = Found::default();
         if !self.config.events.iter().any(|wanted| wanted == ALERT) {
@@ -223,7 +223,7 @@ impl Backfill {
             let raised: Vec<_> = brought
                 .entries
                 .iter()
-                .filter_map(|entry| raised(entry, floor))
+                .filter_map(|entry| raised(entry, raised_in))
                 .collect();
             let keys = raised.iter().map(|(uuid, _)| alert_key(uuid)).collect();
             let known = self.journal.known(keys).await?;
@@ -234,7 +234,7 @@ impl Backfill {
                 };
                 let entry = missing(&run_event, ALERT, self.clock.wall());
                 let entries = entry.map(|entry| (*at, entry)).into_iter().collect();
-                self.keep_missing(entries, None, Some(floor), &mut found)
+                self.keep_missing(entries, None, Some(raised_in.from), &mut found)
                     .await?;
             }
             if brought.over {
@@ -244,13 +244,13 @@ impl Backfill {
     }
 }
 
-/// The run event that an anomaly is about, and when it was raised; none where that was before the
-/// install.
-fn raised(entry: &Entry, floor: Timestamp) -> Option<(String, Timestamp)> {
+/// The run event that an anomaly is about, and when it was raised, where that is within a time.
+fn raised(entry: &Entry, within: &Window) -> Option<(String, Timestamp)> {
     let members = Members::parse(entry.raw.get()).ok()?;
     let created_at = members.text("createdAt").and_then(|at| at.parse().ok());
     let at = created_at.unwrap_or(entry.at);
-    Some((members.text("runEventUuid")?, at)).filter(|_| at >= floor)
+    let is_within = at >= within.from && within.until.is_none_or(|until| at < until);
+    Some((members.text("runEventUuid")?, at)).filter(|_| is_within)
 }
 
 fn alert_key(run_event: &str) -> DedupeKey {
