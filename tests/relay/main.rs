@@ -24,7 +24,8 @@
 //! | [`ops`] | health, metrics, and that no secret is seen |
 //! | [`journal`] | a data directory or journal that cannot be used, and then can |
 //! | [`keep`] | how long and how much the journal keeps |
-//! | [`orders`] | orders that are closed, and work orders that Orbit asks for |
+//! | [`orders`] | orders that are closed close their anomaly in Orbit |
+//! | [`work_orders`] | what Orbit's own work orders ask for |
 //! | [`notices`] | who is told of what goes wrong |
 //! | [`world`], [`wire`] | the harness |
 
@@ -60,4 +61,5 @@ mod signature;
 mod way;
 mod weather;
 mod wire;
+mod work_orders;
 mod world;

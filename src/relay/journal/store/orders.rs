@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::memory::unsigned;
-use super::{FAR_AHEAD_MS, Store, StoreError};
+use super::take_over::FAR_AHEAD_MS;
+use super::{Store, StoreError};
 use crate::event::{ALERT, Envelope, Event, Identity, ORBIT, Origin};
 use crate::relay::journal::{
     Alert, Closing, Due, Lease, NewOrder, OpenOrder, OrderName, OrderSums, State, UntoldOrder,
