@@ -21,6 +21,8 @@ use crate::relay::journal::{Appended, Missing};
 
 /// Late anomalies are looked for so far back.
 const SWEEP: Duration = Duration::from_hours(14 * 24);
+/// So many run events are remembered that Orbit has no more, and not asked for again.
+const MOST_GONE: usize = 10_000;
 /// So many are named.
 const NAMED: usize = 20;
 
@@ -188,17 +190,18 @@ impl Backfill {
         counted: &mut HashSet<DedupeKey>,
         found: &mut Found,
     ) -> Result<(), RoundError> {
-        for (_, missing) in entries {
+        let keys_of = |missing: &Missing| {
             let key = missing.event.dedupe_key();
-            let keys: Vec<_> = [key].into_iter().chain(missing.covered_by).collect();
-            let known = self.journal.known(keys.clone()).await?;
-            let is_here = keys
-                .iter()
-                .zip(known)
-                .any(|(key, known)| known || counted.contains(key));
+            [key, missing.covered_by.unwrap_or(key)]
+        };
+        let keys = entries.iter().flat_map(|(_, missing)| keys_of(missing));
+        let known = self.journal.known(keys.collect()).await?;
+        for ((_, missing), known) in entries.iter().zip(known.chunks(2)) {
+            let keys = keys_of(missing);
+            let is_here = known.contains(&true) || keys.iter().any(|key| counted.contains(key));
             if !is_here {
-                counted.insert(key);
-                found.count(&missing, false);
+                counted.insert(missing.event.dedupe_key());
+                found.count(missing, false);
             }
         }
         Ok(())
@@ -228,8 +231,14 @@ impl Backfill {
             let keys = raised.iter().map(|(uuid, _)| alert_key(uuid)).collect();
             let known = self.journal.known(keys).await?;
             for ((uuid, at), _) in raised.iter().zip(known).filter(|(_, known)| !known) {
+                if self.gone.contains(uuid) {
+                    continue;
+                }
                 let Some(run_event) = self.lists.run_event(uuid).await? else {
                     tracing::debug!(run_event = uuid, "backfill: an anomaly of no run event");
+                    if self.gone.len() < MOST_GONE {
+                        self.gone.insert(uuid.clone());
+                    }
                     continue;
                 };
                 let entry = missing(&run_event, ALERT, self.clock.wall());
