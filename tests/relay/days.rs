@@ -27,8 +27,12 @@ struct Days {
 
 #[tokio::test]
 async fn whatever_happened_every_inspection_arrived_once_and_every_alert_as_an_alert() {
-    for seed in [1, 2] {
-        let missing = Days::begin(seed, "true").await.pass().await;
+    let mut worlds = tokio::task::JoinSet::new();
+    for seed in [1, 2, 3] {
+        worlds.spawn(async move { (seed, Days::begin(seed, "true").await.pass().await) });
+    }
+    while let Some(ended) = worlds.join_next().await {
+        let (seed, missing) = ended.unwrap();
         assert_eq!(missing, Vec::<String>::new(), "seed {seed}");
     }
 }
