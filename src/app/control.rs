@@ -15,10 +15,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::check::reach::Tested;
 use super::trial::{self, Trial};
 use crate::clock::Clock;
 use crate::reconcile::backfill::{Asked, Found, Order};
@@ -89,6 +90,8 @@ pub enum Ask {
         /// Who asks.
         who: String,
     },
+    /// When the last test payload came.
+    LastTest,
     /// Send to it again.
     Resume {
         /// Which one, by its id.
@@ -114,6 +117,8 @@ pub enum Answer {
     Tested(Trial),
     /// What Orbit has that was not here.
     Found(Found),
+    /// The last test payload since the start, if one came.
+    LastTest(Option<Tested>),
     /// Why it could not.
     Failed(String),
 }
@@ -136,6 +141,8 @@ pub struct Ground {
     pub tests: Arc<Semaphore>,
     /// What looks through Orbit, where there is one.
     pub backfill: Option<mpsc::Sender<Asked>>,
+    /// The last test payload, where a relay takes any.
+    pub last_test: Option<watch::Receiver<Option<Tested>>>,
 }
 
 impl Ground {
@@ -151,6 +158,7 @@ impl Ground {
             clock,
             tests: Arc::new(Semaphore::new(TESTS_AT_ONCE)),
             backfill: None,
+            last_test: None,
         }
     }
 }
@@ -194,6 +202,10 @@ pub async fn act(ground: &Ground, ask: Ask) -> Answer {
                 dry_run,
             };
             backfill(ground, at, order, &who).await
+        }
+        Ask::LastTest => {
+            let last = ground.last_test.as_ref();
+            Ok(Answer::LastTest(last.and_then(|last| *last.borrow())))
         }
         Ask::ReplayKept {
             destination,

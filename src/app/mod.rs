@@ -10,6 +10,7 @@
 //! hourly  what is kept, the sums, and the counts of refused requests
 //! jobs    does the bulk acts that people asked for
 //! control the socket by which commands ask the running relay for something
+//! check   whether all is as it should be, and what to do if not
 //! trial   one post to a destination, to see how it answers
 //! ```
 //!
@@ -21,12 +22,13 @@
 //!   period, close the journal.
 
 pub mod assets;
+pub mod check;
 pub mod control;
 mod hourly;
 mod jobs;
 mod notices;
 mod retention;
-mod secret;
+pub mod secret;
 mod tasks;
 pub mod trial;
 
@@ -40,8 +42,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::assets::Assets;
+use self::check::Subject;
 use self::secret::Wanted;
-use self::tasks::{Common, Served, Tasks};
+use self::tasks::{Common, Intake, Served, Tasks};
 use crate::clock::{Clock, Remote};
 use crate::config::Config;
 use crate::http::ServerTls;
@@ -103,6 +106,7 @@ impl App {
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::new().context("the metrics cannot be made")?;
         let assets = Arc::new(Assets::load(config.asset_map.clone())?);
+        let subject = config.check_at_start.then(|| Subject::of(&config, None));
         let served = config
             .destinations
             .into_iter()
@@ -138,6 +142,8 @@ impl App {
             room: journal.room(),
         };
 
+        let last_test = watch::Sender::new(None);
+        let tests = last_test.subscribe();
         let mut tasks = Tasks::new(Common {
             journal: journal.clone(),
             metrics: metrics.clone(),
@@ -151,15 +157,19 @@ impl App {
             not_configured: config.not_configured,
             data_dir: tasks.common.data_dir.clone(),
         };
-        tasks.start_intake(
-            listeners,
+        let intake = Intake {
             tls,
             wanted,
-            secret_tx,
-            config.max_age,
+            publish: secret_tx,
+            max_age: config.max_age,
             orbit_clock,
-            served.is_empty(),
-        );
+            say_accepted: served.is_empty(),
+            last_test,
+        };
+        tasks.start_intake(listeners, intake);
+        if let Some(subject) = subject {
+            tasks.start_check(subject, orbit.clone(), &served, tests.clone());
+        }
         let mut asked = None;
         if let Some(client) = orbit {
             let orbit_clock = OrbitClock::new(
@@ -180,7 +190,7 @@ impl App {
             tasks.start_reconcile(client, config.webhook, secret, status);
         }
         tasks.start_keeping(&served, config.expect_every);
-        tasks.start_commands(&served, asked);
+        tasks.start_commands(&served, asked, tests);
         tasks.start_deliveries(served, &assets);
         Ok(Self {
             tasks: tasks.running,

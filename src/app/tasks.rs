@@ -4,6 +4,7 @@
 //! - Every part has a name for the log, and ends when it is told to stop.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::assets::Assets;
+use super::check::reach::Tested;
+use super::check::{self, Subject};
 use super::control::{self, Ground};
 use super::notices::{self, Notices};
 use super::secret::{self, Wanted};
@@ -74,6 +77,17 @@ pub(super) struct Common {
     pub(super) stop: CancellationToken,
 }
 
+/// What intake needs besides.
+pub(super) struct Intake {
+    pub(super) tls: Option<ServerTls>,
+    pub(super) wanted: Wanted,
+    pub(super) publish: watch::Sender<SecretOrWhy>,
+    pub(super) max_age: Duration,
+    pub(super) orbit_clock: Remote,
+    pub(super) say_accepted: bool,
+    pub(super) last_test: watch::Sender<Option<Tested>>,
+}
+
 /// The running parts, each with its name.
 pub(super) struct Tasks {
     pub(super) common: Common,
@@ -96,16 +110,7 @@ impl Tasks {
     }
 
     /// What takes events, and what shows how the relay does.
-    pub(super) fn start_intake(
-        &mut self,
-        listeners: Listeners,
-        tls: Option<ServerTls>,
-        wanted: Wanted,
-        publish: watch::Sender<SecretOrWhy>,
-        max_age: Duration,
-        orbit_clock: Remote,
-        say_accepted: bool,
-    ) {
+    pub(super) fn start_intake(&mut self, listeners: Listeners, intake: Intake) {
         let Common {
             journal,
             metrics,
@@ -115,6 +120,15 @@ impl Tasks {
             ..
         } = &self.common;
         let (stop, clock) = (stop.clone(), clock.clone());
+        let Intake {
+            tls,
+            wanted,
+            publish,
+            max_age,
+            orbit_clock,
+            say_accepted,
+            last_test,
+        } = intake;
         let receive = Receive {
             journal: journal.clone(),
             secret: publish.subscribe(),
@@ -122,7 +136,7 @@ impl Tasks {
             orbit_clock,
             clock: clock.clone(),
             metrics: metrics.clone(),
-            on_test: Box::new(say_test(parts.clone())),
+            on_test: Box::new(say_test(parts.clone(), clock.clone(), last_test)),
             say_accepted,
         };
         let events = receive::router(receive);
@@ -175,6 +189,25 @@ impl Tasks {
         self.start("webhook", webhook::run(reconcile, self.common.stop.clone()));
     }
 
+    /// What says in the log whether all is as it should be.
+    pub(super) fn start_check(
+        &mut self,
+        subject: Subject,
+        client: Option<Arc<orbit::Client>>,
+        served: &[Served],
+        tests: watch::Receiver<Option<Tested>>,
+    ) {
+        let destinations = served.iter();
+        let destinations =
+            destinations.map(|s| (s.destination.name().to_owned(), s.destination.clone()));
+        let subject = subject.of_running(client, destinations.collect());
+        let Common {
+            parts, clock, stop, ..
+        } = &self.common;
+        let saying = check::said::run(subject, parts.clone(), tests, clock.clone(), stop.clone());
+        self.start("check", saying);
+    }
+
     /// What keeps the journal within its limits, and people informed.
     pub(super) fn start_keeping(&mut self, served: &[Served], expect_every: Option<Duration>) {
         let Common {
@@ -213,6 +246,7 @@ impl Tasks {
         &mut self,
         served: &[Served],
         backfill: Option<mpsc::Sender<Asked>>,
+        last_test: watch::Receiver<Option<Tested>>,
     ) {
         let Common {
             journal,
@@ -226,6 +260,7 @@ impl Tasks {
             .map(|s| (s.destination.id().to_owned(), s.destination.clone()));
         let ground = Ground {
             backfill,
+            last_test: Some(last_test),
             ..Ground::new(journal.clone(), destinations.collect(), clock.clone())
         };
         let begun = Arc::new(Notify::new());
@@ -262,9 +297,16 @@ impl Tasks {
     }
 }
 
-fn say_test(parts: Parts) -> impl Fn() + Send + Sync {
-    move || {
+fn say_test(
+    parts: Parts,
+    clock: Clock,
+    last_test: watch::Sender<Option<Tested>>,
+) -> impl Fn(Option<IpAddr>) + Send + Sync {
+    move |from| {
         let line = parts.line();
         tracing::info!("test payload: arrived, verified and in the journal; {line}");
+        let at = clock.wall();
+        let from = from.map(|address| address.to_canonical());
+        last_test.send_replace(Some(Tested { at, from }));
     }
 }

@@ -21,21 +21,23 @@ mod idle;
 mod refusals;
 pub mod serve;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use http_body_util::BodyExt as _;
 use tokio::sync::watch;
 
 use self::budget::{Budget, Held, Refused};
 use self::refusals::Refusals;
+use self::serve::Peer;
 use crate::clock::{Clock, Remote};
 use crate::event::{Envelope, Event, ORBIT, Origin, TEST};
 use crate::metrics::Metrics;
@@ -69,8 +71,9 @@ pub struct Receive {
     pub clock: Clock,
     /// Counts.
     pub metrics: Metrics,
-    /// Told of each test payload that verified, after it was kept.
-    pub on_test: Box<dyn Fn() + Send + Sync>,
+    /// Told of each test payload that verified, after it was kept, and whose address it came from.
+    /// One that came before is no news.
+    pub on_test: Box<dyn Fn(Option<IpAddr>) + Send + Sync>,
     /// Whether the log names each accepted event: nobody else does while there is no destination.
     pub say_accepted: bool,
 }
@@ -119,8 +122,14 @@ pub fn router(receive: Receive) -> Router {
         .with_state(edge)
 }
 
-async fn take(State(edge): State<Arc<Edge>>, headers: HeaderMap, body: Body) -> Response {
-    let outcome = edge.take(&headers, body).await;
+async fn take(
+    State(edge): State<Arc<Edge>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let peer = peer.map(|Extension(Peer(address))| address);
+    let outcome = edge.take(peer, &headers, body).await;
     let metrics = &edge.receive.metrics;
     match &outcome {
         Outcome::Accepted => metrics.count_taken("accepted"),
@@ -134,8 +143,8 @@ async fn take(State(edge): State<Arc<Edge>>, headers: HeaderMap, body: Body) -> 
 }
 
 impl Edge {
-    async fn take(&self, headers: &HeaderMap, mut body: Body) -> Outcome {
-        match self.try_take(headers, &mut body).await {
+    async fn take(&self, peer: Option<IpAddr>, headers: &HeaderMap, mut body: Body) -> Outcome {
+        match self.try_take(peer, headers, &mut body).await {
             Ok(Appended::Accepted(_)) => Outcome::Accepted,
             Ok(Appended::Duplicate) => Outcome::Duplicate,
             Err(rejection) => {
@@ -145,7 +154,12 @@ impl Edge {
         }
     }
 
-    async fn try_take(&self, headers: &HeaderMap, body: &mut Body) -> Result<Appended, Rejection> {
+    async fn try_take(
+        &self,
+        peer: Option<IpAddr>,
+        headers: &HeaderMap,
+        body: &mut Body,
+    ) -> Result<Appended, Rejection> {
         let received_at = self.receive.clock.wall();
         let secret = self
             .receive
@@ -200,8 +214,8 @@ impl Edge {
                 "kept, not forwarded"
             );
         }
-        if is_test {
-            (self.receive.on_test)();
+        if is_test && matches!(appended, Appended::Accepted(_)) {
+            (self.receive.on_test)(peer);
         }
         Ok(appended)
     }

@@ -165,11 +165,23 @@ impl BackendWorld {
                 Ok(respond(StatusCode::OK, &self.list()))
             }
             Method::POST => self.take(request).await,
+            Method::HEAD => perform(self.glance(&request)).await,
             _ => Ok(respond(
                 StatusCode::METHOD_NOT_ALLOWED,
                 &json!({"error": "POST anywhere, or GET /received"}),
             )),
         }
+    }
+
+    /// What is asked for nothing is on record nowhere, and moves no script on.
+    fn glance(&self, request: &Request<Body>) -> Reaction {
+        let state = self.state();
+        let path = request.uri().path();
+        let answer = state.answers_at.get(path).unwrap_or(&state.answer);
+        let token_is_valid = state
+            .tokens
+            .accepts(request.headers(), self.0.clock.steady());
+        answer.react(request.headers(), token_is_valid)
     }
 
     async fn take(&self, request: Request<Body>) -> Result<Response<Body>, Dropped> {
