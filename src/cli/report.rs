@@ -1,7 +1,8 @@
 //! `check --report FILE`: one plain text to be attached to a bug report.
 //!
 //! # Invariants
-//! - No secret is in it: settings as `config check` shows them, forms instead of contents.
+//! - No secret is in it: settings as `config check` shows them, users left out, forms instead of
+//!   contents.
 //! - Only its owner can read it (mode 0600).
 
 use std::io::Write as _;
@@ -14,7 +15,7 @@ use super::config_check::line;
 use crate::app::check::Findings;
 use crate::app::check::answers::Answered;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Shown};
 use crate::relay::journal::Reader;
 
 pub(super) fn write(
@@ -58,10 +59,19 @@ fn text(config: &Config, findings: &Findings, answers: &[Answered]) -> String {
     lines.extend(config.shown_settings().iter().map(line));
     for destination in &config.shown_destinations {
         lines.push(format!("\nDestination {}", destination.name));
-        lines.extend(destination.keys.iter().map(line));
+        lines.extend(destination.keys.iter().map(key));
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// A report travels further than a terminal: who the user is stays here.
+fn key(shown: &Shown) -> String {
+    if shown.name == "auth.user" {
+        format!("{} = *** (from {})", shown.name, shown.origin)
+    } else {
+        line(shown)
+    }
 }
 
 /// The operating system, as far as it says what it is.

@@ -44,7 +44,10 @@ impl Stage {
             stage.orbit.world().inspect().await;
         }
         let url = format!("http://127.0.0.1:{}", stage.port);
-        stage.orbit.world().add_webhook(webhook("ours", &url));
+        stage
+            .orbit
+            .world()
+            .add_webhook(webhook("ours", &url, SECRET));
         stage
     }
 
@@ -105,7 +108,7 @@ impl Bad {
     }
 }
 
-fn webhook(name: &str, url: &str) -> Webhook {
+pub(crate) fn webhook(name: &str, url: &str, secret: &str) -> Webhook {
     Webhook {
         uuid: format!("uuid-of-{name}"),
         name: name.to_owned(),
@@ -115,7 +118,7 @@ fn webhook(name: &str, url: &str) -> Webhook {
         events: ["ACTION_COMPLETED", "ACTION_COMPLETED_WITH_ALERT"]
             .map(str::to_owned)
             .into(),
-        secret: WebhookSecret::parse(SECRET).unwrap(),
+        secret: WebhookSecret::parse(secret).unwrap(),
         archived: false,
         created_at: "2026-01-01T00:00:00.000Z".to_owned(),
     }
@@ -197,7 +200,7 @@ async fn each_trouble_with_orbit_is_one_row_with_what_to_do() {
     bad.says("disabled in Orbit", "enable it in Orbit");
     world.edit_webhook("uuid-of-ours", |hook| hook.enabled = true);
 
-    world.add_webhook(webhook("rival", "http://10.9.9.9:21605/canary"));
+    world.add_webhook(webhook("rival", "http://10.9.9.9:21605/canary", SECRET));
     let bad = stage.bad(stage.command(&[])).await;
     bad.says(
         "“rival” at http://10.9.9.9:21605",

@@ -32,6 +32,7 @@
 )]
 
 mod backfill;
+mod check;
 mod clock;
 mod deliver;
 mod destination;

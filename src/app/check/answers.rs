@@ -11,9 +11,11 @@ use serde_json::value::RawValue;
 
 use super::reach::Reach;
 use super::webhooks::{ShownSecret, shown_secret};
-use super::{Seen, plain};
+use super::{Seen, line_of};
 use crate::orbit::{CallError, Page};
 
+/// No answer says more.
+const ANSWER_CHARS: usize = 8000;
 /// So much of a text is shown.
 const SHOWN_CHARS: usize = 8;
 /// So deep is a form shown, and so many members at each level.
@@ -89,7 +91,7 @@ pub fn all(seen: &Seen, reach: &Reach, last_test: Option<&[u8]>) -> Vec<Answered
     answers
         .map(|(question, answer)| Answered {
             question,
-            answer: plain(&answer),
+            answer: line_of(&answer, ANSWER_CHARS),
         })
         .collect()
 }

@@ -35,6 +35,9 @@ pub use self::orbit::Seen;
 pub use self::subject::{Ports, Subject};
 use crate::clock::Clock;
 
+/// No row says more.
+const ROW_CHARS: usize = 1000;
+
 /// Whether something is as it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -105,10 +108,14 @@ impl Row {
     }
 }
 
-/// One line, whatever a server has said.
+/// One line of bounded length, whatever a server has said.
 fn plain(text: &str) -> String {
-    let text = text.replace(|c: char| c.is_control(), " ");
-    text.trim().to_owned()
+    line_of(text, ROW_CHARS)
+}
+
+fn line_of(text: &str, longest: usize) -> String {
+    let text = text.trim().chars().take(longest);
+    text.map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// What was seen, all in all.

@@ -176,6 +176,11 @@ fn port(
 ) -> Row {
     match tried {
         None => Row::good(name, format!("{at}: this relay listens there")),
+        Some(Ok(())) if ports == Ports::HeldByARelay && at.port() > 0 => Row::unknown(
+            name,
+            format!("{at} is free, though the relay on this data directory runs"),
+        )
+        .advising("run `check` with the settings of that relay: it listens elsewhere"),
         Some(Ok(())) => Row::good(name, format!("{at} is free")),
         Some(Err(error)) if error.kind() == std::io::ErrorKind::AddrInUse => {
             if ports == Ports::HeldByARelay {
@@ -185,7 +190,10 @@ fn port(
             Row::bad(
                 name,
                 format!("{at} is taken by another program"),
-                format!("end that program, or choose another port ({flags})"),
+                format!(
+                    "if that is the relay itself, run `check` as its user and with its --data-dir; \
+                     otherwise end that program, or choose another port ({flags})"
+                ),
             )
         }
         Some(Err(error)) => Row::bad(
@@ -281,11 +289,12 @@ mod tests {
             (Ports::Free, Some(Ok(())), Verdict::Good),
             (Ports::Free, Some(taken()), Verdict::Bad),
             (Ports::HeldByARelay, Some(taken()), Verdict::Good),
+            (Ports::HeldByARelay, Some(Ok(())), Verdict::Unknown),
             (Ports::HeldByARelay, Some(refused()), Verdict::Bad),
         ] {
             let row = port("webhook port", at, "--bind", ports, tried.as_ref());
             assert_eq!(row.verdict, verdict, "{row:?}");
-            assert_eq!(row.advice.is_some(), verdict == Verdict::Bad, "{row:?}");
+            assert_eq!(row.advice.is_some(), verdict != Verdict::Good, "{row:?}");
         }
     }
 

@@ -285,3 +285,66 @@ impl Tested {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::check::Verdict;
+    use crate::config::{Config, Input};
+
+    #[test]
+    fn whether_orbit_reached_us_and_from_where() {
+        let (config, _) = Config::as_far_as_it_goes(&Input::default());
+        let subject = Subject::of(&config, None);
+        let from = |address: &str| Tested {
+            at: Timestamp::UNIX_EPOCH,
+            from: address.parse().ok(),
+        };
+        let nothing = |refused| Reach::Nothing {
+            waited: Duration::from_secs(9),
+            refused,
+        };
+        let not_waited = |last| Reach::NotWaited {
+            why: "not asked".into(),
+            last,
+        };
+        for (reach, verdict, says, loopback) in [
+            (
+                Reach::Tested(from("127.0.0.1")),
+                Verdict::Good,
+                "(loopback)",
+                "yes",
+            ),
+            (
+                Reach::Tested(from("10.0.0.1")),
+                Verdict::Good,
+                "(not loopback)",
+                "the test payload came from 10.0.0.1",
+            ),
+            (nothing(None), Verdict::Bad, "within 9 s", "not known"),
+            (
+                nothing(Some("wrong_signature")),
+                Verdict::Bad,
+                "(wrong_signature)",
+                "not known",
+            ),
+            (not_waited(None), Verdict::Unknown, "not asked", "not known"),
+            (
+                not_waited(Some(from("x"))),
+                Verdict::Good,
+                "not noted",
+                "not known",
+            ),
+        ] {
+            let row = reach.row(&subject);
+            assert_eq!(row.verdict, verdict, "{row:?}");
+            assert!(row.what.contains(says), "{row:?}");
+            assert_eq!(row.advice.is_some(), verdict != Verdict::Good, "{row:?}");
+            assert!(
+                reach.loopback().starts_with(loopback),
+                "{}",
+                reach.loopback()
+            );
+        }
+    }
+}

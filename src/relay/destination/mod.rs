@@ -231,7 +231,8 @@ impl Destination {
         self.0.send(request).await
     }
 
-    /// Asks it for nothing, with its credentials, on the way that posts take: nothing is made there.
+    /// Asks it for nothing (HEAD, or OPTIONS where it knows no HEAD), with its credentials, on the
+    /// way that posts take: nothing is made there.
     pub async fn look(&self, at: Timestamp) -> Looked {
         self.0.look(at).await
     }

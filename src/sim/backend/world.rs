@@ -2,6 +2,7 @@
 //!
 //! # Invariants
 //! - A post is on record before its answer goes out.
+//! - A HEAD is answered as a POST would be, as far as its headers decide; it is no post.
 //! - A request for a token is no post: neither the tallies nor the list of posts hold it.
 //! - A path with an answer of its own is not met by the answer for all.
 //! - Accepted posts are counted by idempotency key for as long as the backend lives; of the posts
