@@ -147,10 +147,15 @@ async fn reached(
         let waited = reach::wait(taker, wait, clock).await;
         waited.unwrap_or_else(|error| not_waited(&format!("cannot be waited for: {error:#}")))
     };
-    tokio::select! {
+    let waited = tokio::select! {
         waited = waiting => waited,
         never = progress(wait, clock) => match never {},
+    };
+    if std::io::stderr().is_terminal() {
+        // The table begins on a line of its own.
+        complain("");
     }
+    waited
 }
 
 /// Says that a person is waited for, and how long still.

@@ -2,10 +2,11 @@
 
 use std::net::TcpListener;
 use std::process::Command;
+use std::time::Duration;
 
 use orbit_relay::clock::Clock;
 use orbit_relay::secret::{Secret, WebhookSecret};
-use orbit_relay::sim::backend::{Answer, Backend, BackendConfig, Tls};
+use orbit_relay::sim::backend::{Answer, Backend, BackendConfig, OAuth, Tls};
 use orbit_relay::sim::orbit::{Orbit, OrbitConfig, Webhook};
 use serde_json::Value;
 
@@ -286,6 +287,49 @@ async fn each_trouble_of_a_destination_is_one_row_and_nothing_is_posted_there() 
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_destination_that_knows_no_head_is_asked_for_its_options_and_counts_as_reached() {
+    let stage = Stage::set().await;
+    stage.plant.world().set_answer(Answer::Status(405));
+    let ended = end(stage.command(&[])).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let says = "✓ destination integration  reached; OPTIONS answered 405";
+    assert!(ended.out.contains(says), "{}", ended.out);
+    stage.nothing_was_posted();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_is_fetched_for_real_and_shown_and_a_refusal_is_said() {
+    let stage = Stage::set().await;
+    let client = OAuth {
+        client_id: "relay".to_owned(),
+        client_secret: Secret::new("right".to_owned()),
+        expires_in: Duration::from_hours(1),
+    };
+    stage.plant.world().set_oauth(Some(client));
+    stage.plant.world().set_answer(Answer::RequireToken);
+    let check = |client_secret: &str| {
+        let text = format!(
+            "[[destination]]\nname = \"eam\"\nurl = \"{}\"\nauth = {{ type = \"oauth2\", \
+             token_url = \"{}\", client_id = \"relay\", client_secret = \"{client_secret}\" }}\n",
+            stage.plant.url(),
+            stage.plant.token_url(),
+        );
+        stage.home.write("relay.toml", text);
+        let mut command = stage.command(&["--config", "relay.toml"]);
+        command.env_remove("INTEGRATION_URL");
+        command
+    };
+    let ended = end(check("right")).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let says = "✓ destination eam      HEAD answered 200, with our credentials";
+    assert!(ended.out.contains(says), "{}", ended.out);
+    assert_eq!(stage.plant.world().tokens_issued(), 1);
+    let bad = stage.bad(check("canary")).await;
+    bad.says("no credentials to show: the token endpoint", "auth");
+    assert!(!bad.row.contains("canary"), "{}", bad.row);
+}
+
 /// A destination that shows a certificate of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_destination_with_an_unknown_certificate_is_a_row() {
@@ -313,7 +357,7 @@ async fn while_no_relay_runs_it_takes_the_test_payload_itself_and_acknowledges_n
         if post.as_ref().is_some_and(|post| post.status.is_some()) {
             break;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(post.unwrap().status, Some(503), "{}", check.text());
     let line = check.line("\"rows\"").await;

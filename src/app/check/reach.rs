@@ -254,7 +254,7 @@ impl Reach {
                 ),
             ),
             Self::NotWaited { why, last: None } => Row::unknown(NAME, why).advising(format!(
-                "press the button ({PRESS}) while `check --wait 2m` runs"
+                "press the button ({PRESS}): the relay's log says when it comes, and so does `check --wait 2m`"
             )),
         }
     }
