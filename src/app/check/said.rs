@@ -2,8 +2,8 @@
 //! page and the test button.
 //!
 //! # Invariants
-//! - It waits for nobody but the journal and the first look at the webhook, takes no longer than
-//!   [`LONGEST`], and ends nothing when it fails.
+//! - It waits no longer than [`START`] for the journal and the first look at the webhook, takes no
+//!   longer than [`LONGEST`], and ends nothing when it fails.
 //! - After a test payload at most once a minute.
 
 use std::time::Duration;
@@ -20,8 +20,8 @@ use crate::relay::journal::Availability;
 
 /// One table takes no longer.
 const LONGEST: Duration = Duration::from_mins(2);
-/// For so long may the first look at the webhook be waited for.
-const FIRST_LOOK: Duration = Duration::from_secs(30);
+/// For so long may the journal and the first look at the webhook be waited for.
+const START: Duration = Duration::from_secs(30);
 /// No more tables than one in this time.
 const PAUSE: Duration = Duration::from_mins(1);
 
@@ -61,14 +61,21 @@ pub(in crate::app) async fn run(
     }
 }
 
-/// Waits until the relay has done what it does at its start.
+/// Waits until the relay has done what it does at its start; what hinders that is in the table.
 async fn settled(parts: &Parts, clock: &Clock) {
     let (mut journal, mut webhook) = (parts.journal.clone(), parts.webhook.clone());
-    // What ends meanwhile ends the relay.
-    drop(journal.wait_for(|now| *now == Availability::Open).await);
+    let started = async {
+        // What ends meanwhile ends the relay.
+        drop(journal.wait_for(|now| *now == Availability::Open).await);
+        drop(
+            webhook
+                .wait_for(|now| *now != webhook::Status::Unknown)
+                .await,
+        );
+    };
     tokio::select! {
-        looked = webhook.wait_for(|now| *now != webhook::Status::Unknown) => drop(looked),
-        () = clock.sleep(FIRST_LOOK) => {}
+        () = started => {}
+        () = clock.sleep(START) => {}
     }
 }
 
