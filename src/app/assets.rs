@@ -38,6 +38,11 @@ impl Assets {
         path.map_or(Ok(()), |path| read(path).map(drop))
     }
 
+    /// How many rows the file has, if it can be loaded.
+    pub fn rows(path: &Path) -> anyhow::Result<usize> {
+        read(path).map(|map| map.len())
+    }
+
     /// The map in use.
     pub fn current(&self) -> watch::Receiver<Arc<AssetMap>> {
         self.current.subscribe()

@@ -15,10 +15,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::check::reach::Tested;
 use super::trial::{self, Trial};
 use crate::clock::Clock;
 use crate::reconcile::backfill::{Asked, Found, Order};
@@ -99,6 +100,8 @@ pub enum Ask {
         /// Who asks.
         who: String,
     },
+    /// When the last test payload came.
+    LastTest,
     /// Send to it again.
     Resume {
         /// Which one, by its id.
@@ -126,6 +129,8 @@ pub enum Answer {
     Found(Found),
     /// What is told of our webhook.
     Webhook(Told),
+    /// The last test payload since the start, if one came.
+    LastTest(Option<Tested>),
     /// Why it could not.
     Failed(String),
 }
@@ -150,6 +155,8 @@ pub struct Ground {
     pub backfill: Option<mpsc::Sender<Asked>>,
     /// Who takes care of our webhook; nobody without an Orbit and a token.
     pub webhook: Option<Desk>,
+    /// The last test payload, where a relay takes any.
+    pub last_test: Option<watch::Receiver<Option<Tested>>>,
 }
 
 impl Ground {
@@ -166,6 +173,7 @@ impl Ground {
             tests: Arc::new(Semaphore::new(TESTS_AT_ONCE)),
             backfill: None,
             webhook: None,
+            last_test: None,
         }
     }
 }
@@ -210,6 +218,10 @@ pub async fn act(ground: &Ground, ask: Ask) -> Answer {
                 dry_run,
             };
             backfill(ground, at, order, &who).await
+        }
+        Ask::LastTest => {
+            let last = ground.last_test.as_ref();
+            Ok(Answer::LastTest(last.and_then(|last| *last.borrow())))
         }
         Ask::ReplayKept {
             destination,

@@ -12,6 +12,7 @@
 //! hourly  what is kept, the sums, and the counts of refused requests
 //! jobs    does the bulk acts that people asked for
 //! control the socket by which commands ask the running relay for something
+//! check   whether all is as it should be, and what to do if not
 //! trial   one post to a destination, to see how it answers
 //! webhook one act on our webhook, where no relay runs
 //! ```
@@ -24,6 +25,7 @@
 //!   under way within the grace period, close the journal.
 
 pub mod assets;
+pub mod check;
 pub mod control;
 mod hourly;
 mod jobs;
@@ -31,7 +33,7 @@ mod lines;
 mod notices;
 mod orders;
 mod retention;
-mod secret;
+pub mod secret;
 mod tasks;
 pub mod trial;
 pub mod webhook;
@@ -41,14 +43,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::assets::Assets;
+use self::check::Subject;
 use self::lines::Lines;
 use self::secret::Wanted;
-use self::tasks::{Common, Ears, Intake, Served, Tasks};
+use self::tasks::{Common, Intake, Served, Tasks};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::ServerTls;
@@ -114,6 +117,7 @@ impl App {
         let lines = Lines::new(&config);
         let configured = config.not_configured.is_none();
         let assets = Arc::new(Assets::load(config.asset_map.clone())?);
+        let subject = config.check_at_start.then(|| Subject::of(&config, None));
         let served = config
             .destinations
             .into_iter()
@@ -122,9 +126,10 @@ impl App {
         let orbit = config.orbit.clone().map(orbit::Client::build).transpose()?;
         let orbit = orbit.map(Arc::new);
         let tls = config.tls.map(ServerTls::build).transpose()?;
+        let registered = served.iter().map(Served::registered).collect();
         let journal_config = journal::Config {
             data_dir: config.data_dir.clone(),
-            destinations: Some(served.iter().map(Served::registered).collect()),
+            destinations: Some(registered),
             keep_delivered: config.keep_delivered,
             limit_bytes: config.journal_limit,
         };
@@ -133,6 +138,8 @@ impl App {
         let (asked_to_stop, asked) = oneshot::channel();
         let parts = lines.parts(&journal, &served, &clock);
 
+        let last_test = watch::Sender::new(None);
+        let tests = last_test.subscribe();
         let mut tasks = Tasks::new(Common {
             journal: journal.clone(),
             metrics: metrics.clone(),
@@ -163,12 +170,16 @@ impl App {
             closes: served.iter().filter_map(Served::closes).collect(),
             work_orders: config.work_orders,
             api: orbit.clone(),
+            last_test,
         };
         tasks.start_intake(listeners, intake);
         let (desk, asks) = hook::desk();
         let desk = orbit.is_some().then_some(desk);
         let mut backfill = None;
         tasks.start_orders(&served, orbit.clone());
+        if let Some(subject) = subject {
+            tasks.start_check(subject, orbit.clone(), &served, tests.clone());
+        }
         if let Some(client) = orbit {
             // Nothing is taken before everything is configured.
             if configured {
@@ -188,15 +199,10 @@ impl App {
                 status: lines.webhook,
                 looked_at: lines.looked_at,
             };
-            let ears = Ears {
-                asks,
-                asked_to_stop: asked,
-                closing,
-            };
-            tasks.start_reconcile(reconcile, ears);
+            tasks.start_reconcile(reconcile, asks, asked, closing);
         }
         tasks.start_keeping(&served, config.expect_every);
-        tasks.start_commands(&served, desk, backfill);
+        tasks.start_commands(&served, desk, backfill, tests);
         tasks.start_deliveries(served, &assets);
         Ok(Self {
             tasks: tasks.running,

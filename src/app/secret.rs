@@ -199,6 +199,12 @@ fn replace(wanted: &Wanted, now: Keys, secret: WebhookSecret) -> KeysOrWhy {
     })
 }
 
+/// The secret that an earlier start has made and kept, if there is one that can be used.
+pub fn kept(data_dir: &Path) -> Option<WebhookSecret> {
+    let text = std::fs::read_to_string(data_dir.join(FILE)).ok()?;
+    WebhookSecret::parse(&text).ok()
+}
+
 fn find(wanted: &Wanted) -> KeysOrWhy {
     if let Some(why) = &wanted.not_configured {
         return Err(why.clone());

@@ -4,6 +4,7 @@
 //! - Every part has a name for the log, and ends when it is told to stop.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::assets::Assets;
+use super::check::reach::Tested;
+use super::check::{self, Subject};
 use super::control::{self, Ground};
 use super::notices::{self, Notices};
 use super::orders::polls::{self, Polls};
@@ -101,13 +104,7 @@ pub(super) struct Intake {
     pub(super) closes: Vec<Closes>,
     pub(super) work_orders: Option<WorkOrdersAuth>,
     pub(super) api: Option<Arc<orbit::Client>>,
-}
-
-/// What the reconciler listens to, and what it tells when it has ended.
-pub(super) struct Ears {
-    pub(super) asks: mpsc::Receiver<Asked>,
-    pub(super) asked_to_stop: oneshot::Receiver<()>,
-    pub(super) closing: CancellationToken,
+    pub(super) last_test: watch::Sender<Option<Tested>>,
 }
 
 /// The running parts, each with its name.
@@ -155,6 +152,7 @@ impl Tasks {
             closes,
             work_orders,
             api,
+            last_test,
         } = intake;
         let receive = Receive {
             journal: journal.clone(),
@@ -169,7 +167,7 @@ impl Tasks {
                     clock_wake.notify_one();
                 }
             }),
-            on_test: Box::new(say_test(parts.clone())),
+            on_test: Box::new(say_test(parts.clone(), clock.clone(), last_test)),
             say_accepted,
             closes,
             work_orders,
@@ -230,14 +228,15 @@ impl Tasks {
 
     /// What keeps our webhook in Orbit as it should be. The port for events closes when it has
     /// ended.
-    pub(super) fn start_reconcile(&mut self, reconcile: Reconcile, ears: Ears) {
+    pub(super) fn start_reconcile(
+        &mut self,
+        reconcile: Reconcile,
+        asks: mpsc::Receiver<Asked>,
+        asked_to_stop: oneshot::Receiver<()>,
+        closing: CancellationToken,
+    ) {
         let stop = self.common.stop.clone();
         self.start("webhook", async move {
-            let Ears {
-                asks,
-                asked_to_stop,
-                closing,
-            } = ears;
             let _closing = closing.drop_guard();
             webhook::run(reconcile, asks, stop, asked_to_stop).await;
         });
@@ -273,6 +272,25 @@ impl Tasks {
             clock,
         };
         self.start("orders", tells::run(tells, stop));
+    }
+
+    /// What says in the log whether all is as it should be.
+    pub(super) fn start_check(
+        &mut self,
+        subject: Subject,
+        client: Option<Arc<orbit::Client>>,
+        served: &[Served],
+        tests: watch::Receiver<Option<Tested>>,
+    ) {
+        let destinations = served.iter();
+        let destinations =
+            destinations.map(|s| (s.destination.name().to_owned(), s.destination.clone()));
+        let subject = subject.of_running(client, destinations.collect());
+        let Common {
+            parts, clock, stop, ..
+        } = &self.common;
+        let saying = check::said::run(subject, parts.clone(), tests, clock.clone(), stop.clone());
+        self.start("check", saying);
     }
 
     /// What keeps the journal within its limits, and people informed.
@@ -314,6 +332,7 @@ impl Tasks {
         served: &[Served],
         webhook: Option<Desk>,
         backfill: Option<mpsc::Sender<backfill::Asked>>,
+        last_test: watch::Receiver<Option<Tested>>,
     ) {
         let Common {
             journal,
@@ -328,6 +347,7 @@ impl Tasks {
         let ground = Ground {
             backfill,
             webhook,
+            last_test: Some(last_test),
             ..Ground::new(journal.clone(), destinations.collect(), clock.clone())
         };
         let begun = Arc::new(Notify::new());
@@ -366,9 +386,16 @@ impl Tasks {
     }
 }
 
-fn say_test(parts: Parts) -> impl Fn() + Send + Sync {
-    move || {
+fn say_test(
+    parts: Parts,
+    clock: Clock,
+    last_test: watch::Sender<Option<Tested>>,
+) -> impl Fn(Option<IpAddr>) + Send + Sync {
+    move |from| {
         let line = parts.line();
         tracing::info!("test payload: arrived, verified and in the journal; {line}");
+        let at = clock.wall();
+        let from = from.map(|address| address.to_canonical());
+        last_test.send_replace(Some(Tested { at, from }));
     }
 }

@@ -5,6 +5,7 @@
 //! - No secret has a flag.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
@@ -16,6 +17,8 @@ const ABOUT: &str = "Takes robot inspections from Boston Dynamics Orbit, keeps t
 const AFTER: &str = "Secrets have no flag: ORBIT_API_TOKEN, WEBHOOK_SECRET and INTEGRATION_AUTH \
     (each also as …_FILE) are read from the environment, from .env or from the configuration \
     file; .env.example lists every variable, examples/relay.toml every key of the file.";
+
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// The whole command line.
 pub(super) fn command() -> Command {
@@ -31,6 +34,7 @@ pub(super) fn command() -> Command {
                 .about("Run the relay (the default)")
                 .args(settings()),
         )
+        .subcommand(check())
         .subcommand(
             Command::new("status")
                 .about("Show the sums: what was received, and what became of it")
@@ -95,6 +99,42 @@ pub(super) fn command() -> Command {
     #[cfg(feature = "sim")]
     let root = root.subcommand(demo()).subcommand(simulate());
     root
+}
+
+fn check() -> Command {
+    Command::new("check")
+        .about(
+            "Look at everything: configuration, disk, ports, Orbit, webhook, destinations; say \
+             what to do about what is wrong. Changes nothing; exit 4 if anything is wrong",
+        )
+        .args([
+            Arg::new("wait")
+                .long("wait")
+                .value_name("DURATION")
+                .help(
+                    "Wait so long for a test payload from Orbit, such as 2m; 0 for not at all \
+                     [default: 60s at a terminal, else 0]",
+                )
+                .value_parser(wait),
+            Arg::new("report")
+                .long("report")
+                .value_name("FILE")
+                .help("Write all of it, without secrets, to attach to a bug report")
+                .value_parser(value_parser!(std::path::PathBuf)),
+            json(),
+        ])
+        .args(settings())
+}
+
+fn wait(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let wait = text.parse::<jiff::SignedDuration>().ok();
+    let wait = wait.and_then(|wait| Duration::try_from(wait).ok());
+    wait.filter(|wait| *wait <= LONGEST_WAIT)
+        .ok_or_else(|| "write 0, or a duration up to an hour, such as 60s or 2m".to_owned())
 }
 
 fn backfill() -> Command {

@@ -14,7 +14,9 @@
 //! webhook      our webhook in Orbit: status, list, sync, delete, rotate-secret
 //! orders       orders that destinations made of alerts
 //! asker        who does it: the running relay, or this process
-//! check        config check
+//! check        whether all is as it should be, and what to do if not
+//! report       the same, and all else that a bug report needs
+//! config_check config check
 //! demo         a simulated Orbit, a relay and a plant in one process
 //! simulate     the two halves of the demo, each alone
 //! signals      SIGTERM, SIGINT, SIGHUP
@@ -22,7 +24,8 @@
 //! ```
 //!
 //! # Invariants
-//! - Exit 0; 1 failed while running; 2 usage or malformed configuration.
+//! - Exit 0; 1 failed while running; 2 usage or malformed configuration; 4 `check` found
+//!   something that is not as it should be.
 //! - Errors are printed once, with their causes, on standard error; of a configuration all, one
 //!   a line.
 
@@ -32,6 +35,7 @@ mod backfill;
 mod bulk;
 mod check;
 mod choose;
+mod config_check;
 mod deliveries;
 #[cfg(feature = "sim")]
 mod demo;
@@ -41,6 +45,7 @@ mod log;
 mod orders;
 mod read;
 mod replay;
+mod report;
 mod run;
 mod signals;
 #[cfg(feature = "sim")]
@@ -62,6 +67,8 @@ type Outcome = anyhow::Result<ExitCode>;
 const FAILED: u8 = 1;
 /// The command line or the configuration is wrong.
 const USAGE: u8 = 2;
+/// `check` found something that is not as it should be.
+const TROUBLE: u8 = 4;
 
 /// The whole program.
 pub fn main() -> ExitCode {
@@ -105,6 +112,7 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
     match matches.subcommand() {
         None => run::run(&input(matches)?),
         Some(("run", matches)) => run::run(&input(matches)?),
+        Some(("check", matches)) => check::run(matches),
         Some(("status", matches)) => read::status(&input(matches)?, matches.get_flag("json")),
         Some(("backfill", matches)) => backfill::run(&input(matches)?, matches),
         Some(("events", matches)) => match matches.subcommand() {
@@ -139,7 +147,9 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
             _ => Err(Usage("say list".into()).into()),
         },
         Some(("config", matches)) => match matches.subcommand() {
-            Some(("check", matches)) => check::check(&input(matches)?, matches.get_flag("json")),
+            Some(("check", matches)) => {
+                config_check::check(&input(matches)?, matches.get_flag("json"))
+            }
             _ => Err(Usage("say check".into()).into()),
         },
         #[cfg(feature = "sim")]
@@ -156,6 +166,13 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
 
 /// The one place where the environment, `.env` and the configuration file are read.
 fn input(matches: &ArgMatches) -> anyhow::Result<Input> {
+    let mut input = without_files(matches)?;
+    read_files(&mut input)?;
+    Ok(input)
+}
+
+/// Flags and environment.
+fn without_files(matches: &ArgMatches) -> anyhow::Result<Input> {
     let mut environment = std::collections::BTreeMap::new();
     for (name, value) in std::env::vars_os() {
         // A name that is not UTF-8 is none of ours.
@@ -170,18 +187,22 @@ fn input(matches: &ArgMatches) -> anyhow::Result<Input> {
             Err(_) => {}
         }
     }
-    let dotenv = match std::fs::read(".env") {
+    Ok(Input {
+        flags: args::flags(matches),
+        environment,
+        dotenv: None,
+        file: None,
+    })
+}
+
+/// `.env`, and the file that any of them names.
+fn read_files(input: &mut Input) -> anyhow::Result<()> {
+    input.dotenv = match std::fs::read(".env") {
         Ok(text) => Some(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(Usage(format!(".env cannot be read: {error}")).into()),
     };
-    let mut input = Input {
-        flags: args::flags(matches),
-        environment,
-        dotenv,
-        file: None,
-    };
-    if let Some((path, origin)) = Config::file(&input)? {
+    if let Some((path, origin)) = Config::file(input)? {
         let text = std::fs::read(&path).map_err(|error| {
             Usage(format!(
                 "{origin}: {} cannot be read: {error}",
@@ -190,7 +211,7 @@ fn input(matches: &ArgMatches) -> anyhow::Result<Input> {
         })?;
         input.file = Some((path, text));
     }
-    Ok(input)
+    Ok(())
 }
 
 /// Who asks, for the record: the user's name, or number.

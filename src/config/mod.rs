@@ -58,6 +58,10 @@ const PLACEHOLDERS: [&str; 3] = ["YOUR_SECRET", "YOUR_API_TOKEN", "YOUR_BACKEND_
 pub struct Config {
     /// Orbit, if there is a host and a token for it.
     pub orbit: Option<orbit::Config>,
+    /// Where Orbit is, for whoever only looks; without a token its text is empty.
+    pub orbit_host: Option<orbit::Config>,
+    /// Whether the log gets the table of `check` at start and after each test payload.
+    pub check_at_start: bool,
     /// How our webhook should be. Its port is set again when the listener has another.
     pub webhook: reconcile::webhook::Config,
     /// How Orbit is looked through for what the webhook missed.
@@ -110,20 +114,40 @@ pub struct Log {
 impl Config {
     /// Reads the configuration.
     pub fn load(input: &Input) -> Result<Self, ConfigError> {
-        let variables = Variables::read(input)?;
+        let (config, problems) = Self::read(input, &Variables::read(input)?);
+        problems.into_result()?;
+        Ok(config)
+    }
+
+    /// Reads as much as can be used, with the defaults for the rest, and says what is wrong: for
+    /// whoever looks into that. What cannot be used may be left out as a whole.
+    pub fn as_far_as_it_goes(input: &Input) -> (Self, Result<(), ConfigError>) {
+        match Variables::read(input) {
+            Ok(variables) => {
+                let (config, problems) = Self::read(input, &variables);
+                (config, problems.into_result())
+            }
+            Err(error) => {
+                let (config, _) = Self::read(input, &Variables::without_dotenv(input));
+                (config, Err(error.into()))
+            }
+        }
+    }
+
+    fn read(input: &Input, variables: &Variables<'_>) -> (Self, Problems) {
         let mut problems = Problems::default();
-        let mut file = File::read(input, &variables, &mut problems);
-        let mut values = Values::find(input, &variables, &file.settings, |_| true, &mut problems);
+        let mut file = File::read(input, variables, &mut problems);
+        let mut values = Values::find(input, variables, &file.settings, |_| true, &mut problems);
         let shown = shown(&values, &file);
         let mut warnings = Vec::new();
         let placeholders = remove_placeholders(&mut values);
 
         let secret = problems.of(values.read("webhook-secret", WebhookSecret::parse));
-        let (orbit, not_configured) =
+        let (orbit, orbit_host, not_configured) =
             orbit(&values, &placeholders, secret.is_some(), &mut problems);
         let tls = tls(&values, &mut problems);
         let (webhook, port) = webhook(&values, tls.is_some(), &mut warnings, &mut problems);
-        warnings.extend(unknown_variables(&variables, &file));
+        warnings.extend(unknown_variables(variables, &file));
 
         let subscribed = webhook.events.clone();
         let polling = webhook.url.is_none();
@@ -134,7 +158,7 @@ impl Config {
         {
             forwarded.push(TEST.to_owned());
         }
-        let described = destinations::all(&values, forwarded, &mut file, &variables, &mut problems);
+        let described = destinations::all(&values, forwarded, &mut file, variables, &mut problems);
         warnings.extend(destinations::unsubscribed(&described, &subscribed));
         let of = &mut problems;
         let bind = of.of(values.read("bind", parse::ip));
@@ -145,11 +169,12 @@ impl Config {
         let journal_limit = of.of(values.read("journal-limit", parse::journal_limit));
         let work_orders = of.of(values.read("work-orders-auth", work_orders_auth));
         let log = log(&values, of);
-        problems.into_result()?;
 
         // What has a default is there, or there was a problem with it.
-        Ok(Self {
+        let config = Self {
             orbit,
+            orbit_host,
+            check_at_start: true,
             listen: SocketAddr::new(bind, port),
             tls,
             webhook,
@@ -169,7 +194,8 @@ impl Config {
             log,
             shown,
             warnings,
-        })
+        };
+        (config, problems)
     }
 
     /// Reads only what a command needs that looks at the journal.
@@ -243,7 +269,7 @@ fn orbit(
     placeholders: &[String],
     secret: bool,
     problems: &mut Problems,
-) -> (Option<orbit::Config>, Option<String>) {
+) -> (Option<orbit::Config>, Option<orbit::Config>, Option<String>) {
     let host = problems.of(values.read("hostname", parse::host));
     let trust = problems.of(values.read("verify", parse::trust));
     let certificate = problems.of(values.read("cert", parse::certificate));
@@ -257,19 +283,15 @@ fn orbit(
         token.is_some(),
         (!polling).then_some(secret),
     );
-    let orbit = match (host, token) {
-        (Some(host), Some(token)) => {
-            let trust = trust.unwrap_or(Trust::Authorities(Vec::new()));
-            Some(orbit::Config {
-                host,
-                token,
-                trust,
-                certificate,
-            })
-        }
-        _ => None,
-    };
-    (orbit, not_configured)
+    let has_token = token.is_some();
+    let orbit_host = host.map(|host| orbit::Config {
+        host,
+        token: token.unwrap_or_else(|| Secret::new(String::new())),
+        trust: trust.unwrap_or(Trust::Authorities(Vec::new())),
+        certificate,
+    });
+    let orbit = orbit_host.clone().filter(|_| has_token);
+    (orbit, orbit_host, not_configured)
 }
 
 /// The files of our own certificate, if they can be used.

@@ -48,6 +48,14 @@ impl<'a> Variables<'a> {
         })
     }
 
+    /// The environment alone.
+    pub(super) fn without_dotenv(input: &'a Input) -> Self {
+        Self {
+            environment: &input.environment,
+            dotenv: BTreeMap::new(),
+        }
+    }
+
     /// A variable that is set and not empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.environment(name)

@@ -16,13 +16,15 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use url::Url;
 
-use super::model::{Page, WantedWebhook, Webhook};
+use super::model::{Page, Version, WantedWebhook, Webhook};
 use crate::http;
 use crate::secret::Secret;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
 const CSRF: &str = "x-csrf-token";
+/// Answered to anybody, so it is asked without the token.
+const VERSION: &str = "api/v0/version";
 
 /// Which Orbit, and as whom.
 #[derive(Clone, Debug)]
@@ -125,6 +127,12 @@ impl Client {
     /// the first exchange.
     pub fn shown_certificate(&self) -> Option<String> {
         self.http.shown_certificate()
+    }
+
+    /// What Orbit says of itself; the token is not sent.
+    pub async fn version(&self) -> Result<Version, CallError> {
+        let answer = self.call(Method::GET, VERSION, None).await?;
+        serde_json::from_value(self.read(answer).await?).map_err(|_| CallError::Nonsense)
     }
 
     /// Asks whether the token is valid.
@@ -267,7 +275,7 @@ impl Client {
             .http
             .request(method, url)
             .header(ACCEPT, "application/json");
-        if !path.is_empty() {
+        if !path.is_empty() && path != VERSION {
             let mut token = HeaderValue::try_from(format!("Bearer {}", self.token.expose()))
                 .map_err(|_| CallError::Unauthorized(401))?;
             token.set_sensitive(true);

@@ -11,4 +11,4 @@ pub mod client;
 pub mod model;
 
 pub use self::client::{CallError, Client, Config};
-pub use self::model::{Page, Webhook};
+pub use self::model::{Page, Version, Webhook};

@@ -80,6 +80,21 @@ impl Webhook {
     }
 }
 
+/// What Orbit says of itself to anybody; where it says nothing, nothing.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Version {
+    /// Its version.
+    #[serde(default, deserialize_with = "text")]
+    pub version: Option<String>,
+    /// Its serial number.
+    #[serde(default, deserialize_with = "text")]
+    pub serial: Option<String>,
+    /// What it runs on.
+    #[serde(default, deserialize_with = "text")]
+    pub host_environment: Option<String>,
+}
+
 /// One page of a collection, each entry as the text that Orbit sent.
 #[derive(Debug, Deserialize)]
 pub struct Page {
@@ -102,6 +117,11 @@ impl Page {
 /// A whole number; anything else is unknown.
 fn number<'de, D: serde::Deserializer<'de>>(json: D) -> Result<Option<u64>, D::Error> {
     Ok(Value::deserialize(json)?.as_u64())
+}
+
+/// A text; anything else is unknown.
+fn text<'de, D: serde::Deserializer<'de>>(json: D) -> Result<Option<String>, D::Error> {
+    Ok(Value::deserialize(json)?.as_str().map(str::to_owned))
 }
 
 /// A list of strings; anything else is unknown.

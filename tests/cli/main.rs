@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! usage      flags and settings that cannot be used: exit 1 and 2
+//! check      `check`, against the simulators
 //! config     the configuration file, and `config check`
 //! https      the certificate of the webhook port, and its renewals
 //! dotenv     `.env` in the working directory
@@ -27,6 +28,7 @@ mod process;
 
 mod assets;
 mod backfill;
+mod check;
 mod config;
 mod deliveries;
 mod dotenv;

@@ -1,6 +1,7 @@
 //! The demo, and the two halves of the simulator with a relay between them.
 
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use orbit_relay::sim::asset_map_csv;
 
@@ -36,8 +37,11 @@ async fn the_demo_is_the_same_again_for_the_same_seed() {
 }
 
 /// A port that Orbit's own hosts let through, and that nobody is given by chance.
-fn free_port() -> String {
-    let first = 21_100 + u16::try_from(std::process::id() % 800).unwrap();
+pub(crate) fn free_port() -> String {
+    // Tests run at the same time: each begins to look where no other does.
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let given = GIVEN.fetch_add(7, Ordering::Relaxed);
+    let first = 21_100 + u16::try_from((std::process::id() + given) % 800).unwrap();
     let mut ports = (first..22_000).chain(21_002..first);
     let port = ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
     port.unwrap().to_string()

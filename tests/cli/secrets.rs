@@ -223,6 +223,60 @@ async fn user_and_password_of_the_integration_url_are_never_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_is_in_the_table_the_answers_or_the_report_of_check() {
+    let stage = Stage::set().await;
+    let world = stage.orbit.world();
+    world.inspect().await;
+    let port = crate::orbit::free_port();
+    for (name, url) in [
+        ("ours", format!("http://127.0.0.1:{port}")),
+        (
+            "rival",
+            format!("http://{USER}:{PASSWORD}@10.9.9.9:21605/{LOCATION}?{QUERY}"),
+        ),
+    ] {
+        world.add_webhook(crate::check::webhook(name, &url, SECRET));
+    }
+    let fair = Weather::default();
+    let refusing = Weather {
+        status: Some(401),
+        ..Weather::default()
+    };
+    let moods = [Answer::Ok, Answer::Status(401), Answer::Reset];
+    let key = format!("X-Api-Key: {KEY}");
+    let credentials = format!("{USER}:{PASSWORD}@");
+    for (weather, mood, before, auth) in [
+        (&fair, &moods[0], "", Some(&key)),
+        (&fair, &moods[1], &*credentials, None),
+        (&refusing, &moods[2], &*credentials, None),
+    ] {
+        world.set_weather(weather.clone());
+        stage.plant.world().set_answer(mood.clone());
+        let url = format!("http://{before}{}/in?key={QUERY}", stage.plant.addr());
+        for output in [&["--report", "report.txt"][..], &["--json"]] {
+            let mut command = stage.home.command(&["check", "--verify", "false"]);
+            command.args(["--hostname", &stage.orbit.addr().to_string()]);
+            command.args(["--webhook-host", "127.0.0.1", "--webhook-port", &port]);
+            command.args(["--bind", "127.0.0.1", "--ops-bind", "127.0.0.1:0"]);
+            command.args(output);
+            command.env("WEBHOOK_SECRET", SECRET);
+            command.env("ORBIT_API_TOKEN", TOKEN);
+            command.env("INTEGRATION_URL", &url);
+            if let Some(auth) = auth {
+                command.env("INTEGRATION_AUTH", auth);
+            }
+            let ended = end(command).await;
+            assert_eq!(ended.code, Some(4), "{ended:?}");
+            assert!(ended.out.contains("destination integration"), "{ended:?}");
+            holds_no_canary("check", format!("{ended:?}").as_bytes());
+        }
+        let report = std::fs::read(stage.home.path().join("report.txt")).unwrap();
+        assert!(report.len() > 1000);
+        holds_no_canary("the report", &report);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_secret_is_seen_when_orbit_refuses_or_is_gone() {
     let elsewhere = orbit_relay::sim::orbit::Redirect {
         status: 302,

@@ -37,6 +37,7 @@
 )]
 
 mod backfill;
+mod check;
 mod clock;
 mod days;
 mod deliver;

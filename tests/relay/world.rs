@@ -332,6 +332,8 @@ impl Site {
         config.destinations.extend(self.destinations.clone());
         // With a clock that stands still nobody may wait for his turn.
         config.backfill.interval = Duration::ZERO;
+        // Tests count what Orbit and the plant are asked.
+        config.check_at_start = false;
         (self.tune)(&mut config);
         let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
         let app = App::build(config, listeners, self.clock.clone(), stop.clone()).unwrap();

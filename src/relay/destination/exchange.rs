@@ -22,8 +22,8 @@ use super::blot::Secrets;
 use super::oauth::Endpoint;
 use super::outcome::{self, Answer, Outcome, Wanted};
 use super::{
-    AGENT, ANSWER_LIMIT, Asked, Auth, Config, Header, Request, Sent, Shared, Sign, SignError,
-    Success,
+    AGENT, ANSWER_LIMIT, Asked, Auth, Config, Header, Looked, Request, Sent, Shared, Sign,
+    SignError, Success,
 };
 use crate::clock::later;
 use crate::http::{self, ExchangeError, Stamps};
@@ -170,6 +170,34 @@ impl Shared {
         }
     }
 
+    /// Its outcome is remembered nowhere: no try depends on it.
+    pub(super) async fn look(&self, at: Timestamp) -> Looked {
+        let keys = match Keys::read(&self.config) {
+            Ok(keys) => keys,
+            Err(error) => return Looked::NoCredentials(error.to_string()),
+        };
+        let mut attempt = Attempt {
+            shared: self,
+            client: self.clients.current(&self.config),
+            deadline: Deadline::new(self.config.timeout, at),
+            purpose: Purpose::Look,
+            request: reqwest::Request::new(Method::HEAD, self.config.url.clone()),
+        };
+        let shown = match attempt.credentials(&keys, None).await {
+            Ok(shown) => shown,
+            Err(outcome) => return Looked::NoCredentials(reason(outcome)),
+        };
+        let mut looked = attempt.glance("HEAD", &keys, shown.as_ref()).await;
+        if let Looked::Answered {
+            status: 405 | 501, ..
+        } = looked
+        {
+            *attempt.request.method_mut() = Method::OPTIONS;
+            looked = attempt.glance("OPTIONS", &keys, shown.as_ref()).await;
+        }
+        looked
+    }
+
     pub(super) fn credentials_changed(&self) -> bool {
         let Some(refused) = &*self.refused() else {
             return false;
@@ -226,6 +254,8 @@ enum Purpose<'a> {
     },
     /// To learn whether this holds of the answer.
     Ask(&'a Expression),
+    /// To learn whether it answers at all.
+    Look,
 }
 
 /// What came of it.
@@ -272,42 +302,68 @@ impl Attempt<'_> {
 
     /// One exchange. Takes the token that was refused, and leaves the one that it used.
     async fn once(&self, keys: &Keys, token: &mut Option<Secret>) -> Tried {
-        let config = &self.shared.config;
-        let shown = match (&config.auth, &keys.auth) {
-            (
-                Auth::OAuth2 {
-                    token_url,
-                    client_id,
-                    scope,
-                    ..
-                },
-                Some(client_secret),
-            ) => {
-                let endpoint = Endpoint {
-                    url: token_url,
-                    client_id,
-                    client_secret,
-                    scope: scope.as_deref(),
-                    name: &config.name,
-                };
-                let tokens = &self.shared.tokens;
-                let at = self.deadline.wall();
-                let fetched = tokens.get(&self.client, endpoint, token.as_ref(), at);
-                let fetched = self.deadline.hold(fetched).await;
-                let fetched = fetched.unwrap_or_else(|error| {
-                    Err(Outcome::postponed(format!("the token endpoint: {error}")))
-                });
-                match fetched {
-                    Ok(fetched) => *token = Some(fetched.clone()),
-                    Err(outcome) => return unanswered(outcome),
-                }
-                token.as_ref()
-            }
-            (_, secret) => secret.as_ref(),
+        let shown = match self.credentials(keys, token.as_ref()).await {
+            Ok(shown) => shown,
+            Err(outcome) => return unanswered(outcome),
         };
-        match self.exchange(keys, shown).await {
-            Ok(tried) => tried,
+        if matches!(self.shared.config.auth, Auth::OAuth2 { .. }) {
+            token.clone_from(&shown);
+        }
+        match self.exchange(keys, shown.as_ref()).await {
+            Ok(sent) => sent,
             Err(outcome) => unanswered(outcome),
+        }
+    }
+
+    /// The secret that is shown: a token that is not the refused one, or what is configured.
+    async fn credentials(
+        &self,
+        keys: &Keys,
+        refused: Option<&Secret>,
+    ) -> Result<Option<Secret>, Outcome> {
+        let config = &self.shared.config;
+        let (
+            Auth::OAuth2 {
+                token_url,
+                client_id,
+                scope,
+                ..
+            },
+            Some(client_secret),
+        ) = (&config.auth, &keys.auth)
+        else {
+            return Ok(keys.auth.clone());
+        };
+        let endpoint = Endpoint {
+            url: token_url,
+            client_id,
+            client_secret,
+            scope: scope.as_deref(),
+            name: &config.name,
+        };
+        let tokens = &self.shared.tokens;
+        let at = self.deadline.wall();
+        let fetched = tokens.get(&self.client, endpoint, refused, at);
+        let fetched = self.deadline.hold(fetched).await;
+        let fetched = fetched.unwrap_or_else(|error| {
+            Err(Outcome::postponed(format!("the token endpoint: {error}")))
+        });
+        fetched.map(Some)
+    }
+
+    /// Only the status of an answer is looked at.
+    async fn glance(&self, method: &'static str, keys: &Keys, shown: Option<&Secret>) -> Looked {
+        let request = match self.compose(keys, shown) {
+            Ok(request) => request,
+            Err(error) => return Looked::NoCredentials(error.to_string()),
+        };
+        match self.deadline.hold(self.client.send(request)).await {
+            Ok(Ok(answer)) => Looked::Answered {
+                method,
+                status: answer.status().as_u16(),
+                with_auth: self.shared.config.auth.is_some(),
+            },
+            Ok(Err(error)) | Err(error) => Looked::Unreached(error),
         }
     }
 
@@ -324,6 +380,7 @@ impl Attempt<'_> {
         let (success, when) = match self.purpose {
             Purpose::Deliver { .. } => (&self.shared.config.success, None),
             Purpose::Ask(when) => (&any_2xx, Some(when)),
+            Purpose::Look => (&any_2xx, None),
         };
         let wanted = self.shared.wanted(success);
         let outcome = outcome::of_answer(&answer, &wanted, self.deadline.wall());
@@ -369,7 +426,7 @@ impl Attempt<'_> {
         let json = HeaderValue::from_static("application/json");
         let kind = match self.purpose {
             Purpose::Deliver { .. } => CONTENT_TYPE,
-            Purpose::Ask(_) => ACCEPT,
+            Purpose::Ask(_) | Purpose::Look => ACCEPT,
         };
         headers.insert(kind, json);
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
@@ -394,6 +451,7 @@ impl Attempt<'_> {
         let needed = match self.purpose {
             Purpose::Deliver { .. } => success.when.is_some() && success.has(status),
             Purpose::Ask(_) => Success::default().has(status),
+            Purpose::Look => false,
         };
         let end = self.deadline.end();
         let soon = Instant::now() + LINGER;
@@ -414,6 +472,15 @@ impl Attempt<'_> {
             missing,
             shown: String::new(),
         }
+    }
+}
+
+fn reason(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Delivered => String::new(),
+        Outcome::Postponed { reason, .. }
+        | Outcome::Parked { reason, .. }
+        | Outcome::Dead { reason } => reason,
     }
 }
 

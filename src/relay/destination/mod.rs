@@ -210,6 +210,24 @@ impl Sent {
     }
 }
 
+/// What a destination says when it is only looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// It answered.
+    Answered {
+        /// What it was asked: `HEAD`, or `OPTIONS` where it does not know that.
+        method: &'static str,
+        /// How it answered.
+        status: u16,
+        /// Whether it was shown credentials.
+        with_auth: bool,
+    },
+    /// There are no credentials to be shown: a file of theirs, or the token endpoint, is why.
+    NoCredentials(String),
+    /// It gave no answer.
+    Unreached(http::ExchangeError),
+}
+
 impl Destination {
     /// Reads the certificates and builds the client.
     pub fn build(config: Config) -> Result<Self, http::BuildError> {
@@ -241,6 +259,12 @@ impl Destination {
     /// `response`, as in a success rule.
     pub async fn ask(&self, url: Url, when: &Expression, at: Timestamp) -> Asked {
         self.0.ask(url, when, at).await
+    }
+
+    /// Asks it for nothing (HEAD, or OPTIONS where it knows no HEAD), with its credentials, on the
+    /// way that posts take: nothing is made there.
+    pub async fn look(&self, at: Timestamp) -> Looked {
+        self.0.look(at).await
     }
 
     /// Whether the last try had its credentials refused, and the files and values that they come

@@ -7,12 +7,13 @@
 //! - The log says once that room gets short, once that there is none, and once that it is over.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::open::DATABASE;
 use super::store::Store;
 use crate::clock::until;
 
@@ -76,6 +77,31 @@ impl fmt::Display for Room {
         }
         Ok(())
     }
+}
+
+impl Room {
+    /// How much room a journal in this directory has, looked at from outside. Where there is none
+    /// yet it takes nothing.
+    pub fn look(data_dir: &Path, limit_bytes: u64) -> Self {
+        let used_bytes = std::fs::metadata(data_dir.join(DATABASE)).map_or(0, |file| file.len());
+        let disk = ask_disk(data_dir);
+        Self {
+            used_bytes,
+            limit_bytes,
+            disk,
+            level: judge(Level::Enough, used_bytes, limit_bytes, disk),
+        }
+    }
+}
+
+/// A file system that counts nothing, or cannot be asked, is not judged.
+fn ask_disk(data_dir: &Path) -> Option<Disk> {
+    let stat = rustix::fs::statvfs(data_dir).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    (stat.f_blocks > 0).then(|| Disk {
+        free_bytes: bytes(stat.f_bavail),
+        total_bytes: bytes(stat.f_blocks),
+    })
 }
 
 /// Bytes as people read them.
@@ -179,7 +205,7 @@ impl Gauge {
         let disk = if idle || grown || until(self.asked_at, now) >= EVERY_DISK {
             self.asked_at = now;
             self.asked_with = used;
-            self.ask_disk()
+            ask_disk(&self.data_dir)
         } else {
             before.disk
         };
@@ -196,16 +222,6 @@ impl Gauge {
             *before = room;
             changed
         });
-    }
-
-    /// A file system that counts nothing, or cannot be asked, is not judged.
-    fn ask_disk(&self) -> Option<Disk> {
-        let stat = rustix::fs::statvfs(&self.data_dir).ok()?;
-        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
-        (stat.f_blocks > 0).then(|| Disk {
-            free_bytes: bytes(stat.f_bavail),
-            total_bytes: bytes(stat.f_blocks),
-        })
     }
 
     fn say(&mut self, room: &Room) {

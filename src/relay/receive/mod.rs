@@ -29,16 +29,17 @@ mod replays;
 pub mod serve;
 mod work_orders;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use http_body_util::BodyExt as _;
 use tokio::sync::watch;
 
@@ -46,6 +47,7 @@ use self::budget::{Budget, Held, Refused};
 pub use self::closed::Closes;
 use self::refusals::Refusals;
 use self::replays::Replays;
+use self::serve::Peer;
 pub use self::work_orders::WorkOrdersAuth;
 use crate::clock::{Clock, Remote};
 use crate::event::{Envelope, Event, ORBIT, Origin, TEST};
@@ -82,8 +84,8 @@ pub struct Receive {
     pub metrics: Metrics,
     /// Told of each signature of the right form that did not verify.
     pub on_unverified: Box<dyn Fn(orbit::Refusal) + Send + Sync>,
-    /// Told of each test payload that verified, after it was kept.
-    pub on_test: Box<dyn Fn() + Send + Sync>,
+    /// Told of each test payload that verified, after it was kept, and whose address it came from.
+    pub on_test: Box<dyn Fn(Option<IpAddr>) + Send + Sync>,
     /// Whether the log names each accepted event: nobody else does while there is no destination.
     pub say_accepted: bool,
     /// The destinations whose systems say when orders are closed.
@@ -158,8 +160,14 @@ pub fn router(receive: Receive) -> Router {
         .with_state(edge)
 }
 
-async fn take(State(edge): State<Arc<Edge>>, headers: HeaderMap, body: Body) -> Response {
-    let outcome = edge.take(&headers, body).await;
+async fn take(
+    State(edge): State<Arc<Edge>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let peer = peer.map(|Extension(Peer(address))| address);
+    let outcome = edge.take(peer, &headers, body).await;
     let metrics = &edge.receive.metrics;
     match &outcome {
         Outcome::Accepted => metrics.count_taken("accepted"),
@@ -173,8 +181,8 @@ async fn take(State(edge): State<Arc<Edge>>, headers: HeaderMap, body: Body) -> 
 }
 
 impl Edge {
-    async fn take(&self, headers: &HeaderMap, mut body: Body) -> Outcome {
-        match self.try_take(headers, &mut body).await {
+    async fn take(&self, peer: Option<IpAddr>, headers: &HeaderMap, mut body: Body) -> Outcome {
+        match self.try_take(peer, headers, &mut body).await {
             Ok(Appended::Accepted(_)) => Outcome::Accepted,
             Ok(Appended::Duplicate) => Outcome::Duplicate,
             Err(rejection) => {
@@ -184,7 +192,12 @@ impl Edge {
         }
     }
 
-    async fn try_take(&self, headers: &HeaderMap, body: &mut Body) -> Result<Appended, Rejection> {
+    async fn try_take(
+        &self,
+        peer: Option<IpAddr>,
+        headers: &HeaderMap,
+        body: &mut Body,
+    ) -> Result<Appended, Rejection> {
         let received_at = self.receive.clock.wall();
         let keys = self
             .receive
@@ -241,7 +254,7 @@ impl Edge {
         self.replays.remember(proof, now, max_age * 2);
         // Whoever presses the button again may send the same body, but signs anew.
         if is_test {
-            (self.receive.on_test)();
+            (self.receive.on_test)(peer);
         }
         Ok(appended)
     }

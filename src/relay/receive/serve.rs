@@ -10,6 +10,7 @@
 //! - After the stop signal nothing is accepted, what is under way is finished, and a connection
 //!   on which no request has begun ends within [`LAST_HEAD`], twice that if it was in its handshake.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,6 +29,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::ServerTls;
+
+/// Whose address a request came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
 
 /// As many connections as one listener keeps open.
 pub const CONNECTIONS: usize = 256;
@@ -87,12 +92,13 @@ async fn take(
         let router = router.clone();
         let stop = stop.clone();
         let place = idle.place();
+        let peer = stream.peer_addr().ok().map(|peer| Peer(peer.ip()));
         connections.spawn(async move {
             let conversation = async {
                 match tls {
-                    None => connection(stream, router, &place, stop).await,
+                    None => connection(stream, peer, router, &place, stop).await,
                     // In a box, so that it takes no memory where there is no TLS.
-                    Some(tls) => Box::pin(secured(stream, tls, router, &place, stop)).await,
+                    Some(tls) => Box::pin(secured(stream, peer, tls, router, &place, stop)).await,
                 }
             };
             tokio::select! {
@@ -160,6 +166,7 @@ async fn permit(places: &Arc<Semaphore>, idle: &Idle) -> Option<OwnedSemaphorePe
 
 async fn secured(
     stream: TcpStream,
+    peer: Option<Peer>,
     tls: TlsAcceptor,
     router: Router,
     place: &Place,
@@ -173,7 +180,7 @@ async fn secured(
     };
     let error = tokio::select! {
         greeted = tls.accept(stream) => match greeted {
-            Ok(stream) => return connection(stream, router, place, stop.clone()).await,
+            Ok(stream) => return connection(stream, peer, router, place, stop.clone()).await,
             Err(error) => error,
         },
         () = too_late => std::io::ErrorKind::TimedOut.into(),
@@ -183,13 +190,17 @@ async fn secured(
 
 async fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: Option<Peer>,
     router: Router,
     place: &Place,
     stop: CancellationToken,
 ) {
     let router = TowerToHyperService::new(router);
     let began = AtomicBool::new(false);
-    let service = service_fn(|request| {
+    let service = service_fn(|mut request: axum::http::Request<_>| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
         began.store(true, Ordering::Relaxed);
         let busy = place.busy();
         let answer = router.call(request);

@@ -2,6 +2,7 @@
 //!
 //! # Invariants
 //! - A post is on record before its answer goes out.
+//! - A HEAD is answered as a POST would be, as far as its headers decide; it is no post.
 //! - A request for a token is no post: neither the tallies nor the list of posts hold it.
 //! - A path with an answer of its own is not met by the answer for all.
 //! - Accepted posts are counted by idempotency key for as long as the backend lives; of the posts
@@ -182,11 +183,23 @@ impl BackendWorld {
             Method::GET if self.state().gets_at.contains_key(request.uri().path()) => {
                 self.give(request.into_parts().0).await
             }
+            Method::HEAD => perform(self.glance(&request)).await,
             _ => Ok(respond(
                 StatusCode::METHOD_NOT_ALLOWED,
                 &json!({"error": "POST anywhere, or GET /received"}),
             )),
         }
+    }
+
+    /// What is asked for nothing is on record nowhere, and moves no script on.
+    fn glance(&self, request: &Request<Body>) -> Reaction {
+        let state = self.state();
+        let path = request.uri().path();
+        let answer = state.answers_at.get(path).unwrap_or(&state.answer);
+        let token_is_valid = state
+            .tokens
+            .accepts(request.headers(), self.0.clock.steady());
+        answer.react(request.headers(), token_is_valid)
     }
 
     async fn take(&self, request: Request<Body>) -> Result<Response<Body>, Dropped> {

@@ -77,6 +77,20 @@ impl Reader {
         Ok(rows)
     }
 
+    /// The last event of a type: when it came, and its bytes.
+    pub fn last_of(&mut self, event_type: &str) -> Result<Option<EventRow>, ReadError> {
+        let last = self.0.query_row(
+            &format!("{SELECT} WHERE type = ?1 ORDER BY seq DESC LIMIT 1"),
+            [event_type],
+            event,
+        );
+        match last {
+            Ok(last) => Ok(Some(last)),
+            Err(rusqlite::Error::QueryReturnedNoRows) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// One event by its number, or all that are known by this identity.
     pub fn find(&mut self, number_or_identity: &str) -> Result<Vec<EventRow>, ReadError> {
         let transaction = self.0.transaction()?;
