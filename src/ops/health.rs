@@ -91,8 +91,11 @@ impl Parts {
             .iter()
             .map(|(name, health)| (name.clone(), destination(&health.borrow())))
             .collect();
+        let backfill = backfill(&self.backfill.borrow());
+        let clock = clock(self.orbit_clock.skew_ms());
         let ready = journal.well && listener.well;
-        let all_well = orbit.well && destinations.values().all(|part| part.well);
+        let beside = [&orbit, &backfill, &clock].into_iter();
+        let all_well = beside.chain(destinations.values()).all(|part| part.well);
         Health {
             status: match (ready, all_well) {
                 (false, _) => "not_ready",
@@ -103,14 +106,8 @@ impl Parts {
             journal,
             listener,
             orbit,
-            backfill: backfill(&self.backfill.borrow()),
-            clock: match self.orbit_clock.skew_ms() {
-                None => because("unknown", "Orbit's clock is not known"),
-                Some(skew_ms) => match orbit_clock::in_words(skew_ms) {
-                    None => well("right"),
-                    Some(words) => ill("skewed", &words),
-                },
-            },
+            backfill,
+            clock,
             destinations,
         }
     }
@@ -175,6 +172,16 @@ fn room(room: &Room) -> Part {
         Level::Enough => well("open"),
         Level::Filling => because("filling", &room.to_string()),
         Level::Full => ill("full", &room.to_string()),
+    }
+}
+
+fn clock(skew_ms: Option<i64>) -> Part {
+    let Some(skew_ms) = skew_ms else {
+        return because("unknown", "Orbit's clock is not known");
+    };
+    match orbit_clock::in_words(skew_ms) {
+        None => well("right"),
+        Some(words) => ill("skewed", &words),
     }
 }
 

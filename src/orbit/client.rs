@@ -239,7 +239,13 @@ impl Client {
             // Orbit gives its cookie with any page; where it gives none it needs none.
             self.send(Method::GET, "", None).await?;
         }
-        let answer = self.send(method, path, body).await?;
+        let mut answer = self.send(method.clone(), path, body).await?;
+        if method != Method::GET && matches!(answer.status().as_u16(), 401 | 403) {
+            // The cookie may be of yesterday: once more with today's.
+            *self.csrf.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            self.send(Method::GET, "", None).await?;
+            answer = self.send(method, path, body).await?;
+        }
         let status = answer.status();
         match status.as_u16() {
             200..=299 => Ok(answer),

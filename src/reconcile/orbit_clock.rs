@@ -25,10 +25,12 @@ pub const SKEWED_MS: i64 = 30_000;
 const EVERY: Duration = Duration::from_mins(1);
 /// Strangers can cause it to be woken.
 const AT_MOST_EVERY: Duration = Duration::from_secs(5);
+/// A clock that is further off is not believed.
+const BELIEVED: Duration = Duration::from_hours(7 * 24);
 /// An answer that took longer tells little about the time.
 const LONGEST: Duration = Duration::from_secs(10);
 /// A smaller change is no news.
-const LEAST_CHANGE_MS: i64 = 1000;
+const LEAST_CHANGE_MS: u64 = 1000;
 
 /// What the journal remembers.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
@@ -117,6 +119,11 @@ impl OrbitClock {
         Remote::new(self.clock.clone(), self.ahead_ms.subscribe())
     }
 
+    /// By how many milliseconds Orbit's clock is ahead of our steady clock, once that is known.
+    pub fn ahead_ms(&self) -> Option<i64> {
+        *self.ahead_ms.borrow()
+    }
+
     /// Asks Orbit. An answer that took too long changes nothing.
     pub async fn look(&self) -> Result<(), CallError> {
         let before = self.clock.steady();
@@ -129,8 +136,12 @@ impl OrbitClock {
         let ahead_ms = shown_ms
             .saturating_sub(before.as_millisecond())
             .saturating_sub(half_ms);
-        self.ahead_ms.send_replace(Some(ahead_ms));
         let now = self.noted(ahead_ms);
+        if now.skew_ms.unsigned_abs() > BELIEVED.as_millis().try_into().unwrap_or(u64::MAX) {
+            self.disbelieve(now.skew_ms);
+            return Ok(());
+        }
+        self.ahead_ms.send_replace(Some(ahead_ms));
         let note = {
             let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
             say(&mut before.said, now.skew_ms);
@@ -143,6 +154,19 @@ impl OrbitClock {
             drop(self.journal.set_note(NOTE, note).await);
         }
         Ok(())
+    }
+
+    /// A clock that is off by more than that is none: by it old messages would be new.
+    fn disbelieve(&self, skew_ms: i64) {
+        self.ahead_ms.send_replace(None);
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        if before.said.replace(skew_ms).is_none() {
+            tracing::error!(
+                skew_ms,
+                "Orbit's clock and ours are more than 7 days apart: neither is believed, and \
+                 signatures are judged by ours; set the clock that is wrong (NTP)"
+            );
+        }
     }
 
     /// What an earlier process learnt counts until Orbit is asked.
@@ -181,14 +205,14 @@ impl OrbitClock {
 
 impl Noted {
     fn differs_from(&self, now: &Self) -> bool {
-        (self.skew_ms - now.skew_ms).abs() > LEAST_CHANGE_MS
+        self.skew_ms.abs_diff(now.skew_ms) > LEAST_CHANGE_MS
     }
 }
 
 fn say(said: &mut Option<i64>, skew_ms: i64) {
     match (in_words(skew_ms), *said) {
         (Some(words), before)
-            if before.is_none_or(|before| (before - skew_ms).abs() > SKEWED_MS) =>
+            if before.is_none_or(|before| before.abs_diff(skew_ms) > SKEWED_MS.unsigned_abs()) =>
         {
             tracing::warn!(
                 skew_ms,

@@ -34,7 +34,7 @@ async fn press(site: &Site, relay: &Relay, status: &str) {
 }
 
 #[tokio::test]
-async fn it_is_made_at_start_and_after_a_test_payload_that_is_new_and_posts_nothing() {
+async fn it_is_made_at_start_and_after_each_test_payload_and_posts_nothing() {
     let site = Site::with_a_manual_clock().await;
     let site = site.tuned(|config| config.check_at_start = true);
     let relay = site.start().await;
@@ -46,12 +46,24 @@ async fn it_is_made_at_start_and_after_a_test_payload_that_is_new_and_posts_noth
     tokio::time::timeout(BOUND, at_start).await.unwrap();
     press(&site, &relay, "accepted").await;
     pass_time_until(&site, &relay, 2).await;
+    // Pressed again it may have the same body, and is signed anew.
     press(&site, &relay, "duplicate").await;
+    pass_time_until(&site, &relay, 3).await;
+    let once = sign(
+        &secret(),
+        site.robots.now().as_millisecond(),
+        TEST.as_bytes(),
+    );
+    for _ in 0..2 {
+        let headers = [("Orbit-Signature", &*once)];
+        assert_eq!(relay.post_with(&headers, TEST.as_bytes()).await.status, 200);
+    }
+    pass_time_until(&site, &relay, 4).await;
     for _ in 0..20 {
         site.hand().advance(MINUTE / 6);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(tables(&site), 2, "a duplicate is no news");
+    assert_eq!(tables(&site), 4, "the very message once more is no news");
     assert_eq!(site.plant().tally().attempts, 0);
     relay.finish().await;
 }

@@ -27,14 +27,17 @@ const LOWERED_AT_MOST: Duration = Duration::from_hours(24);
 pub(super) struct Mark {
     /// When the first install was, on our wall clock.
     installed_at: Timestamp,
-    /// Nothing is taken that Orbit stored before then.
+    /// Nothing was to be taken that Orbit stored before then.
+    first: Option<Timestamp>,
+    /// Nothing is: as `first`, or earlier where Orbit's clock was set back.
     floor: Option<Timestamp>,
     /// What a webhook should have brought begins here.
     since: Option<Timestamp>,
     /// All before then was looked at.
     cursor: Option<Timestamp>,
-    /// When it was last looked through to the end, on our wall clock.
+    /// When it was last looked through to the end, on our wall clock and on Orbit's.
     looked_at: Option<Timestamp>,
+    looked_until: Option<Timestamp>,
     /// By how many milliseconds Orbit's clock was ahead of our wall clock.
     skew_ms: Option<i64>,
     /// What Orbit's clock showed when the look under way began.
@@ -42,22 +45,38 @@ pub(super) struct Mark {
     now: Timestamp,
 }
 
+/// What Orbit's clock shows, and what tells whether it was set back since the last look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Now {
+    /// What it shows; our wall clock where it is not known.
+    pub(super) at: Timestamp,
+    /// By how many milliseconds it is ahead of our wall clock, where that is known.
+    pub(super) skew_ms: Option<i64>,
+    /// By how many milliseconds it was set back since the last look of this process: our wall clock
+    /// has no part in that. None for the first one, for which only the wall clock can tell.
+    pub(super) set_back_ms: Option<i64>,
+}
+
 /// Where a look begins.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Begin {
     pub(super) from: Timestamp,
-    /// Orbit's clock was set back by this much, which is more than the floor is lowered by.
+    /// Orbit's clock was set back by this much, and what it stored since may lie before the floor.
     pub(super) set_back_too_far: Option<Duration>,
+    /// Orbit's clock shows a time before the floor: nothing can be found.
+    pub(super) blind: bool,
 }
 
 impl Mark {
     pub(super) fn of_a_first_install(now: Timestamp) -> Self {
         Self {
             installed_at: now,
+            first: None,
             floor: None,
             since: None,
             cursor: None,
             looked_at: None,
+            looked_until: None,
             skew_ms: None,
             now,
         }
@@ -72,39 +91,47 @@ impl Mark {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Where the next look begins, when Orbit's clock shows `now` and is ahead of our wall clock by
-    /// `skew_ms`. From then on a clock that was set back is accounted for.
-    pub(super) fn begin(&mut self, first: First, now: Timestamp, skew_ms: Option<i64>) -> Begin {
-        let installed_at = shifted(self.installed_at, skew_ms.unwrap_or(0));
-        let since = *self.since.get_or_insert(installed_at);
-        let floor = *self.floor.get_or_insert(match first {
-            First::Now => since,
-            First::Ago(ago) => before(since, ago),
+    /// Where the next look begins. From then on a clock that was set back is accounted for.
+    pub(super) fn begin(&mut self, first: First, now: Now) -> Begin {
+        let rule = |installed_at: Timestamp| match first {
+            First::Now => installed_at,
+            First::Ago(ago) => before(installed_at, ago),
             First::At(at) => at,
-        });
-        let cursor = self.cursor.unwrap_or(floor);
-        // What the clock showed at the end of the last look, and what it may have shown since.
-        let looked_at = self
-            .looked_at
-            .map_or(cursor, |at| shifted(at, self.skew_ms.unwrap_or(0)));
-        let set_back_ms = match (self.skew_ms, skew_ms) {
-            (Some(then), Some(now)) => then.saturating_sub(now).max(0),
+        };
+        let installed_at = shifted(self.installed_at, now.skew_ms.unwrap_or(0));
+        let since = *self.since.get_or_insert(installed_at);
+        let first = *self.first.get_or_insert(rule(since));
+        // However Orbit's clock is set, and however often.
+        let lowest = before(first.min(rule(self.installed_at)), LOWERED_AT_MOST);
+        let mut floor = self.floor.unwrap_or(first);
+        if floor > now.at {
+            // Orbit's clock was ahead at the install, and is right now.
+            floor = floor.min(rule(installed_at)).max(lowest);
+        }
+        self.floor = Some(floor);
+        let by_wall_ms = match (self.skew_ms, now.skew_ms) {
+            (Some(then), Some(now)) => then.saturating_sub(now),
             _ => 0,
         };
-        let earliest = shifted(looked_at, -set_back_ms).min(now).min(cursor);
-        let from = before(earliest, OVERLAP);
-        // A drift of the clocks is within the overlap, and lowers nothing.
+        let set_back_ms = now.set_back_ms.unwrap_or(by_wall_ms).max(0);
         let set_back = Duration::from_millis(set_back_ms.unsigned_abs());
+        let mut earliest = self.cursor.unwrap_or(floor).min(now.at);
+        // On the clock as it is now, whether or not this look comes to its end.
+        let looked_until = shifted(self.looked_until.unwrap_or(earliest), -set_back_ms);
+        self.looked_until = Some(looked_until);
+        // A drift of the clocks is within the overlap, and lowers nothing.
         if set_back > OVERLAP {
-            self.floor = Some(floor.min(from.max(before(floor, LOWERED_AT_MOST))));
+            earliest = earliest.min(looked_until);
+            self.floor = Some(floor.min(before(earliest, OVERLAP).max(lowest)));
         }
         self.cursor = Some(earliest);
-        self.now = now;
-        self.skew_ms = skew_ms.or(self.skew_ms);
+        self.now = now.at;
+        self.skew_ms = now.skew_ms.or(self.skew_ms);
+        let from = before(earliest, OVERLAP);
         Begin {
             from: from.max(self.floor()),
-            set_back_too_far: (set_back > LOWERED_AT_MOST && from < self.floor())
-                .then_some(set_back),
+            set_back_too_far: (set_back > OVERLAP && from < self.floor()).then_some(set_back),
+            blind: now.at < self.floor(),
         }
     }
 
@@ -117,6 +144,7 @@ impl Mark {
     /// The look is over that began at this time of our wall clock.
     pub(super) fn ended(&mut self, began_at: Timestamp) {
         self.looked_at = Some(began_at);
+        self.looked_until = Some(self.now);
     }
 
     pub(super) fn cursor(&self) -> Option<Timestamp> {
@@ -145,20 +173,30 @@ mod tests {
     use super::*;
 
     const HOUR: i64 = 3600;
+    const DAY: i64 = 24 * HOUR;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
-    fn begin(mark: &mut Mark, second: i64, skew_s: i64) -> i64 {
-        let begin = mark.begin(First::Now, at(second), Some(skew_s * 1000));
+    /// What Orbit's clock shows after a restart, when ours shows `second`.
+    fn now(second: i64, skew_s: i64) -> Now {
+        Now {
+            at: at(second + skew_s),
+            skew_ms: Some(skew_s * 1000),
+            set_back_ms: None,
+        }
+    }
+
+    fn begin(mark: &mut Mark, now: Now) -> i64 {
+        let begin = mark.begin(First::Now, now);
         begin.from.as_second() - 1_800_000_000
     }
 
     /// Installed at 0, with an event of Orbit's each second, looked through until then.
     fn looked(until: i64, skew_s: i64) -> Mark {
         let mut mark = Mark::of_a_first_install(at(0));
-        begin(&mut mark, until + skew_s, skew_s);
+        begin(&mut mark, now(until, skew_s));
         mark.advance(at(until + skew_s));
         mark.ended(at(until));
         mark
@@ -168,68 +206,112 @@ mod tests {
     fn a_first_install_takes_nothing_older_than_itself_on_orbits_clock() {
         for skew_s in [0, -HOUR, HOUR] {
             let mut mark = Mark::of_a_first_install(at(0));
-            assert_eq!(begin(&mut mark, 60 + skew_s, skew_s), skew_s);
+            assert_eq!(begin(&mut mark, now(60, skew_s)), skew_s);
         }
-        let ago = First::Ago(Duration::from_mins(1));
-        let mut mark = Mark::of_a_first_install(at(0));
-        assert_eq!(mark.begin(ago, at(0), None).from, at(-60));
-        let then = First::At(at(-5));
-        assert_eq!(
-            Mark::of_a_first_install(at(0))
-                .begin(then, at(0), None)
-                .from,
-            at(-5)
-        );
+        let from = |first| Mark::of_a_first_install(at(0)).begin(first, now(0, 0)).from;
+        assert_eq!(from(First::Ago(Duration::from_mins(1))), at(-60));
+        assert_eq!(from(First::At(at(-5))), at(-5));
     }
 
     #[test]
-    fn a_look_begins_a_quarter_of_an_hour_before_the_last_ones_end() {
+    fn a_look_begins_a_quarter_of_an_hour_before_what_was_looked_at() {
         let mut mark = looked(10 * HOUR, 0);
-        assert_eq!(begin(&mut mark, 20 * HOUR, 0), 10 * HOUR - 900);
+        assert_eq!(begin(&mut mark, now(20 * HOUR, 0)), 10 * HOUR - 900);
+    }
+
+    #[test]
+    fn a_look_that_is_cut_short_goes_on_where_it_was() {
+        let mut mark = looked(10 * HOUR, 0);
+        begin(&mut mark, now(90 * DAY, 0));
+        mark.advance(at(60 * DAY));
+        let mut read = Mark::read(&mark.text()).unwrap();
+        assert_eq!(begin(&mut read, now(90 * DAY + 60, 0)), 60 * DAY - 900);
     }
 
     #[test]
     fn a_clock_that_was_set_back_by_hours_while_nobody_looked_hides_nothing() {
         // Looked until 10 h; at 11 h the clock shows 9 h; the next look is three hours later.
         let mut mark = looked(10 * HOUR, 0);
-        let from = begin(&mut mark, 12 * HOUR, -2 * HOUR);
+        let from = begin(&mut mark, now(14 * HOUR, -2 * HOUR));
         assert!(from <= 8 * HOUR, "{from}");
         // The next look has taken that into account.
         mark.advance(at(12 * HOUR));
         mark.ended(at(14 * HOUR));
-        assert_eq!(begin(&mut mark, 13 * HOUR, -2 * HOUR), 12 * HOUR - 900);
+        assert_eq!(begin(&mut mark, now(15 * HOUR, -2 * HOUR)), 12 * HOUR - 900);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_twice_while_looks_fail_hides_nothing() {
+        let mut mark = looked(10 * HOUR, 0);
+        begin(&mut mark, now(11 * HOUR, -2 * HOUR));
+        let from = begin(&mut mark, now(12 * HOUR, -5 * HOUR));
+        assert!(from <= 5 * HOUR, "{from}");
     }
 
     #[test]
     fn a_clock_that_was_ahead_for_a_while_does_not_carry_the_cursor_into_the_future() {
-        let mut mark = looked(10 * HOUR, 24 * HOUR);
+        let mut mark = looked(10 * HOUR, DAY);
         // Set right an hour later, while nobody looked; then nobody looks for three hours.
-        let from = begin(&mut mark, 14 * HOUR, 0);
+        let from = begin(&mut mark, now(14 * HOUR, 0));
         assert!(from <= 10 * HOUR, "{from}");
         mark.advance(at(34 * HOUR));
         mark.ended(at(14 * HOUR));
-        assert_eq!(begin(&mut mark, 17 * HOUR, 0), 14 * HOUR - 900);
+        assert_eq!(begin(&mut mark, now(17 * HOUR, 0)), 14 * HOUR - 900);
     }
 
     #[test]
     fn the_floor_is_lowered_only_by_a_clock_that_was_set_back_and_never_by_more_than_a_day() {
         let mut mark = looked(60, 0);
-        assert_eq!(
-            begin(&mut mark, 120 - 2 * HOUR, -2 * HOUR),
-            60 - 2 * HOUR - 900
-        );
+        let set_back = begin(&mut mark, now(120, -2 * HOUR));
+        assert_eq!(set_back, 60 - 2 * HOUR - 900);
         for _ in 0..9 {
-            let from = begin(&mut mark, 130 - 2 * HOUR, -2 * HOUR);
+            let from = begin(&mut mark, now(130, -2 * HOUR));
             assert!(
                 from >= -3 * HOUR,
                 "looks that fail lower it no further: {from}"
             );
         }
         let mut mark = looked(60, 0);
-        let years = 9 * 365 * 24 * HOUR;
-        let begin = mark.begin(First::Now, at(60 - years), Some(-years * 1000));
-        assert_eq!(begin.from, at(-24 * HOUR));
-        assert!(begin.set_back_too_far.is_some());
+        for flap in 0..40 {
+            let years = 9 * 365 * DAY;
+            let begin = mark.begin(
+                First::Now,
+                now(60, if flap % 2 == 0 { -years } else { years }),
+            );
+            assert!(begin.from >= at(-DAY), "however often: {begin:?}");
+            assert_eq!(begin.set_back_too_far.is_some(), flap % 2 == 0, "{flap}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_at_the_install_and_is_set_right_leaves_no_floor_in_the_future() {
+        let mut mark = Mark::of_a_first_install(at(0));
+        assert_eq!(begin(&mut mark, now(10, 3 * DAY)), 3 * DAY);
+        mark.ended(at(10));
+        let begin = mark.begin(First::Now, now(60, 0));
+        assert!(!begin.blind && begin.from >= at(-900), "{begin:?}");
+    }
+
+    #[test]
+    fn a_clock_that_shows_a_time_before_the_install_is_said_to_blind() {
+        let mut mark = looked(60, 0);
+        let begin = mark.begin(First::Now, now(120, -3 * DAY));
+        assert!(begin.blind && begin.from >= at(-DAY), "{begin:?}");
+    }
+
+    #[test]
+    fn our_own_clock_has_no_part_in_what_orbits_was_set_back_by_while_the_process_lives() {
+        let mut mark = looked(60, 0);
+        // Ours was at 1970 and is set: Orbit's seems to be years behind, and is not.
+        let seen = Now {
+            set_back_ms: Some(0),
+            ..now(120, -50 * 365 * DAY)
+        };
+        let seen = Now {
+            at: at(120),
+            ..seen
+        };
+        assert_eq!(begin(&mut mark, seen), 0);
     }
 
     #[test]

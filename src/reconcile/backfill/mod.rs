@@ -28,10 +28,10 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::mark::Mark;
 pub use self::mark::NOTE;
+use self::mark::{Mark, Now};
 use self::orbit::Lists;
-use self::pages::NotInOrder;
+use self::pages::NotAsAsked;
 pub use self::round::Found;
 use self::round::{Keep, Window};
 use super::orbit_clock::OrbitClock;
@@ -48,6 +48,11 @@ const EVERY_WITHOUT_WEBHOOK: Duration = Duration::from_secs(30);
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
 /// What is younger may still be on its way as a webhook.
 const SETTLE: Duration = Duration::from_secs(30);
+/// Why nothing can be found.
+const BLIND: &str = "Orbit's clock shows a time before the install, so what it stores now is not \
+    looked for: set it right, or orbit-relay backfill --since TIME";
+/// So often in a row something else than the time is no Orbit.
+const ODD_TIMES: u32 = 2;
 /// What was missed is said at most so often.
 const SAY: Duration = Duration::from_hours(1);
 
@@ -128,8 +133,14 @@ pub struct Backfill {
     swept_at: Option<Timestamp>,
     /// Run events that anomalies name and Orbit has no more.
     gone: HashSet<String>,
-    /// Missed and not said yet, and when something was last said.
-    unsaid: u64,
+    /// Why late alerts could not be looked for.
+    sweep_failing: Option<String>,
+    /// By how many milliseconds Orbit's clock was ahead of our steady clock at the last look.
+    ahead_ms: Option<i64>,
+    /// How often in a row Orbit told something else than its time.
+    odd_times: u32,
+    /// Found and not said yet, and when something was last said.
+    unsaid: Found,
     said_at: Option<Timestamp>,
 }
 
@@ -148,7 +159,7 @@ enum RoundError {
     #[error(transparent)]
     Orbit(#[from] CallError),
     #[error(transparent)]
-    Order(#[from] NotInOrder),
+    Order(#[from] NotAsAsked),
     #[error(transparent)]
     Journal(#[from] WriteError),
 }
@@ -173,7 +184,10 @@ impl Backfill {
             progress,
             swept_at: None,
             gone: HashSet::new(),
-            unsaid: 0,
+            sweep_failing: None,
+            ahead_ms: None,
+            odd_times: 0,
+            unsaid: Found::default(),
             said_at: None,
         }
     }
@@ -188,28 +202,31 @@ impl Backfill {
 
     async fn go_on(&mut self, mut signals: Signals) {
         let mut failures = 0;
-        let mut was_right = false;
+        let mut was_right = signals.webhook.borrow_and_update().calls_us();
+        let mut journal = signals.journal.clone();
         // It ends only with the journal, and so does all that is done here.
-        drop(
-            signals
-                .journal
-                .wait_for(|now| *now == Availability::Open)
-                .await,
-        );
+        drop(journal.wait_for(|now| *now == Availability::Open).await);
+        self.install().await;
         let mut due_at = self.clock.steady();
         loop {
             let ready = tokio::select! {
                 biased;
-                Some((order, answer)) = signals.asked.recv() => {
-                    let done = self.carry_out(&order).await;
-                    // Whoever asked may be gone.
-                    drop(answer.send(done));
+                Some((order, mut answer)) = signals.asked.recv() => {
+                    tokio::select! {
+                        // Nobody listens any more; what was found is kept.
+                        () = answer.closed() => {}
+                        done = self.carry_out(&order) => drop(answer.send(done)),
+                    }
                     false
                 }
                 Ok(()) = signals.webhook.changed() => {
                     let is_right = signals.webhook.borrow_and_update().calls_us();
                     // It was not, or Orbit did not answer: something may have been missed.
                     let again = is_right && !was_right;
+                    if was_right && !is_right {
+                        let soon = later(self.clock.steady(), EVERY_WITHOUT_WEBHOOK);
+                        due_at = due_at.min(soon);
+                    }
                     was_right = is_right;
                     again
                 }
@@ -244,52 +261,102 @@ impl Backfill {
         }
     }
 
+    /// The first install is when the journal was first there, whatever Orbit did then.
+    async fn install(&self) {
+        let note = self.journal.note(NOTE).await;
+        if note == Ok(None) {
+            let mark = Mark::of_a_first_install(self.clock.wall());
+            // What cannot be written now is written by the first look.
+            drop(self.journal.set_note(NOTE, mark.text()).await);
+        }
+    }
+
     /// One look by itself, from where the last one came to.
     async fn look(&mut self) -> Result<(), RoundError> {
+        let mut found = Found::default();
+        let looked = self.look_through(&mut found).await;
+        // Also what a look found that was cut short.
+        self.say(found);
+        looked
+    }
+
+    async fn look_through(&mut self, found: &mut Found) -> Result<(), RoundError> {
         self.learn_time().await?;
-        let now = self.clock.wall();
-        let mut mark = self.mark(now).await?;
+        let began_at = self.clock.wall();
+        let mut mark = self.mark(began_at).await?;
         let orbit = self.orbit_clock.remote();
-        let skew_ms = orbit.skew_ms();
-        let begin = mark.begin(self.config.first, orbit.now(), skew_ms);
-        if let Some(lost) = begin.set_back_too_far {
+        let ahead_ms = self.orbit_clock.ahead_ms();
+        let now = Now {
+            at: orbit.now(),
+            skew_ms: orbit.skew_ms(),
+            set_back_ms: self
+                .ahead_ms
+                .zip(ahead_ms)
+                .map(|(before, now)| before.saturating_sub(now)),
+        };
+        let begin = mark.begin(self.config.first, now);
+        self.journal.set_note(NOTE, mark.text()).await?;
+        self.ahead_ms = ahead_ms;
+        if let Some(set_back) = begin.set_back_too_far {
             tracing::warn!(
-                "backfill: Orbit's clock was set back by {} h: what it stored since then with an \
-                 earlier time is not looked for; orbit-relay backfill --since TIME does",
-                lost.as_secs() / 3600
+                "backfill: Orbit's clock was set back by {} h: what it stored since then with a \
+                 time before the install is not looked for; orbit-relay backfill --since TIME does",
+                set_back.as_secs() / 3600
             );
         }
-        let settled = (skew_ms.is_some() && !self.config.polling)
-            .then(|| orbit.now().checked_sub(SETTLE).ok())
+        let settled = (now.skew_ms.is_some() && !self.config.polling)
+            .then(|| now.at.checked_sub(SETTLE).ok())
             .flatten();
         let window = Window {
             from: begin.from,
             until: settled,
         };
+        self.bring(&window, &mut Keep::Following(&mut mark), found)
+            .await?;
+        mark.ended(began_at);
         self.journal.set_note(NOTE, mark.text()).await?;
-        let mut found = self.bring(&window, &mut Keep::Following(&mut mark)).await?;
-        let sweep = self
-            .swept_at
-            .is_none_or(|at| until(at, self.clock.steady()) >= SWEEP_EVERY);
-        if sweep {
-            let raised_in = Window {
-                from: mark.floor(),
-                until: settled,
-            };
-            found.add(self.sweep(orbit.now(), &raised_in).await?);
-            self.swept_at = Some(self.clock.steady());
-        }
-        mark.ended(now);
-        self.journal.set_note(NOTE, mark.text()).await?;
-        self.say(&found);
+        let raised_in = Window {
+            from: mark.floor(),
+            until: settled,
+        };
+        self.sweep_sometimes(now.at, &raised_in, found).await;
+        let failing = begin.blind.then(|| BLIND.to_owned());
+        let failing = failing.or_else(|| self.sweep_failing.clone());
         self.progress.send_modify(|progress| {
-            if progress.failing.take().is_some() {
+            if progress.failing.is_some() && failing.is_none() {
                 tracing::info!("backfill: Orbit can be looked through again");
             }
-            progress.looked_at = Some(now);
+            progress.failing.clone_from(&failing);
+            progress.looked_at = Some(began_at);
             progress.cursor = mark.cursor();
         });
         Ok(())
+    }
+
+    /// Late alerts have their own turn: where they cannot be had, all else is.
+    async fn sweep_sometimes(
+        &mut self,
+        orbit_now: Timestamp,
+        raised_in: &Window,
+        found: &mut Found,
+    ) {
+        let now = self.clock.steady();
+        let due = self.swept_at.is_none_or(|at| until(at, now) >= SWEEP_EVERY);
+        if !due {
+            return;
+        }
+        self.swept_at = Some(now);
+        let swept = self.sweep(orbit_now, raised_in, found).await;
+        let why = swept
+            .err()
+            .map(|error| format!("late alerts cannot be looked for: {error}"));
+        if let Some(why) = why
+            .as_ref()
+            .filter(|why| self.sweep_failing.as_ref() != Some(why))
+        {
+            tracing::error!("backfill: {why}; it is tried again");
+        }
+        self.sweep_failing = why;
     }
 
     /// Does what a person asked for.
@@ -308,62 +375,80 @@ impl Backfill {
         );
         let window = Window { from: since, until };
         let mut keep = if dry_run { Keep::dry() } else { Keep::All };
-        let found = self.bring(&window, &mut keep).await;
-        let found = found.map_err(|error| error.to_string())?;
+        let mut found = Found::default();
+        let brought = self.bring(&window, &mut keep, &mut found).await;
+        brought.map_err(|error| format!("{error}; until then {found}"))?;
         tracing::info!(dry_run, "backfill from {since}: {found}");
         Ok(found)
     }
 
     /// An Orbit that does not tell its time is taken to have ours.
-    async fn learn_time(&self) -> Result<(), RoundError> {
-        match self.orbit_clock.look().await {
-            Ok(())
-            | Err(CallError::Status(_) | CallError::Unauthorized(_) | CallError::Nonsense) => {
-                Ok(())
-            }
+    async fn learn_time(&mut self) -> Result<(), RoundError> {
+        let looked = self.orbit_clock.look().await;
+        self.odd_times = match looked {
+            Err(CallError::Nonsense) => self.odd_times.saturating_add(1),
+            _ => 0,
+        };
+        match looked {
+            Ok(()) | Err(CallError::Unauthorized(_) | CallError::Status(404 | 405 | 501)) => Ok(()),
+            // One page of a portal is no Orbit; one that goes on is an odd one.
+            Err(CallError::Nonsense) if self.odd_times > ODD_TIMES => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
     async fn mark(&self, now: Timestamp) -> Result<Mark, WriteError> {
         let note = self.journal.note(NOTE).await?;
-        let mark = note.and_then(|note| Mark::read(&note));
+        let mark = note.as_deref().and_then(Mark::read);
+        if mark.is_none() && note.is_some() {
+            tracing::error!(
+                "backfill: how far it was cannot be read; it begins with now: for what was missed \
+                 before, orbit-relay backfill --since TIME"
+            );
+        }
         Ok(mark.unwrap_or_else(|| Mark::of_a_first_install(now)))
     }
 
     fn fail(&self, error: &RoundError) {
-        let why = error.to_string();
+        let why = match error {
+            RoundError::Journal(error) => error.to_string(),
+            error => format!("Orbit cannot be looked through: {error}"),
+        };
         self.progress.send_if_modified(|progress| {
             if progress.failing.as_ref() == Some(&why) {
                 return false;
             }
-            tracing::error!("backfill: Orbit cannot be looked through: {why}; it is tried again");
+            tracing::error!("backfill: {why}; it is tried again");
             progress.failing = Some(why);
             true
         });
     }
 
     /// What was missed is one warning with a number, and then at most one an hour.
-    fn say(&mut self, found: &Found) {
-        if found.unreadable > 0 {
-            tracing::warn!(
-                "backfill: {} entries of Orbit's lists have no uuid or no time and were left out",
-                found.unreadable
-            );
-        }
-        if self.config.polling {
+    fn say(&mut self, found: Found) {
+        self.unsaid.add(found);
+        let now = self.clock.steady();
+        if self.said_at.is_some_and(|at| until(at, now) < SAY) {
             return;
         }
-        self.unsaid += found.missed;
-        let now = self.clock.steady();
-        let may_say = self.said_at.is_none_or(|at| until(at, now) >= SAY);
-        if self.unsaid > 0 && may_say {
+        let Found {
+            missed, unreadable, ..
+        } = self.unsaid;
+        if unreadable > 0 {
             tracing::warn!(
-                missed = self.unsaid,
-                "backfill: {} inspections were missed by the webhook and are here now",
-                self.unsaid
+                "backfill: {unreadable} times an entry of Orbit's lists had no uuid or no time and \
+                 was left out"
             );
-            self.unsaid = 0;
+        }
+        let missed = if self.config.polling { 0 } else { missed };
+        if missed > 0 {
+            tracing::warn!(
+                missed,
+                "backfill: {missed} inspections were missed by the webhook and are here now"
+            );
+        }
+        if missed + unreadable > 0 {
+            self.unsaid = Found::default();
             self.said_at = Some(now);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - Between two questions there is at least the configured time, after 429 at least what Orbit
-//!   asked for.
+//!   asked for, up to [`LONGEST_BUSY`].
 //! - A question is asked at most [`TRIES`] times.
 
 use std::sync::Arc;
@@ -64,6 +64,14 @@ impl Lists {
             match page {
                 Ok(page) => return Ok(walk.take(page)?),
                 Err(CallError::TooLarge) if walk.ask_for_less() => {}
+                Err(CallError::TooLarge) => {
+                    tracing::error!(
+                        "backfill: an entry of Orbit's from {} on is too large to be taken and is \
+                         left out",
+                        walk.start()
+                    );
+                    walk.pass_one();
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -16,13 +16,19 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use crate::clock::shifted;
-use crate::event::Members;
+use crate::event::{DedupeKey, Identity, Members, ORBIT};
 use crate::orbit::Page;
 
 /// As many entries are asked for at once.
 const LIMIT: usize = 100;
 /// More than the usual is asked for where an offset leads nowhere.
 const LARGEST_LIMIT: usize = 1600;
+/// A server may read the time that a list is to begin with without its fraction.
+const TRUNCATED_MS: i64 = 1_000;
+/// More entries of one moment than this nobody has made.
+const MOST_OF_A_MOMENT: usize = 100_000;
+/// So many entries that have no id or no time are passed at one moment.
+const MOST_UNREADABLE: usize = 2_000;
 
 /// One entry of a list, as Orbit sent it.
 #[derive(Debug)]
@@ -42,7 +48,7 @@ pub(super) struct Walk {
     offset: usize,
     limit: usize,
     /// Entries that the next page may bring again.
-    seen: HashSet<String>,
+    seen: HashSet<DedupeKey>,
     /// The most that a page has had.
     fullest: usize,
     /// An empty page that says there is more was asked for again.
@@ -62,17 +68,23 @@ pub(super) struct Brought {
     pub(super) stuck_at: Option<Timestamp>,
 }
 
-/// The list is not in the order that was asked for, so nothing can be said about what is missing.
+/// The list is another than was asked for, so nothing can be said about what is missing.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("Orbit's list is not in order of time, although that was asked for")]
-pub(super) struct NotInOrder;
+pub(super) enum NotAsAsked {
+    /// It is in no order.
+    #[error("Orbit's list is not in order of time, although that was asked for")]
+    Order,
+    /// It ends before the time that it was to begin with.
+    #[error("Orbit's list is of another time than was asked for")]
+    Start,
+}
 
 impl Walk {
     /// From this time on, in the order of this member.
     pub(super) fn new(member: &'static str, from: Timestamp) -> Self {
         Self {
             member,
-            start: floor(from),
+            start: whole_ms(from),
             offset: 0,
             limit: LIMIT,
             seen: HashSet::new(),
@@ -96,15 +108,21 @@ impl Walk {
         (self.offset > 0).then_some(self.offset)
     }
 
-    /// A page was too large to be taken: the next asks for less. False when it asks for one.
+    /// A page was too large to be taken: the next asks for less. False when it asked for one.
     pub(super) fn ask_for_less(&mut self) -> bool {
-        self.limit = (self.limit / 2).max(1);
+        let before = self.limit;
+        self.limit = (before / 2).max(1);
         self.fullest = 1;
-        self.limit > 1
+        before > 1
+    }
+
+    /// The one entry that is too large to be taken is left out.
+    pub(super) fn pass_one(&mut self) {
+        self.offset += 1;
     }
 
     /// Takes a page, and moves on.
-    pub(super) fn take(&mut self, page: Page) -> Result<Brought, NotInOrder> {
+    pub(super) fn take(&mut self, page: Page) -> Result<Brought, NotAsAsked> {
         let Page {
             resources,
             total,
@@ -119,20 +137,27 @@ impl Walk {
                 brought.unreadable += 1;
                 continue;
             };
-            let moment = floor(at);
+            let moment = whole_ms(at);
             if moment < before {
-                return Err(NotInOrder);
+                return Err(NotAsAsked::Order);
             }
             before = moment;
             if moment > last {
                 at_last.clear();
                 last = moment;
             }
-            if !self.seen.contains(&uuid) {
+            // A key has one length, however long an id is.
+            let key = Identity::RunEvent(uuid).dedupe_key(ORBIT, self.member);
+            if !self.seen.contains(&key) {
                 brought.entries.push(Entry { at, raw });
             }
-            at_last.push(uuid);
+            at_last.push(key);
         }
+        if listed > brought.unreadable && before < shifted(self.start, -TRUNCATED_MS) {
+            return Err(NotAsAsked::Start);
+        }
+        // Less was asked for because a page was too large: more may do again.
+        self.limit = self.limit.max((self.limit * 2).min(LIMIT));
         let was_full = listed >= self.fullest;
         self.fullest = self.fullest.max(listed);
         if last > self.start {
@@ -143,13 +168,16 @@ impl Walk {
             let more = more.is_some_and(|total| total > self.offset);
             brought.over = !more || self.asked_again;
             self.asked_again = true;
-        } else if !brought.entries.is_empty() {
+        } else if !brought.entries.is_empty() && self.seen.len() < MOST_OF_A_MOMENT {
             self.seen.extend(at_last);
             self.offset += listed;
-        } else if !was_full || brought.unreadable == listed {
+        } else if !was_full {
             brought.over = true;
-        } else if self.offset == 0 {
-            self.offset = listed;
+        } else if self.offset == 0 || (brought.unreadable > 0 && self.offset < MOST_UNREADABLE) {
+            self.offset += listed;
+        } else if brought.unreadable == listed {
+            brought.stuck_at = Some(self.start);
+            brought.over = true;
         } else if self.limit < LARGEST_LIMIT && listed >= self.limit {
             self.limit *= 2;
             self.offset = 0;
@@ -174,12 +202,12 @@ impl Walk {
 }
 
 /// Orbit is asked in milliseconds: what is cut off must not hide an entry.
-fn floor(at: Timestamp) -> Timestamp {
+pub(super) fn whole_ms(at: Timestamp) -> Timestamp {
     let ms = at.as_nanosecond().div_euclid(1_000_000);
     i64::try_from(ms)
         .ok()
         .and_then(|ms| Timestamp::from_millisecond(ms).ok())
-        .unwrap_or(Timestamp::MIN)
+        .unwrap_or(at)
 }
 
 fn read(raw: &RawValue, member: &str) -> Option<(String, Timestamp)> {
@@ -310,6 +338,25 @@ mod tests {
     }
 
     #[test]
+    fn a_page_that_is_too_large_is_asked_for_in_less_and_one_entry_is_passed() {
+        let mut walk = Walk::new("createdAt", Timestamp::UNIX_EPOCH);
+        let mut asked = vec![walk.limit()];
+        while walk.ask_for_less() {
+            asked.push(walk.limit());
+        }
+        assert_eq!(asked, [100, 50, 25, 12, 6, 3, 1]);
+        walk.pass_one();
+        assert_eq!(walk.offset(), Some(1));
+        let page = Page {
+            resources: vec![entry(1, 7_000)],
+            total: None,
+            limit: None,
+        };
+        assert_eq!(walk.take(page).unwrap().entries.len(), 1);
+        assert_eq!(walk.limit(), 2, "and then more and more again");
+    }
+
+    #[test]
     fn a_list_that_is_not_in_order_is_refused() {
         let mut walk = Walk::new("createdAt", Timestamp::UNIX_EPOCH);
         let page = Page {
@@ -317,7 +364,18 @@ mod tests {
             total: None,
             limit: None,
         };
-        assert_eq!(walk.take(page).unwrap_err(), NotInOrder);
+        assert_eq!(walk.take(page).unwrap_err(), NotAsAsked::Order);
+    }
+
+    #[test]
+    fn a_list_that_is_of_another_time_is_refused() {
+        let mut walk = Walk::new("createdAt", Timestamp::from_second(9).unwrap());
+        let page = Page {
+            resources: vec![entry(1, 5_000), entry(2, 7_000)],
+            total: None,
+            limit: None,
+        };
+        assert_eq!(walk.take(page).unwrap_err(), NotAsAsked::Start);
     }
 
     #[test]
@@ -336,12 +394,28 @@ mod tests {
         };
         let brought = walk.take(page).unwrap();
         assert_eq!((brought.entries.len(), brought.unreadable), (1, 3));
-        let only_odd = Page {
-            resources: vec![raw("7"), raw("7")],
+        let only_odd = || Page {
+            resources: vec![raw("7"); 4],
             total: None,
             limit: None,
         };
-        assert!(walk.take(only_odd).unwrap().over);
+        let mut walk = Walk::new("createdAt", Timestamp::UNIX_EPOCH);
+        assert!(!walk.take(only_odd()).unwrap().over);
+        assert_eq!(
+            walk.offset(),
+            Some(4),
+            "what stands behind them is asked for"
+        );
+        let behind = Page {
+            resources: vec![entry(1, 7_000)],
+            ..only_odd()
+        };
+        assert_eq!(walk.take(behind).unwrap().entries.len(), 1);
+        let mut pages = 0;
+        while !walk.take(only_odd()).unwrap().over {
+            pages += 1;
+            assert!(pages < 10_000, "it ends all the same");
+        }
     }
 
     proptest! {

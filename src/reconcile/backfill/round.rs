@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::found::missing;
 use super::mark::Mark;
 use super::orbit::{ALERTS, ANOMALIES, Collection, RUN_EVENTS};
-use super::pages::{Brought, Entry, Walk};
+use super::pages::{Brought, Entry, Walk, whole_ms};
 use super::{Backfill, NOTE, RoundError};
 use crate::event::{ALERT, COMPLETED, DedupeKey, Identity, Members, ORBIT};
 use crate::relay::journal::{Appended, Missing};
@@ -31,6 +31,12 @@ const NAMED: usize = 20;
 pub(super) struct Window {
     pub(super) from: Timestamp,
     pub(super) until: Option<Timestamp>,
+}
+
+impl Window {
+    fn holds(&self, at: Timestamp) -> bool {
+        at >= whole_ms(self.from) && self.until.is_none_or(|until| at < until)
+    }
 }
 
 /// What becomes of what is missing.
@@ -108,56 +114,56 @@ impl Backfill {
         &mut self,
         window: &Window,
         keep: &mut Keep<'_>,
-    ) -> Result<Found, RoundError> {
+        found: &mut Found,
+    ) -> Result<(), RoundError> {
+        // Nothing can lie in it, and Orbit may not like to be asked.
+        if window.until.is_some_and(|until| until <= window.from) {
+            return Ok(());
+        }
         let wanted = |event_type| self.config.events.iter().any(|wanted| wanted == event_type);
         let (alerts, completed) = (wanted(ALERT), wanted(COMPLETED));
-        let mut found = Found::default();
         if alerts {
-            let last = !completed;
-            found.add(self.walk(&ALERTS, ALERT, window, keep, last).await?);
+            self.walk((&ALERTS, ALERT), window, keep, !completed, found)
+                .await?;
         }
         if completed {
-            found.add(
-                self.walk(&RUN_EVENTS, COMPLETED, window, keep, true)
-                    .await?,
-            );
+            self.walk((&RUN_EVENTS, COMPLETED), window, keep, true, found)
+                .await?;
         }
-        Ok(found)
+        Ok(())
     }
 
     /// `last`: after this walk nothing of the window is left to be looked at.
     async fn walk(
         &mut self,
-        collection: &Collection,
-        event_type: &str,
+        (collection, event_type): (&Collection, &str),
         window: &Window,
         keep: &mut Keep<'_>,
         last: bool,
-    ) -> Result<Found, RoundError> {
-        let mut found = Found::default();
+        found: &mut Found,
+    ) -> Result<(), RoundError> {
         let mut walk = Walk::new(collection.member, window.from);
         loop {
             let brought = self.lists.next(&mut walk, collection, window.until).await?;
-            let entries = missing_of(&brought, event_type, self.clock.wall());
+            let entries = missing_of(&brought, window, event_type, self.clock.wall());
             found.unreadable += count(brought.unreadable);
             say_stuck(&brought);
             match keep {
                 Keep::Nothing(counted) => {
-                    self.count_missing(entries, counted, &mut found).await?;
+                    self.count_missing(entries, counted, found).await?;
                 }
-                Keep::All => self.keep_missing(entries, None, None, &mut found).await?,
+                Keep::All => self.keep_missing(entries, None, None, found).await?,
                 Keep::Following(mark) => {
                     let since = mark.since();
                     if let Some(entry) = brought.entries.last().filter(|_| last) {
                         mark.advance(entry.at);
                     }
                     let note = mark.text();
-                    self.keep_missing(entries, Some(note), since, &mut found)
-                        .await?;
+                    self.keep_missing(entries, Some(note), since, found).await?;
                 }
             }
             if brought.over {
-                return Ok(found);
+                return Ok(());
             }
         }
     }
@@ -212,10 +218,10 @@ impl Backfill {
         &mut self,
         orbit_now: Timestamp,
         raised_in: &Window,
-    ) -> Result<Found, RoundError> {
-        let mut found = Found::default();
+        found: &mut Found,
+    ) -> Result<(), RoundError> {
         if !self.config.events.iter().any(|wanted| wanted == ALERT) {
-            return Ok(found);
+            return Ok(());
         }
         let from = orbit_now.checked_sub(SWEEP).unwrap_or(Timestamp::MIN);
         let mut walk = Walk::new(ANOMALIES.member, from);
@@ -243,11 +249,11 @@ impl Backfill {
                 };
                 let entry = missing(&run_event, ALERT, self.clock.wall());
                 let entries = entry.map(|entry| (*at, entry)).into_iter().collect();
-                self.keep_missing(entries, None, Some(raised_in.from), &mut found)
+                self.keep_missing(entries, None, Some(raised_in.from), found)
                     .await?;
             }
             if brought.over {
-                return Ok(found);
+                return Ok(());
             }
         }
     }
@@ -258,8 +264,7 @@ fn raised(entry: &Entry, within: &Window) -> Option<(String, Timestamp)> {
     let members = Members::parse(entry.raw.get()).ok()?;
     let created_at = members.text("createdAt").and_then(|at| at.parse().ok());
     let at = created_at.unwrap_or(entry.at);
-    let is_within = at >= within.from && within.until.is_none_or(|until| at < until);
-    Some((members.text("runEventUuid")?, at)).filter(|_| is_within)
+    Some((members.text("runEventUuid")?, at)).filter(|_| within.holds(at))
 }
 
 fn alert_key(run_event: &str) -> DedupeKey {
@@ -268,10 +273,15 @@ fn alert_key(run_event: &str) -> DedupeKey {
 
 fn missing_of(
     brought: &Brought,
+    window: &Window,
     event_type: &str,
     received_at: Timestamp,
 ) -> Vec<(Timestamp, Missing)> {
-    let entries = brought.entries.iter();
+    // Orbit's word is not taken for it: years of old events would go to the plant.
+    let entries = brought
+        .entries
+        .iter()
+        .filter(|entry| window.holds(entry.at));
     let missing =
         entries.filter_map(|entry| Some((entry.at, missing(&entry.raw, event_type, received_at)?)));
     missing.collect()

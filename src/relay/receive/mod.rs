@@ -261,8 +261,10 @@ impl Edge {
 
     /// The very message was accepted before: nothing changes but its count.
     async fn count_replay(&self) -> Result<Appended, Rejection> {
-        let counted = self.receive.journal.count_duplicate().await;
-        counted
+        let counted = self.receive.journal.count_duplicate();
+        tokio::time::timeout(COMMIT_DEADLINE, counted)
+            .await
+            .map_err(|_| Rejection::NotReady("the journal is slow".into()))?
             .map(|()| Appended::Duplicate)
             .map_err(|error| Rejection::NotReady(error.to_string()))
     }

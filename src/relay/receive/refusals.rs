@@ -93,13 +93,13 @@ fn advice(rejection: &Rejection) -> String {
                     .into()
             }
             Refusal::TooOld(off) => format!(
-                "signed with the right secret, but {} s ago by this machine's clock: compare the \
-                 clocks of Orbit and this machine, or widen --max-age",
+                "signed with the right secret, but {} s ago by Orbit's own clock: sent again, \
+                 or long on its way; --max-age says how old it may be",
                 off.as_secs()
             ),
             Refusal::FromTheFuture(off) => format!(
-                "signed with the right secret, but {} s ahead of this machine's clock: compare \
-                 the clocks of Orbit and this machine, or widen --max-age",
+                "signed with the right secret, but {} s ahead of Orbit's own clock: sent by \
+                 somebody else, or that clock was just set; it is learnt anew within a minute",
                 off.as_secs()
             ),
         },
