@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::client::{CallError, Client, plain};
+use super::client::{CallError, Client, segment};
 
 /// So many anomalies of one run event are asked for: there is one.
 const MOST: usize = 100;
@@ -56,7 +56,7 @@ impl Client {
 
     /// Closes one anomaly.
     pub async fn close_anomaly(&self, uuid: &str) -> Result<(), CallError> {
-        let path = format!("api/v0/anomalies/{}", plain(uuid));
+        let path = format!("api/v0/anomalies/{}", segment(uuid)?);
         self.patch(&path, &json!({"status": "closed"})).await
     }
 

@@ -8,6 +8,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, COOKIE, HeaderValue, LOCATION, RETRY_AFTER, SET_COOKIE,
 };
@@ -147,10 +148,10 @@ impl Client {
         let answer = self.call(Method::GET, "api/v0/webhooks/", None).await?;
         let answer = self.read(answer).await?;
         let total = answer.get("total").and_then(Value::as_u64);
-        let webhooks = Webhook::read(answer).ok_or(CallError::Nonsense)?;
+        let (webhooks, count) = Webhook::read(answer).ok_or(CallError::Nonsense)?;
         // On a part of the list ours may be missing, and would be made again and again.
         match total.and_then(|total| usize::try_from(total).ok()) {
-            Some(total) if total > webhooks.len() => Err(CallError::Partial(total)),
+            Some(total) if total > count => Err(CallError::Partial(total)),
             _ => Ok(webhooks),
         }
     }
@@ -160,7 +161,7 @@ impl Client {
         let answer = self
             .call(Method::POST, "api/v0/webhooks", Some(&json(wanted)?))
             .await?;
-        let made = Webhook::read(self.read(answer).await?).ok_or(CallError::Nonsense)?;
+        let (made, _) = Webhook::read(self.read(answer).await?).ok_or(CallError::Nonsense)?;
         let same_url = made
             .iter()
             .position(|webhook| webhook.url.as_ref() == Some(&wanted.url))
@@ -174,14 +175,14 @@ impl Client {
         uuid: &str,
         wanted: &WantedWebhook,
     ) -> Result<(), CallError> {
-        self.call(Method::POST, &webhook_path(uuid), Some(&json(wanted)?))
+        self.call(Method::POST, &webhook_path(uuid)?, Some(&json(wanted)?))
             .await
             .map(drop)
     }
 
     /// Deletes a webhook.
     pub async fn delete_webhook(&self, uuid: &str) -> Result<(), CallError> {
-        self.call(Method::DELETE, &webhook_path(uuid), None)
+        self.call(Method::DELETE, &webhook_path(uuid)?, None)
             .await
             .map(drop)
     }
@@ -202,7 +203,7 @@ impl Client {
 
     /// One run event, as the text that Orbit has of it; none where it has none.
     pub async fn run_event(&self, uuid: &str) -> Result<Option<Box<RawValue>>, CallError> {
-        let path = format!("api/v0/run_events/{}", plain(uuid));
+        let path = format!("api/v0/run_events/{}", segment(uuid)?);
         let answer = match self.call(Method::GET, &path, None).await {
             Err(CallError::Status(404)) => return Ok(None),
             answer => self.body_of(answer?).await?,
@@ -335,16 +336,18 @@ impl Client {
     }
 }
 
-fn webhook_path(uuid: &str) -> String {
-    format!("api/v0/webhooks/{}", plain(uuid))
+fn webhook_path(uuid: &str) -> Result<String, CallError> {
+    Ok(format!("api/v0/webhooks/{}", segment(uuid)?))
 }
 
-/// A uuid comes from Orbit: it must not lead anywhere else.
-pub(super) fn plain(uuid: &str) -> String {
-    let plain = uuid
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || *c == '-');
-    plain.collect()
+/// An id comes from Orbit, or from whoever sends: it must not lead to another path.
+pub(super) fn segment(id: &str) -> Result<String, CallError> {
+    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
+    // Dots alone, encoded or not, lead up.
+    if id.chars().all(|c| c == '.') {
+        return Err(CallError::Nonsense);
+    }
+    Ok(utf8_percent_encode(id, PLAIN).to_string())
 }
 
 fn json(wanted: &WantedWebhook) -> Result<Value, CallError> {
@@ -375,6 +378,12 @@ mod tests {
 
     #[test]
     fn a_uuid_never_leads_to_another_path() {
-        assert_eq!(webhook_path("../../x?y"), "api/v0/webhooks/xy");
+        let path = |uuid| webhook_path(uuid).unwrap();
+        assert_eq!(path("wh_1-2"), "api/v0/webhooks/wh_1-2");
+        let hostile = path("../../x?y#z");
+        assert_eq!(hostile, "api/v0/webhooks/%2E%2E%2F%2E%2E%2Fx%3Fy%23z");
+        for nothing in ["", ".", ".."] {
+            assert_eq!(webhook_path(nothing), Err(CallError::Nonsense), "{nothing}");
+        }
     }
 }

@@ -19,16 +19,16 @@ pub struct Webhook {
     /// Its id.
     pub uuid: String,
     /// What people see.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub name: Option<String>,
     /// What Orbit calls.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub url: Option<String>,
     /// Whether Orbit calls it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     pub enabled: Option<bool>,
     /// Whether Orbit checks the certificate of `url`.
-    #[serde(default, rename = "validateTlsCert")]
+    #[serde(default, rename = "validateTlsCert", deserialize_with = "flag")]
     pub validate_tls_cert: Option<bool>,
     /// What Orbit calls it for.
     #[serde(default, deserialize_with = "strings")]
@@ -37,7 +37,7 @@ pub struct Webhook {
     #[serde(default, deserialize_with = "secret")]
     pub secret: Option<Secret>,
     /// Archived webhooks are as good as deleted.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     pub archived: Option<bool>,
 }
 
@@ -60,8 +60,9 @@ pub struct WantedWebhook {
 }
 
 impl Webhook {
-    /// Reads the webhooks of an answer: a list, a page of a list, or a single one.
-    pub fn read(answer: Value) -> Option<Vec<Self>> {
+    /// Reads the webhooks of an answer: a list, a page of a list, or a single one; and how many
+    /// entries it had, odd ones too.
+    pub fn read(answer: Value) -> Option<(Vec<Self>, usize)> {
         let entries = match answer {
             Value::Array(entries) => entries,
             Value::Object(mut object) => match object.remove("resources") {
@@ -71,12 +72,10 @@ impl Webhook {
             },
             _ => return None,
         };
-        Some(
-            entries
-                .into_iter()
-                .filter_map(|entry| serde_json::from_value(entry).ok())
-                .collect(),
-        )
+        let count = entries.len();
+        let webhooks = entries.into_iter();
+        let webhooks = webhooks.filter_map(|entry| serde_json::from_value(entry).ok());
+        Some((webhooks.collect(), count))
     }
 }
 
@@ -138,7 +137,17 @@ fn strings<'de, D: serde::Deserializer<'de>>(json: D) -> Result<Option<Vec<Strin
 }
 
 fn secret<'de, D: serde::Deserializer<'de>>(json: D) -> Result<Option<Secret>, D::Error> {
-    Ok(Option::<String>::deserialize(json)?.map(Secret::new))
+    Ok(text(json)?.map(Secret::new))
+}
+
+/// True or false, also as a text or a number; anything else is unknown.
+fn flag<'de, D: serde::Deserializer<'de>>(json: D) -> Result<Option<bool>, D::Error> {
+    Ok(match Value::deserialize(json)? {
+        Value::Bool(flag) => Some(flag),
+        Value::String(text) => text.trim().to_ascii_lowercase().parse().ok(),
+        Value::Number(number) => number.as_i64().map(|number| number != 0),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -155,7 +164,7 @@ mod tests {
             json!([webhook]),
             json!({"resources": [webhook]}),
         ] {
-            assert_eq!(Webhook::read(answer).unwrap()[0].uuid, "u");
+            assert_eq!(Webhook::read(answer).unwrap().0[0].uuid, "u");
         }
     }
 
@@ -163,7 +172,11 @@ mod tests {
     fn an_odd_entry_does_not_spoil_a_list() {
         let answer =
             json!([1, {"url": "no uuid"}, {"uuid": "u", "events": {"odd": true}, "secret": null}]);
-        assert_eq!(Webhook::read(answer).unwrap().len(), 1);
+        let (webhooks, count) = Webhook::read(answer).unwrap();
+        assert_eq!((webhooks.len(), count), (1, 3));
+        let odd = json!([{"uuid": "u", "name": 7, "enabled": 1, "archived": "false", "url": null}]);
+        let (odd, _) = Webhook::read(odd).unwrap();
+        assert_eq!((odd[0].enabled, odd[0].archived), (Some(true), Some(false)));
         assert!(Webhook::read(json!("text")).is_none());
         assert!(Webhook::read(json!({"error": "x"})).is_none());
     }
