@@ -25,6 +25,7 @@
 //! | [`journal`] | a data directory or journal that cannot be used, and then can |
 //! | [`keep`] | how long and how much the journal keeps |
 //! | [`orders`] | orders that are closed close their anomaly in Orbit |
+//! | [`closed`] | a destination's system says that an order is closed |
 //! | [`work_orders`] | what Orbit's own work orders ask for |
 //! | [`notices`] | who is told of what goes wrong |
 //! | [`world`], [`wire`] | the harness |
@@ -38,6 +39,7 @@
 
 mod backfill;
 mod clock;
+mod closed;
 mod days;
 mod deliver;
 mod destination;
