@@ -26,6 +26,7 @@
 //! | [`keep`] | how long and how much the journal keeps |
 //! | [`orders`] | orders that are closed close their anomaly in Orbit |
 //! | [`closed`] | a destination's system says that an order is closed |
+//! | [`tells`] | Orbit hears of closed orders, also where it cannot at first |
 //! | [`work_orders`] | what Orbit's own work orders ask for |
 //! | [`notices`] | who is told of what goes wrong |
 //! | [`world`], [`wire`] | the harness |
@@ -60,6 +61,7 @@ mod registration;
 mod repair;
 mod rotation;
 mod signature;
+mod tells;
 mod way;
 mod weather;
 mod wire;
