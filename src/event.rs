@@ -131,6 +131,13 @@ impl Identity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DedupeKey(pub [u8; 16]);
 
+impl DedupeKey {
+    /// What Orbit's alert about a run event is known by.
+    pub fn of_alert(run_event: &str) -> Self {
+        Identity::RunEvent(run_event.to_owned()).dedupe_key(ORBIT, ALERT)
+    }
+}
+
 impl Event {
     /// The event of a run event that Orbit has on record, as its webhook would have it but for the
     /// envelope; none where `data` has no id. A run event that says when it was gives the same
@@ -465,6 +472,7 @@ mod tests {
         let completed = event("ACTION_COMPLETED", run_event.clone());
         let alert = event("ACTION_COMPLETED_WITH_ALERT", run_event);
         assert_ne!(completed.dedupe_key(), alert.dedupe_key());
+        assert_eq!(DedupeKey::of_alert("r"), alert.dedupe_key());
         assert_ne!(completed.idempotency_key("d"), alert.idempotency_key("d"));
     }
 

@@ -25,6 +25,8 @@
 //! | [`journal`] | a data directory or journal that cannot be used, and then can |
 //! | [`keep`] | how long and how much the journal keeps |
 //! | [`orders`] | orders that are closed close their anomaly in Orbit |
+//! | [`closed`] | a destination's system says that an order is closed |
+//! | [`tells`] | Orbit hears of closed orders, also where it cannot at first |
 //! | [`work_orders`] | what Orbit's own work orders ask for |
 //! | [`notices`] | who is told of what goes wrong |
 //! | [`world`], [`wire`] | the harness |
@@ -39,6 +41,7 @@
 mod backfill;
 mod check;
 mod clock;
+mod closed;
 mod days;
 mod deliver;
 mod destination;
@@ -59,6 +62,7 @@ mod registration;
 mod repair;
 mod rotation;
 mod signature;
+mod tells;
 mod way;
 mod weather;
 mod wire;

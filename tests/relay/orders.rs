@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use orbit_relay::event::{ALERT, COMPLETED};
 use orbit_relay::relay::deliver::{self, OnClosed, Poll};
 use orbit_relay::relay::destination::Auth;
@@ -13,16 +12,15 @@ use orbit_relay::relay::transform::address::Address;
 use orbit_relay::relay::transform::expression::Expression;
 use orbit_relay::secret::{Secret, Source};
 use orbit_relay::sim::backend::Answer as PlantAnswer;
-use orbit_relay::sim::orbit::{Inspection, Weather};
+use orbit_relay::sim::orbit::Inspection;
 use serde_json::{Value, json};
-use sha2::Sha256;
 
-use crate::wire::{self, Answer};
 use crate::world::{BOUND, Relay, Site};
 
-const KEY: [u8; 32] = [7; 32];
+/// What the destination's system signs with.
+pub(crate) const KEY: [u8; 32] = [7; 32];
 
-fn on_closed(poll: Option<String>, every: Duration) -> OnClosed {
+pub(crate) fn on_closed(poll: Option<String>, every: Duration) -> OnClosed {
     OnClosed {
         poll: poll.map(|url| Poll {
             url: Address::parse(&url).unwrap(),
@@ -57,7 +55,7 @@ pub(crate) fn answers(site: &Site, id: &Value, status: &str) {
 pub(crate) const SOON: Duration = Duration::from_millis(50);
 
 /// A robot finds something.
-async fn alert(site: &Site) -> Inspection {
+pub(crate) async fn alert(site: &Site) -> Inspection {
     for _ in 0..500 {
         let inspection = site.inspect().await;
         if inspection.event_type == ALERT {
@@ -67,12 +65,12 @@ async fn alert(site: &Site) -> Inspection {
     panic!("no alert in 500 inspections");
 }
 
-fn status_of(site: &Site, alert: &Inspection) -> String {
+pub(crate) fn status_of(site: &Site, alert: &Inspection) -> String {
     site.robots.anomaly_of(&alert.run_event).unwrap().1
 }
 
 /// How often an anomaly was changed by the API.
-fn patches(site: &Site) -> usize {
+pub(crate) fn patches(site: &Site) -> usize {
     let requests = site.robots.requests();
     requests
         .iter()
@@ -88,12 +86,23 @@ pub(crate) async fn until_told(relay: &Relay, n: u64) {
         .await;
 }
 
-async fn until_open(relay: &Relay, n: u64) {
+pub(crate) async fn until_open(relay: &Relay, n: u64) {
     relay.until_at("cmms", "open", |d| d.orders.open == n).await;
 }
 
-fn orders(site: &Site) -> Vec<OrderRow> {
+pub(crate) fn orders(site: &Site) -> Vec<OrderRow> {
     Reader::open(&site.data_dir()).unwrap().orders(100).unwrap()
+}
+
+/// Waits until the newest order has a reason on record.
+pub(crate) async fn until_noted(site: &Site, why: fn(&OrderRow) -> &Option<String>) {
+    let noted = async {
+        while why(&orders(site)[0]).is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let noted = tokio::time::timeout(BOUND, noted).await;
+    assert!(noted.is_ok(), "{:?}", orders(site));
 }
 
 async fn asked(site: &Site, n: usize) {
@@ -115,33 +124,6 @@ async fn asked_at(site: &Site, path: &str, n: usize) {
     };
     let asked = tokio::time::timeout(BOUND, asked).await;
     assert!(asked.is_ok(), "{n} questions: {:?}", site.plant().gets());
-}
-
-/// The headers with which a system signs at this second.
-fn signed(at: i64, body: &str, key: &[u8]) -> [(&'static str, String); 3] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
-    mac.update(format!("msg_1.{at}.{body}").as_bytes());
-    let code = STANDARD.encode(mac.finalize().into_bytes());
-    [
-        ("webhook-id", "msg_1".to_owned()),
-        ("webhook-timestamp", at.to_string()),
-        ("webhook-signature", format!("v1,{code}")),
-    ]
-}
-
-async fn post(relay: &Relay, path: &str, headers: &[(&str, String)], body: &str) -> Answer {
-    let headers: Vec<_> = headers
-        .iter()
-        .map(|(name, value)| (*name, &**value))
-        .collect();
-    let request = wire::request("POST", path, &headers, body.as_bytes());
-    wire::send(relay.events, &request).await
-}
-
-async fn say_closed(relay: &Relay, body: &Value) -> Answer {
-    let body = body.to_string();
-    let headers = signed(relay.clock.wall().as_second(), &body, &KEY);
-    post(relay, "/hooks/closed/cmms", &headers, &body).await
 }
 
 #[tokio::test]
@@ -189,173 +171,6 @@ async fn a_closed_order_closes_its_anomaly_exactly_once_over_restarts() {
     assert_eq!(order.run_event, alert.run_event);
     assert_eq!(order.closed_by.as_deref(), Some("poll"));
     assert!(order.orbit_closed_at.is_some() && order.orbit_why.is_none());
-}
-
-#[tokio::test]
-async fn a_system_that_says_so_closes_the_anomaly_once_by_any_name_of_the_order() {
-    let site = Site::new().await;
-    let mut config = cmms(&site, SOON);
-    config.on_closed = Some(on_closed(None, SOON));
-    let site = site.destination(config);
-    let relay = site.start().await;
-    relay.registered().await;
-    let mut names = Vec::new();
-    for n in 1..=3 {
-        let alert = alert(&site).await;
-        until_open(&relay, n).await;
-        names.push(alert);
-    }
-    let posts = site.plant().received_at("/cmms");
-    let post = posts
-        .iter()
-        .find(|post| String::from_utf8_lossy(&post.body).contains(&names[0].run_event));
-    let (anomaly, _) = site.robots.anomaly_of(&names[2].run_event).unwrap();
-    for body in [
-        json!({"delivery": post.unwrap().key(), "status": "Closed"}),
-        json!({"run_event": names[1].run_event, "later": [1]}),
-        json!({"anomaly": anomaly}),
-    ] {
-        let answer = say_closed(&relay, &body).await;
-        assert_eq!(
-            (answer.status, &*answer.body),
-            (200, "{\"status\":\"closed\"}\n")
-        );
-        let again = say_closed(&relay, &body).await;
-        assert_eq!(
-            (again.status, &*again.body),
-            (200, "{\"status\":\"closed already\"}\n")
-        );
-    }
-    until_told(&relay, 3).await;
-    assert!(
-        names
-            .iter()
-            .all(|alert| status_of(&site, alert) == "closed")
-    );
-    assert_eq!(patches(&site), 3);
-    let metric = "orbit_relay_closed_requests_total{outcome=\"closed\"}";
-    assert!((relay.metric(metric).await - 3.0).abs() < 0.1);
-    // They are no events: the sums know nothing of them.
-    relay.finish().await;
-    assert!(
-        orders(&site)
-            .iter()
-            .all(|order| order.closed_by.as_deref() == Some("hook"))
-    );
-}
-
-#[tokio::test]
-async fn what_is_not_signed_as_it_should_be_closes_nothing() {
-    let site = Site::new().await;
-    let config = cmms(&site, Duration::from_hours(1));
-    let other = site.at("other");
-    let site = site.destination(config).destination(other);
-    let relay = site.start().await;
-    relay.registered().await;
-    let alert = alert(&site).await;
-    until_open(&relay, 1).await;
-    let body = json!({"run_event": alert.run_event}).to_string();
-    let now = relay.clock.wall().as_second();
-    let good = signed(now, &body, &KEY);
-    let path = "/hooks/closed/cmms";
-    let mut doubled = good.to_vec();
-    doubled.push(good[2].clone());
-    let refused = [
-        Vec::new(),
-        good[..2].to_vec(),
-        doubled,
-        signed(now, &body, &[8; 32]).to_vec(),
-        signed(now, "{}", &KEY).to_vec(),
-        // What was signed an hour ago and is sent again.
-        signed(now - 3600, &body, &KEY).to_vec(),
-        signed(now + 3600, &body, &KEY).to_vec(),
-        vec![("Orbit-Signature", relay.sign(body.as_bytes()))],
-    ];
-    for headers in refused {
-        let answer = post(&relay, path, &headers, &body).await;
-        let expected = (401, "{\"error\":\"not verified\"}\n");
-        assert_eq!((answer.status, &*answer.body), expected, "{headers:?}");
-    }
-    for (body, status) in [
-        ("[]", 400),
-        ("{", 400),
-        ("{}", 400),
-        (r#"{"run_event":"a","delivery":"b"}"#, 400),
-        (r#"{"run_event":"","status":"closed"}"#, 400),
-        (
-            &*json!({"run_event": alert.run_event, "status": "open"}).to_string(),
-            400,
-        ),
-        (r#"{"run_event":"another"}"#, 404),
-        (r#"{"delivery":"another"}"#, 404),
-        (r#"{"anomaly":"another"}"#, 404),
-        (&*"x".repeat(64 * 1024 + 1), 413),
-    ] {
-        let answer = post(&relay, path, &signed(now, body, &KEY), body).await;
-        let shown: String = body.chars().take(60).collect();
-        assert_eq!(answer.status, status, "{shown}: {answer:?}");
-        assert!(answer.json()["error"].is_string());
-    }
-    // One without a secret, and one that there is not.
-    for path in [
-        "/hooks/closed/other",
-        "/hooks/closed/nobody",
-        "/hooks/closed/",
-    ] {
-        assert_eq!(post(&relay, path, &good, &body).await.status, 404, "{path}");
-    }
-    until_open(&relay, 1).await;
-    relay.finish().await;
-    assert_eq!(
-        (status_of(&site, &alert), patches(&site)),
-        ("open".into(), 0)
-    );
-}
-
-#[tokio::test]
-async fn an_orbit_that_is_down_when_the_order_closes_hears_of_it_later() {
-    let site = Site::with_a_manual_clock().await;
-    let config = cmms(&site, Duration::from_mins(1));
-    let site = site.destination(config);
-    answers(&site, &json!("1"), "CLOSED");
-    let relay = site.start().await;
-    relay.registered().await;
-    let alert = alert(&site).await;
-    until_open(&relay, 1).await;
-    site.robots.set_weather(Weather {
-        status: Some(503),
-        ..Weather::default()
-    });
-    let minute = Duration::from_mins(1);
-    let closed = |sums: &orbit_relay::relay::journal::Sums| sums.destinations[0].orders.closed == 1;
-    relay
-        .let_pass(site.hand(), minute / 6, 60 * minute, closed)
-        .await;
-    let why = async {
-        while orders(&site)[0].orbit_why.is_none() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(BOUND, why).await.unwrap();
-    assert_eq!(
-        orders(&site)[0].orbit_why.as_deref(),
-        Some("Orbit answered 503")
-    );
-    let relay = {
-        relay.finish().await;
-        site.start().await
-    };
-    site.robots.set_weather(Weather::default());
-    let told = |sums: &orbit_relay::relay::journal::Sums| sums.destinations[0].orders.told == 1;
-    relay
-        .let_pass(site.hand(), minute / 6, 120 * minute, told)
-        .await;
-    assert_eq!(
-        (status_of(&site, &alert), patches(&site)),
-        ("closed".into(), 1)
-    );
-    relay.finish().await;
-    assert_eq!(orders(&site)[0].orbit_why, None);
 }
 
 #[tokio::test]
@@ -457,12 +272,7 @@ async fn hostile_ids_are_asked_for_at_one_place_or_not_at_all() {
             asked(&site, 1).await;
             assert!(site.plant().gets().iter().all(|asked| asked.path == place));
         } else {
-            let why = async {
-                while orders(&site)[0].poll_why.is_none() {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-            };
-            tokio::time::timeout(BOUND, why).await.unwrap();
+            until_noted(&site, |order| &order.poll_why).await;
             assert!(site.plant().gets().is_empty());
         }
         relay.finish().await;
@@ -481,12 +291,7 @@ async fn an_order_that_is_gone_stays_open_and_is_shown() {
     relay.registered().await;
     alert(&site).await;
     asked(&site, 1).await;
-    let why = async {
-        while orders(&site)[0].poll_why.is_none() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(BOUND, why).await.unwrap();
+    until_noted(&site, |order| &order.poll_why).await;
     let why = orders(&site)[0].poll_why.clone();
     assert_eq!(why.as_deref(), Some("it is not there: answered 404"));
     until_open(&relay, 1).await;

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, later};
@@ -89,7 +89,7 @@ impl Polls {
             }
             tokio::select! {
                 Some(answered) = asking.join_next() => {
-                    if let Ok((no, answer)) = answered
+                    if let Some((no, answer)) = ended(answered)
                         && let Some(order) = asked.remove(&no)
                     {
                         self.conclude(&order, answer).await;
@@ -164,6 +164,16 @@ impl Polls {
             tracing::debug!(%error, "orders: the journal takes nothing; it is asked again");
             tokio::time::sleep(JOURNAL_PAUSE).await;
         }
+    }
+}
+
+/// A question never panics by its own doing; if one does, this part ends with it, and the process.
+/// None: it was cancelled, as all are at the end.
+fn ended<T>(answered: Result<T, JoinError>) -> Option<T> {
+    match answered.map_err(JoinError::try_into_panic) {
+        Ok(answer) => Some(answer),
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_)) => None,
     }
 }
 
@@ -264,6 +274,20 @@ mod tests {
             put_off(&poll(), &order(0, None), Ok(Asked::Holds), 0.0),
             None
         );
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "a fault in a question")]
+    async fn a_question_that_panics_takes_its_part_with_it() {
+        let asking = tokio::spawn(async { panic!("a fault in a question") });
+        ended::<()>(asking.await);
+    }
+
+    #[tokio::test]
+    async fn a_question_that_is_cancelled_is_no_answer() {
+        let asking = tokio::spawn(std::future::pending::<()>());
+        asking.abort();
+        assert_eq!(ended(asking.await), None);
     }
 
     #[test]

@@ -3,7 +3,10 @@
 //! # Invariants
 //! - An anomaly that is closed is left alone, so that telling twice changes nothing.
 //! - One order at a time, and not more than one a second.
-//! - While Orbit cannot be told, it is left alone for longer and longer.
+//! - While Orbit cannot be told, it is left alone for longer and longer; an order that closes
+//!   meanwhile is worth one try.
+//! - That Orbit has no anomaly is believed a day after the order was closed, and not before: an
+//!   Orbit that is starting has none either.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +21,9 @@ use crate::retry::{self, Schedule};
 
 /// Between two orders.
 const PAUSE: Duration = Duration::from_secs(1);
+/// So long after an order was closed, an anomaly that was never there is not waited for.
+const LOOKED_FOR: Duration = Duration::from_hours(24);
+const NO_ANOMALY: &str = "Orbit has no anomaly of this run event";
 /// So many are looked up at once.
 const STEP: usize = 16;
 /// While Orbit cannot be told.
@@ -61,12 +67,21 @@ impl Tells {
         drop(self.journal.sums().wait_for(one).await);
     }
 
+    async fn until_another_is_closed(&self, known: u64) {
+        let another = |sums: &Sums| ever_closed(sums) != known;
+        drop(self.journal.sums().wait_for(another).await);
+    }
+
     async fn tell_for_ever(&self, api: &Client) {
         let mut failures = 0;
         loop {
             self.until_there_is_one().await;
+            let known = ever_closed(&self.journal.sums().borrow());
             match self.tell_some(api, &mut failures).await {
-                Ok(Some(wake_at)) => self.clock.sleep_until(wake_at).await,
+                Ok(Some(wake_at)) => tokio::select! {
+                    () = self.clock.sleep_until(wake_at) => {}
+                    () = self.until_another_is_closed(known) => {}
+                },
                 Ok(None) => {}
                 Err(error) => {
                     tracing::debug!(%error, "orders: the journal cannot be asked");
@@ -92,12 +107,17 @@ impl Tells {
         }
         for order in due.now {
             let event = &order.run_event;
-            match tell(api, event).await {
+            let told = tell(api, event).await;
+            let at = self.clock.wall();
+            match told {
+                Ok(Found::None) if !is_believed(order.closed_at, at) => {
+                    *failures = 0;
+                    let wait = wait(order.tries);
+                    self.untold(&order, NO_ANOMALY.to_owned(), wait).await?;
+                }
                 Ok(found) => {
                     *failures = 0;
-                    let why = (found == Found::None)
-                        .then(|| "Orbit has no anomaly of this run event".to_owned());
-                    let at = self.clock.wall();
+                    let why = (found == Found::None).then(|| NO_ANOMALY.to_owned());
                     self.journal.order_is_told(order.no, at, why).await?;
                     match found {
                         Found::None => tracing::info!(event, "order closed: Orbit has no anomaly"),
@@ -105,9 +125,21 @@ impl Tells {
                         Found::Closed => tracing::info!(event, "anomaly closed in Orbit"),
                     }
                 }
+                Err(error) if is_own(&error) => {
+                    let wait = wait(order.tries);
+                    self.untold(&order, error.to_string(), wait).await?;
+                }
                 Err(error) => {
+                    let wait = wait(order.tries.max(*failures));
                     *failures = failures.saturating_add(1);
-                    return self.untold(&order, &error, *failures).await;
+                    let due_at = self.untold(&order, error.to_string(), wait).await?;
+                    if let CallError::Busy {
+                        retry_after: Some(asked_for),
+                    } = error
+                    {
+                        self.clock.sleep(asked_for).await;
+                    }
+                    return Ok(Some(due_at));
                 }
             }
             tokio::time::sleep(PAUSE).await;
@@ -115,14 +147,13 @@ impl Tells {
         Ok(None)
     }
 
-    /// What keeps Orbit from one keeps it from all.
+    /// Gives when it is tried again.
     async fn untold(
         &self,
         order: &UntoldOrder,
-        error: &CallError,
-        failures: u32,
-    ) -> Result<Option<Timestamp>, WriteError> {
-        let reason = error.to_string();
+        reason: String,
+        wait: Duration,
+    ) -> Result<Timestamp, WriteError> {
         let event = &order.run_event;
         if order.why.as_ref() != Some(&reason) {
             tracing::warn!(
@@ -131,19 +162,36 @@ impl Tells {
                 "Orbit cannot be told that an order is closed; again later"
             );
         }
-        let asked_for = match error {
-            CallError::Busy { retry_after } => retry_after.unwrap_or_default(),
-            _ => Duration::ZERO,
-        };
-        let wait = BACKOFF.delay(failures.max(order.tries.saturating_add(1)), retry::chance());
-        let due_at = later(self.clock.steady(), wait.max(asked_for));
+        let due_at = later(self.clock.steady(), wait);
         self.journal
             .order_is_untold(order.no, due_at, reason)
             .await?;
-        // A refusal may be this one's own affair.
-        let own = matches!(error, CallError::Status(400..=499));
-        Ok((!own).then_some(due_at))
+        Ok(due_at)
     }
+}
+
+/// After so many tries that failed.
+fn wait(failed: u32) -> Duration {
+    BACKOFF.delay(failed.saturating_add(1), retry::chance())
+}
+
+/// What was closed, and is not gone by age.
+fn ever_closed(sums: &Sums) -> u64 {
+    let orders = sums.destinations.iter().map(|d| d.orders);
+    orders.map(|orders| orders.closed + orders.told).sum()
+}
+
+/// Whether there will be no anomaly, as there is none now.
+fn is_believed(closed_at: Timestamp, now: Timestamp) -> bool {
+    now >= later(closed_at, LOOKED_FOR)
+}
+
+/// Whether what keeps Orbit from one order may keep it from no other.
+fn is_own(error: &CallError) -> bool {
+    matches!(
+        error,
+        CallError::Status(400..=499) | CallError::Nonsense | CallError::TooLarge
+    )
 }
 
 /// What there was to close.
@@ -165,4 +213,39 @@ async fn tell(api: &Client, run_event: &str) -> Result<Found, CallError> {
         found = Found::Closed;
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_answer_ends_no_order_before_a_day_is_over() {
+        let closed_at = Timestamp::from_second(1_770_000_000).unwrap();
+        assert!(!is_believed(closed_at, closed_at));
+        let day = Duration::from_hours(24);
+        let almost = later(closed_at, day).as_millisecond() - 1;
+        let almost = Timestamp::from_millisecond(almost).unwrap();
+        assert!(!is_believed(closed_at, almost));
+        assert!(is_believed(closed_at, later(closed_at, day)));
+    }
+
+    #[test]
+    fn nonsense_about_one_order_holds_up_no_other() {
+        for own in [
+            CallError::Nonsense,
+            CallError::TooLarge,
+            CallError::Status(404),
+        ] {
+            assert!(is_own(&own), "{own}");
+        }
+        let all = [
+            CallError::Status(503),
+            CallError::Unauthorized(401),
+            CallError::Busy { retry_after: None },
+        ];
+        for error in all {
+            assert!(!is_own(&error), "{error}");
+        }
+    }
 }

@@ -16,7 +16,7 @@ use super::mark::Mark;
 use super::orbit::{ALERTS, ANOMALIES, Collection, RUN_EVENTS};
 use super::pages::{Brought, Entry, Walk, whole_ms};
 use super::{Backfill, NOTE, RoundError};
-use crate::event::{ALERT, COMPLETED, DedupeKey, Identity, Members, ORBIT};
+use crate::event::{ALERT, COMPLETED, DedupeKey, Members};
 use crate::relay::journal::{Appended, Missing};
 
 /// Late anomalies are looked for so far back.
@@ -234,7 +234,10 @@ impl Backfill {
                 .iter()
                 .filter_map(|entry| raised(entry, raised_in))
                 .collect();
-            let keys = raised.iter().map(|(uuid, _)| alert_key(uuid)).collect();
+            let keys = raised
+                .iter()
+                .map(|(uuid, _)| DedupeKey::of_alert(uuid))
+                .collect();
             let known = self.journal.known(keys).await?;
             for ((uuid, at), _) in raised.iter().zip(known).filter(|(_, known)| !known) {
                 if self.gone.contains(uuid) {
@@ -265,10 +268,6 @@ fn raised(entry: &Entry, within: &Window) -> Option<(String, Timestamp)> {
     let created_at = members.text("createdAt").and_then(|at| at.parse().ok());
     let at = created_at.unwrap_or(entry.at);
     Some((members.text("runEventUuid")?, at)).filter(|_| within.holds(at))
-}
-
-fn alert_key(run_event: &str) -> DedupeKey {
-    Identity::RunEvent(run_event.to_owned()).dedupe_key(ORBIT, ALERT)
 }
 
 fn missing_of(

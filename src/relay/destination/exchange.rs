@@ -15,15 +15,14 @@ use reqwest::header::{
 };
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
-use url::Url;
 
 use super::auth::{self, AuthError};
 use super::blot::Secrets;
 use super::oauth::Endpoint;
 use super::outcome::{self, Answer, Outcome, Wanted};
 use super::{
-    AGENT, ANSWER_LIMIT, Asked, Auth, Config, Header, Looked, Request, Sent, Shared, Sign,
-    SignError, Success,
+    AGENT, ANSWER_LIMIT, Auth, Config, Header, Looked, Request, Sent, Shared, Sign, SignError,
+    Success,
 };
 use crate::clock::later;
 use crate::http::{self, ExchangeError, Stamps};
@@ -113,60 +112,27 @@ impl Keys {
 
 impl Shared {
     pub(super) async fn send(&self, request: Request) -> Sent {
-        let deadline = Deadline::new(self.config.timeout, request.at);
-        let client = self.clients.current(&self.config);
         let mut post = reqwest::Request::new(Method::POST, self.config.url.clone());
         *post.body_mut() = Some(request.body.into());
-        let attempt = Attempt {
-            shared: self,
-            client,
-            deadline,
-            purpose: Purpose::Deliver {
-                key: request.key,
-                number: request.attempt,
-            },
-            request: post,
+        let purpose = Purpose::Deliver {
+            key: request.key,
+            number: request.attempt,
         };
-        attempt.run().await.sent
+        self.attempt(purpose, post, request.at).run().await.sent
     }
 
-    pub(super) async fn ask(&self, url: Url, when: &Expression, at: Timestamp) -> Asked {
-        let attempt = Attempt {
+    pub(super) fn attempt<'a>(
+        &'a self,
+        purpose: Purpose<'a>,
+        request: reqwest::Request,
+        at: Timestamp,
+    ) -> Attempt<'a> {
+        Attempt {
             shared: self,
             client: self.clients.current(&self.config),
             deadline: Deadline::new(self.config.timeout, at),
-            purpose: Purpose::Ask(when),
-            request: reqwest::Request::new(Method::GET, url),
-        };
-        let Tried {
-            sent,
-            status,
-            holds,
-        } = attempt.run().await;
-        match (sent.outcome, holds) {
-            (Outcome::Delivered, Some(Ok(true))) => Asked::Holds,
-            (Outcome::Delivered, Some(Ok(false))) => Asked::HoldsNot,
-            (Outcome::Delivered, holds) => Asked::Failed {
-                reason: holds.and_then(Result::err).unwrap_or_default(),
-                retry_after: None,
-            },
-            (
-                Outcome::Postponed {
-                    reason,
-                    retry_after,
-                },
-                _,
-            ) => Asked::Failed {
-                reason,
-                retry_after,
-            },
-            (Outcome::Parked { reason, .. } | Outcome::Dead { reason }, _) => match status {
-                Some(status @ (404 | 410)) => Asked::Missing(format!("answered {status}")),
-                _ => Asked::Failed {
-                    reason,
-                    retry_after: None,
-                },
-            },
+            purpose,
+            request,
         }
     }
 
@@ -234,7 +200,7 @@ impl Shared {
     }
 }
 
-struct Attempt<'a> {
+pub(super) struct Attempt<'a> {
     shared: &'a Shared,
     client: http::Client,
     deadline: Deadline,
@@ -244,7 +210,7 @@ struct Attempt<'a> {
 }
 
 /// What a try is for.
-enum Purpose<'a> {
+pub(super) enum Purpose<'a> {
     /// To bring an event.
     Deliver {
         /// The delivery's key.
@@ -259,15 +225,15 @@ enum Purpose<'a> {
 }
 
 /// What came of it.
-struct Tried {
-    sent: Sent,
-    status: Option<u16>,
+pub(super) struct Tried {
+    pub(super) sent: Sent,
+    pub(super) status: Option<u16>,
     /// Of a question that was answered with a 2xx: whether it holds, or why that cannot be told.
-    holds: Option<Result<bool, String>>,
+    pub(super) holds: Option<Result<bool, String>>,
 }
 
 impl Attempt<'_> {
-    async fn run(self) -> Tried {
+    pub(super) async fn run(self) -> Tried {
         let first = match Keys::read(&self.shared.config) {
             Ok(keys) => keys,
             Err(error) => return unanswered(Outcome::postponed(error.to_string())),

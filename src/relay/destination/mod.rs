@@ -3,6 +3,7 @@
 //! ```text
 //! mod          what a destination is, and what came of a try, or of a question
 //! exchange     one try: credentials, post, answer, once more if the credentials were refused
+//! ask          a question, and what its answer means
 //! auth         how the relay shows who it is          oauth   tokens
 //! sign         how a body is signed                   client  certificates that change
 //! outcome      what an answer means (pure)            retry_after  when to call again (pure)
@@ -15,6 +16,7 @@
 //! - Where the status alone decides, nothing that becomes of the body changes the outcome.
 //! - No secret is in an outcome, an answer, an error, a log line or a `Debug` text.
 
+mod ask;
 mod auth;
 mod blot;
 mod client;
@@ -33,6 +35,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use url::Url;
 
+pub use self::ask::Asked;
 pub use self::auth::{Auth, AuthError, Header};
 use self::client::Clients;
 use self::exchange::Refused;
@@ -177,24 +180,6 @@ pub struct Sent {
     pub answer: Option<String>,
     /// The first 16 KiB of the answer, without known secrets, where they are wanted.
     pub whole: Option<String>,
-}
-
-/// What came of a question.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// What was asked holds of the answer.
-    Holds,
-    /// It does not.
-    HoldsNot,
-    /// There is nothing there (any more): 404 or 410.
-    Missing(String),
-    /// That cannot be told now.
-    Failed {
-        /// Why.
-        reason: String,
-        /// The destination asked not to be called again before so long.
-        retry_after: Option<Duration>,
-    },
 }
 
 impl Sent {

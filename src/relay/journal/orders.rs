@@ -48,6 +48,8 @@ pub struct UntoldOrder {
     pub destination: String,
     /// Its run event.
     pub run_event: String,
+    /// When it was closed.
+    pub closed_at: Timestamp,
     /// How often Orbit could not be told.
     pub tries: u32,
     /// Why not, the last time.
@@ -81,6 +83,8 @@ pub enum Closing {
     Now,
     /// It was closed already.
     Before,
+    /// There is none yet: the delivery that may make it is not over.
+    TooEarly,
     /// The destination has no such order.
     Unknown,
 }
@@ -200,7 +204,7 @@ mod tests {
     use crate::clock::{Clock, later};
     use crate::event::{ALERT, Event, Identity};
     use crate::relay::journal::tests::{TO, World, event};
-    use crate::relay::journal::{DATABASE, Disposition, Ended, OrderRow, Reader, State};
+    use crate::relay::journal::{DATABASE, Disposition, Ended, OrderRow, Reader, State, Step};
 
     const MINUTE: Duration = Duration::from_mins(1);
 
@@ -305,6 +309,51 @@ mod tests {
             Some(later.as_second())
         );
         assert_eq!(rows(&world)[2].orbit_why.as_deref(), Some("503"));
+    }
+
+    #[tokio::test]
+    async fn an_order_that_is_closed_before_its_delivery_is_recorded_is_too_early_and_not_unknown()
+    {
+        let world = World::new().await;
+        let names = || {
+            [
+                OrderName::Key("key-0".into()),
+                OrderName::RunEvent("run-event-0".into()),
+            ]
+        };
+        world.journal.append(alert_event(0)).await.unwrap();
+        let claim = world.claim(1).await.remove(0);
+        let relay = r#"{"delivery":"key-0"}"#.to_owned();
+        let freeze = Step::Freeze {
+            relay,
+            asset: None,
+            line: None,
+            once: None,
+        };
+        let at = world.clock.wall();
+        let steps = vec![(claim.lease, freeze)];
+        world.journal.prepare(steps, at).await.unwrap();
+        for name in names() {
+            assert_eq!(close(&world, name).await, Closing::TooEarly);
+        }
+        // Its answer was lost.
+        let again = Disposition::Postponed {
+            reason: "timed out".into(),
+            due_at: world.clock.steady(),
+            not_before: None,
+        };
+        world.end(&claim, again).await;
+        for name in names() {
+            assert_eq!(close(&world, name).await, Closing::TooEarly);
+        }
+        let another = OrderName::Key("key-1".into());
+        assert_eq!(close(&world, another).await, Closing::Unknown);
+        let claim = world.claim(1).await.remove(0);
+        let dead = Disposition::Dead { reason: "x".into() };
+        world.end(&claim, dead).await;
+        for name in names() {
+            assert_eq!(close(&world, name).await, Closing::Unknown);
+        }
     }
 
     #[tokio::test]

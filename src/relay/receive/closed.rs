@@ -1,7 +1,8 @@
 //! `POST /hooks/closed/{destination}`: the destination's system says that an order is closed.
 //!
 //! # Invariants
-//! - Nothing is looked up before the signature is verified.
+//! - The journal and Orbit are asked only once the signature is verified.
+//! - Who cannot sign learns nothing, not even which destinations there are.
 //! - 200 goes out after the commit, also where the order was closed before.
 //! - These requests bring no event: they are counted apart.
 
@@ -13,7 +14,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
-use super::{COMMIT_DEADLINE, Edge, Outcome, Rejection, answer, come_again, discard, read, refuse};
+use super::{
+    COMMIT_DEADLINE, Edge, NOT_VERIFIED, Outcome, Rejection, answer, come_again, discard, read,
+    refuse,
+};
 use crate::relay::destination::webhook_key;
 use crate::relay::journal::{Closing, OrderName};
 use crate::relay::verify::standard::{HEADERS, Signature};
@@ -52,6 +56,8 @@ enum Refusal {
     NoDestination,
     /// The body is not what it should be.
     Wrong(&'static str),
+    /// The delivery that may make the order is not over.
+    TooEarly,
     /// The destination has no such order.
     NoOrder,
 }
@@ -79,7 +85,11 @@ fn refused(edge: &Edge, refusal: Refusal) -> (&'static str, Response) {
     let (word, status, why) = match refusal {
         Refusal::Rejected(rejection) => {
             let word = rejection.as_str();
-            edge.refusals.note_closed(&rejection);
+            let why = match &rejection {
+                Rejection::NotReady(why) => why,
+                _ => "compare `on_closed.secret` and the sender's secret and clock",
+            };
+            edge.refusals.note_closed(word, why);
             let response = match rejection {
                 Rejection::TooLarge => refuse(
                     StatusCode::PAYLOAD_TOO_LARGE,
@@ -90,11 +100,16 @@ fn refused(edge: &Edge, refusal: Refusal) -> (&'static str, Response) {
             };
             return (word, response);
         }
-        Refusal::NoDestination => (
-            "no_destination",
-            StatusCode::NOT_FOUND,
-            "no destination of this name has `on_closed.secret`",
-        ),
+        Refusal::NoDestination => {
+            let word = "no_destination";
+            let why = "no destination of the name in the path has `on_closed.secret`";
+            edge.refusals.note_closed(word, why);
+            return (word, refuse(StatusCode::UNAUTHORIZED, NOT_VERIFIED));
+        }
+        Refusal::TooEarly => {
+            let why = "the delivery of this order is not over: it may be on record soon";
+            return ("too_early", come_again(why));
+        }
         Refusal::NoOrder => (
             "unknown",
             StatusCode::NOT_FOUND,
@@ -113,10 +128,6 @@ impl Edge {
         body: &mut Body,
     ) -> Result<Closing, Refusal> {
         let now = self.receive.clock.wall();
-        let all = &self.receive.closes;
-        let closes = all.iter().find(|closes| closes.name == destination);
-        let closes = closes.or_else(|| all.iter().find(|closes| closes.id == destination));
-        let closes = closes.ok_or(Refusal::NoDestination)?;
         let values = HEADERS.map(|name| {
             let values = headers.get_all(name).iter();
             values.map(HeaderValue::as_bytes).collect::<Vec<_>>()
@@ -127,6 +138,11 @@ impl Edge {
         let body = read(headers, body, &mut held, LARGEST_BODY)
             .await
             .map_err(Refusal::Rejected)?;
+        // Only now: until here all destinations are refused alike, known or not.
+        let all = &self.receive.closes;
+        let closes = all.iter().find(|closes| closes.name == destination);
+        let closes = closes.or_else(|| all.iter().find(|closes| closes.id == destination));
+        let closes = closes.ok_or(Refusal::NoDestination)?;
         let not_ready = |why: String| Refusal::Rejected(Rejection::NotReady(why));
         let secret = closes.secret.current();
         let secret = secret.map_err(|error| not_ready(error.to_string()))?;
@@ -143,6 +159,7 @@ impl Edge {
             .map_err(|error| not_ready(error.to_string()))?;
         match closing {
             Closing::Unknown => return Err(Refusal::NoOrder),
+            Closing::TooEarly => return Err(Refusal::TooEarly),
             Closing::Before => {}
             Closing::Now => {
                 let (OrderName::Key(order) | OrderName::RunEvent(order)) = order else {

@@ -67,6 +67,7 @@ const DISCARD_DEADLINE: Duration = Duration::from_secs(2);
 const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
 /// When a sender that got 503 should come again, in seconds.
 const COME_AGAIN: &str = "5";
+const NOT_VERIFIED: &str = "not verified";
 
 /// What the edge needs.
 pub struct Receive {
@@ -362,7 +363,7 @@ impl IntoResponse for Outcome {
             Self::Accepted => answer(StatusCode::OK, "status", "accepted"),
             Self::Duplicate => answer(StatusCode::OK, "status", "duplicate"),
             Self::Rejected(rejection) => match rejection {
-                Rejection::Signature(_) => refuse(StatusCode::UNAUTHORIZED, "not verified"),
+                Rejection::Signature(_) => refuse(StatusCode::UNAUTHORIZED, NOT_VERIFIED),
                 Rejection::NotAnEvent(_) => refuse(
                     StatusCode::BAD_REQUEST,
                     "an event is a JSON object with a `type` that is a string",

@@ -44,14 +44,9 @@ impl Refusals {
     }
 
     /// Of a request that says that an order is closed: all of them are one kind.
-    pub(super) fn note_closed(&self, rejection: &Rejection) {
-        let reason = rejection.as_str();
+    pub(super) fn note_closed(&self, reason: &str, why: &str) {
         let Some(unsaid) = self.line_is_due("/hooks/closed") else {
             return;
-        };
-        let why = match rejection {
-            Rejection::NotReady(why) => why,
-            _ => "compare `on_closed.secret` and the sender's secret and clock",
         };
         tracing::warn!(reason, unsaid, "receive: refused at /hooks/closed: {why}");
     }

@@ -17,6 +17,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::{
     COMMIT_DEADLINE, Edge, LARGEST_BODY, Outcome, Rejection, answer, come_again, discard, read,
@@ -274,7 +275,9 @@ impl<'a> Asked<'a> {
                 Members::parse(raw).ok()?.text("uuid")
             })
         };
-        named.or_else(object).filter(|uuid| is_id(uuid))
+        let named = named.or_else(object).filter(|uuid| is_id(uuid));
+        // Another way to write it would be another event than the webhook's.
+        named.map(|uuid| Uuid::try_parse(&uuid).map_or(uuid, |uuid| uuid.to_string()))
     }
 
     fn anomaly_uuid(&self) -> Option<String> {

@@ -58,11 +58,14 @@ impl Reader {
     }
 }
 
-/// The states of an event's deliveries, as they are shown.
+/// How an event's deliveries are shown: the destinations' ids, and the states.
 pub(in crate::relay::journal) fn deliveries_of(
     connection: &Connection,
     seq: i64,
-) -> rusqlite::Result<Vec<State>> {
+) -> rusqlite::Result<Vec<(String, State)>> {
     let rows = events::deliveries(connection, seq)?;
-    Ok(rows.into_iter().map(|row| row.state).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.destination, row.state))
+        .collect())
 }

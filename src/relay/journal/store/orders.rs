@@ -1,7 +1,8 @@
 //! Work orders, in SQL.
 //!
 //! # Invariants
-//! - Who asks for what is due, or for one order, walks an index and no table.
+//! - Who asks for what is due, or for one order, walks an index and no table; for a key that no
+//!   order has, so many open deliveries and no more.
 //! - `memory` counts orders as the table has them.
 
 use jiff::Timestamp;
@@ -10,13 +11,17 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::memory::unsigned;
 use super::take_over::FAR_AHEAD_MS;
 use super::{Store, StoreError};
-use crate::event::{ALERT, Envelope, Event, Identity, ORBIT, Origin};
+use crate::event::{DedupeKey, Envelope, ORBIT};
+use crate::relay::journal::read::deliveries_of;
 use crate::relay::journal::{
     Alert, Closing, Due, Lease, NewOrder, OpenOrder, OrderName, OrderSums, State, UntoldOrder,
 };
+use crate::relay::transform::key_of;
 
 /// So many orders of which Orbit has heard go by age in one commit.
 const STEP: i64 = 500;
+/// So many open deliveries are looked through for a key, and those that are being sent.
+const LOOKED_THROUGH: i64 = 1000;
 
 impl Store {
     /// In the commit that records the delivery. Of one that is sent again the order that is open
@@ -153,6 +158,7 @@ impl Store {
             .query_row(params![of, value], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let no = match found {
+            None if self.may_come(of, destination, order)? => return Ok(Closing::TooEarly),
             None => return Ok(Closing::Unknown),
             Some((_, true)) => return Ok(Closing::Before),
             Some((no, false)) => no,
@@ -170,6 +176,54 @@ impl Store {
         Ok(Closing::Now)
     }
 
+    /// Whether a delivery that would make this order is not over.
+    fn may_come(&self, no: i64, destination: &str, order: &OrderName) -> Result<bool, StoreError> {
+        match order {
+            OrderName::No(_) => Ok(false),
+            OrderName::Key(key) => self.is_being_delivered(no, key),
+            OrderName::RunEvent(uuid) => {
+                let Some((seq, _)) = self.alert_event(uuid)? else {
+                    return Ok(false);
+                };
+                let deliveries = deliveries_of(&self.connection, seq)?;
+                let mut own = deliveries.iter().filter(|(id, _)| id == destination);
+                Ok(own.any(|(_, state)| waits(*state)))
+            }
+        }
+    }
+
+    /// Whether an open delivery has this idempotency key. No index has it, and it stands in what
+    /// is frozen: those that were tried come before those that were not.
+    fn is_being_delivered(&self, no: i64, key: &str) -> Result<bool, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT relay FROM delivery INDEXED BY delivery_leased
+             WHERE destination = ?1 AND state = 'sending'
+             UNION ALL SELECT relay FROM (SELECT relay FROM delivery INDEXED BY delivery_open
+             WHERE destination = ?1 AND state IN ('pending', 'sending', 'postponed', 'parked')
+             ORDER BY seq LIMIT ?2)",
+        )?;
+        let mut rows = statement.query([no, LOOKED_THROUGH])?;
+        while let Some(row) = rows.next()? {
+            let relay: Option<String> = row.get(0)?;
+            if relay.and_then(|relay| key_of(&relay)).as_deref() == Some(key) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The alert about a run event: its number and its body.
+    fn alert_event(&self, run_event: &str) -> Result<Option<(i64, Vec<u8>)>, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT seq, body FROM event INDEXED BY event_alert WHERE identity = ?1
+                 AND type = 'ACTION_COMPLETED_WITH_ALERT' AND source = ?2",
+            )?
+            .query_row([run_event, ORBIT], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?)
+    }
+
     pub(in crate::relay::journal) fn untold_orders(
         &mut self,
         now: Timestamp,
@@ -179,7 +233,7 @@ impl Store {
         let due = self
             .connection
             .prepare_cached(
-                "SELECT o.no, t.id, o.run_event, o.tries, o.orbit_why
+                "SELECT o.no, t.id, o.run_event, o.closed_at, o.tries, o.orbit_why
                  FROM work_order o INDEXED BY work_order_untold
                  JOIN destination t ON t.no = o.destination
                  WHERE o.due_at <= ?1 AND o.closed_at IS NOT NULL AND o.orbit_closed_at IS NULL
@@ -190,8 +244,9 @@ impl Store {
                     no: row.get(0)?,
                     destination: row.get(1)?,
                     run_event: row.get(2)?,
-                    tries: row.get(3)?,
-                    why: row.get(4)?,
+                    closed_at: timestamp(row.get(3)?),
+                    tries: row.get(4)?,
+                    why: row.get(5)?,
                 })
             })?
             .collect::<Result<_, _>>()?;
@@ -259,17 +314,9 @@ impl Store {
             )?
             .query_row([run_event], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let event: Option<(i64, Vec<u8>)> = self
-            .connection
-            .prepare_cached(
-                "SELECT seq, body FROM event INDEXED BY event_alert WHERE identity = ?1
-                 AND type = 'ACTION_COMPLETED_WITH_ALERT' AND source = ?2",
-            )?
-            .query_row([run_event, ORBIT], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
         let (title, closed) = order.unwrap_or((None, false));
-        let Some((seq, body)) = event else {
-            let key = alert_about(run_event).dedupe_key();
+        let Some((seq, body)) = self.alert_event(run_event)? else {
+            let key = DedupeKey::of_alert(run_event);
             return Ok(self.recent.knows(&self.connection, key)?.then_some(Alert {
                 title,
                 closed,
@@ -287,17 +334,11 @@ impl Store {
 
     /// The furthest that any destination is with an event.
     fn how_far(&self, seq: i64) -> Result<&'static str, StoreError> {
-        let states: Vec<State> = crate::relay::journal::read::deliveries_of(&self.connection, seq)?;
-        let any = |wanted: State| states.contains(&wanted);
-        let waits = states.iter().any(|state| {
-            matches!(
-                state,
-                State::Pending | State::Sending | State::Postponed | State::Parked
-            )
-        });
+        let deliveries = deliveries_of(&self.connection, seq)?;
+        let any = |wanted: State| deliveries.iter().any(|(_, state)| *state == wanted);
         Ok(match () {
             () if any(State::Delivered) => "delivered",
-            () if waits => "waiting",
+            () if deliveries.iter().any(|(_, state)| waits(*state)) => "waiting",
             () if any(State::Dead) => "dead",
             () if any(State::Discarded) => "discarded",
             () if any(State::Skipped) => "skipped",
@@ -345,16 +386,12 @@ impl Store {
     }
 }
 
-/// What the webhook's alert about a run event is known by.
-fn alert_about(run_event: &str) -> Event {
-    Event {
-        source: ORBIT.to_owned(),
-        event_type: ALERT.to_owned(),
-        identity: Identity::RunEvent(run_event.to_owned()),
-        origin: Origin::Webhook,
-        received_at: Timestamp::UNIX_EPOCH,
-        body: Vec::new(),
-    }
+/// Whether the delivery is not over.
+fn waits(state: State) -> bool {
+    matches!(
+        state,
+        State::Pending | State::Sending | State::Postponed | State::Parked
+    )
 }
 
 /// The orders of every destination, also of those that have none.

@@ -1,0 +1,117 @@
+//! Orbit hears of closed orders, also where it cannot at first.
+
+use std::time::Duration;
+
+use orbit_relay::event::ALERT;
+use orbit_relay::relay::journal::Sums;
+use orbit_relay::sim::orbit::Weather;
+use serde_json::json;
+
+use crate::orders::{alert, answers, cmms, orders, patches, status_of, until_noted, until_open};
+use crate::world::Site;
+
+#[tokio::test]
+async fn an_orbit_that_is_down_when_the_order_closes_hears_of_it_later() {
+    let site = Site::with_a_manual_clock().await;
+    let config = cmms(&site, Duration::from_mins(1));
+    let site = site.destination(config);
+    answers(&site, &json!("1"), "CLOSED");
+    let relay = site.start().await;
+    relay.registered().await;
+    let alert = alert(&site).await;
+    until_open(&relay, 1).await;
+    site.robots.set_weather(Weather {
+        status: Some(503),
+        ..Weather::default()
+    });
+    let minute = Duration::from_mins(1);
+    let closed = |sums: &Sums| sums.destinations[0].orders.closed == 1;
+    relay
+        .let_pass(site.hand(), minute / 6, 60 * minute, closed)
+        .await;
+    until_noted(&site, |order| &order.orbit_why).await;
+    assert_eq!(
+        orders(&site)[0].orbit_why.as_deref(),
+        Some("Orbit answered 503")
+    );
+    let relay = {
+        relay.finish().await;
+        site.start().await
+    };
+    site.robots.set_weather(Weather::default());
+    let told = |sums: &Sums| sums.destinations[0].orders.told == 1;
+    relay
+        .let_pass(site.hand(), minute / 6, 120 * minute, told)
+        .await;
+    assert_eq!(
+        (status_of(&site, &alert), patches(&site)),
+        ("closed".into(), 1)
+    );
+    relay.finish().await;
+    assert_eq!(orders(&site)[0].orbit_why, None);
+}
+
+#[tokio::test]
+async fn an_orbit_that_has_no_anomaly_yet_is_asked_again_and_the_order_is_not_given_up() {
+    let site = Site::with_a_manual_clock().await;
+    let minute = Duration::from_mins(1);
+    let config = cmms(&site, minute);
+    let site = site.destination(config);
+    answers(&site, &json!(1), "CLOSED");
+    let relay = site.start().await;
+    relay.registered().await;
+    let alert = alert(&site).await;
+    until_open(&relay, 1).await;
+    // It is starting.
+    site.robots.set_weather(Weather {
+        empty_page_every: 1,
+        ..Weather::default()
+    });
+    let closed = |sums: &Sums| sums.destinations[0].orders.closed == 1;
+    relay
+        .let_pass(site.hand(), minute / 6, 60 * minute, closed)
+        .await;
+    until_noted(&site, |order| &order.orbit_why).await;
+    let order = orders(&site).remove(0);
+    let why = "Orbit has no anomaly of this run event";
+    assert_eq!(order.orbit_why.as_deref(), Some(why));
+    assert_eq!(order.orbit_closed_at, None);
+    site.robots.set_weather(Weather::default());
+    let told = |sums: &Sums| sums.destinations[0].orders.told == 1;
+    relay
+        .let_pass(site.hand(), minute / 6, 120 * minute, told)
+        .await;
+    assert_eq!(
+        (status_of(&site, &alert), patches(&site)),
+        ("closed".into(), 1)
+    );
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_day_after_an_order_was_closed_it_is_believed_that_orbit_has_no_anomaly() {
+    let site = Site::with_a_manual_clock().await;
+    let minute = Duration::from_mins(1);
+    let config = cmms(&site, minute);
+    let site = site.destination(config);
+    answers(&site, &json!(1), "CLOSED");
+    let relay = site.start().await;
+    relay.registered().await;
+    let body = json!({"uuid": "m", "type": ALERT, "data": {"uuid": "r-1", "actionName": "Pump"}});
+    relay.accept(body.to_string()).await;
+    until_open(&relay, 1).await;
+    let closed = |sums: &Sums| sums.destinations[0].orders.closed == 1;
+    relay
+        .let_pass(site.hand(), minute / 6, 60 * minute, closed)
+        .await;
+    until_noted(&site, |order| &order.orbit_why).await;
+    let told = |sums: &Sums| sums.destinations[0].orders.told == 1;
+    relay
+        .let_pass(site.hand(), 10 * minute, 26 * 60 * minute, told)
+        .await;
+    relay.finish().await;
+    let order = orders(&site).remove(0);
+    let waited = order.orbit_closed_at.unwrap() - order.closed_at.unwrap();
+    assert!(waited.total(jiff::Unit::Hour).unwrap() >= 24.0, "{order:?}");
+    assert!(order.orbit_why.is_some());
+}
