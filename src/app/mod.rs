@@ -146,6 +146,7 @@ impl App {
             not_configured: config.not_configured,
             data_dir: tasks.common.data_dir.clone(),
             max_age: config.max_age,
+            orbit_clock: parts.orbit_clock.clone(),
         };
         let closing = closing(orbit.is_some(), &config.webhook, &stop);
         let nudge = lines.nudge.clone();
