@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, watch};
 
+use super::check::reach::Tested;
 use super::secret::KeysOrWhy;
 use super::tasks::Served;
 use crate::clock::{Clock, Remote};
@@ -32,6 +33,8 @@ pub(super) struct Lines {
     /// What Orbit's clock shows, and that it is to be asked.
     pub(super) ahead_ms: watch::Sender<Option<i64>>,
     pub(super) wake_clock: Arc<Notify>,
+    /// The last test payload.
+    pub(super) last_test: watch::Sender<Option<Tested>>,
     /// How far Orbit was looked through.
     pub(super) progress: watch::Sender<backfill::Progress>,
 }
@@ -54,6 +57,7 @@ impl Lines {
             nudge: Nudge::default(),
             ahead_ms: watch::Sender::new(None),
             wake_clock: Arc::default(),
+            last_test: watch::Sender::new(None),
             progress: watch::Sender::new(progress),
         }
     }

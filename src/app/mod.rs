@@ -43,7 +43,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -138,8 +138,7 @@ impl App {
         let (asked_to_stop, asked) = oneshot::channel();
         let parts = lines.parts(&journal, &served, &clock);
 
-        let last_test = watch::Sender::new(None);
-        let tests = last_test.subscribe();
+        let tests = lines.last_test.subscribe();
         let mut tasks = Tasks::new(Common {
             journal: journal.clone(),
             metrics: metrics.clone(),
@@ -153,6 +152,7 @@ impl App {
             not_configured: config.not_configured,
             data_dir: tasks.common.data_dir.clone(),
             max_age: config.max_age,
+            orbit_clock: parts.orbit_clock.clone(),
         };
         let closing = closing(orbit.is_some(), &config.webhook, &stop);
         let nudge = lines.nudge.clone();
@@ -170,7 +170,7 @@ impl App {
             closes: served.iter().filter_map(Served::closes).collect(),
             work_orders: config.work_orders,
             api: orbit.clone(),
-            last_test,
+            last_test: lines.last_test,
         };
         tasks.start_intake(listeners, intake);
         let (desk, asks) = hook::desk();

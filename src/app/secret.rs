@@ -5,18 +5,20 @@
 //! - A secret is used only after its file was written and synced, so that it survives a crash.
 //! - A change writes the old secret beside the new one first: whatever is cut off, the next start
 //!   knows every secret that Orbit may be signing with.
+//! - The end of an old secret is by Orbit's clock, as the times that Orbit signs are.
 //! - Trouble is published as a reason and tried again; it never ends the process.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{Clock, later, until};
+use crate::clock::{Clock, Remote, later, until};
 use crate::reconcile::webhook::KeyChange;
 use crate::relay::journal::Availability;
 use crate::relay::verify::{Keys, Previous};
@@ -29,13 +31,16 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How long after Orbit got the new secret one that was signed with the old may still be taken,
 /// where no event comes that would tell.
 const GRACE: Duration = Duration::from_mins(10);
+/// How often it is looked how far off that end is: Orbit's clock may be set meanwhile.
+const LOOK: Duration = Duration::from_mins(1);
 
-/// Where the secret is to come from, and how long a signature is good.
+/// Where the secret is to come from, and how long a signature is good, by whose clock.
 pub(super) struct Wanted {
     pub(super) given: Option<WebhookSecret>,
     pub(super) not_configured: Option<String>,
     pub(super) data_dir: PathBuf,
     pub(super) max_age: Duration,
+    pub(super) orbit_clock: Remote,
 }
 
 /// The keys that are accepted, or why there are none.
@@ -50,6 +55,7 @@ pub(super) async fn keep(
     mut journal: watch::Receiver<Availability>,
     stop: CancellationToken,
 ) {
+    let wanted = Arc::new(wanted);
     // The journal makes the data directory, and says what is wrong with it.
     let settled = journal.wait_for(|journal| *journal != Availability::Opening);
     tokio::select! {
@@ -57,7 +63,7 @@ pub(super) async fn keep(
         settled = settled => drop(settled),
     }
     loop {
-        let found = find(&wanted);
+        let found = aside(&wanted, find).await.and_then(|found| found);
         let done = found.is_ok() || wanted.not_configured.is_some();
         let why = found.as_ref().err().cloned();
         let before = publish.send_replace(found);
@@ -79,14 +85,43 @@ pub(super) async fn keep(
         let previous = now.as_ref().and_then(|keys| keys.previous.clone());
         tokio::select! {
             () = stop.cancelled() => return,
-            Some(change) = changes.recv() => carry_out(&wanted, change, &publish, &clock),
+            Some(change) = changes.recv() => carry_out(&wanted, change, &publish).await,
             () = ended(previous, &wanted, &clock) => {
                 if let Some(keys) = now {
-                    forget(&wanted, keys, &publish);
+                    forget(&wanted, keys, &publish).await;
                 }
             }
         }
     }
+}
+
+/// The keys as [`keep`] would find them, for whoever only looks: nothing is made, nor changed.
+pub(super) fn peek(wanted: &Wanted) -> KeysOrWhy {
+    let kept = read(&wanted.data_dir.join(FILE));
+    let current = match (&wanted.given, &kept) {
+        (Some(given), _) => given.clone(),
+        (None, Ok(Some(kept))) => kept.clone(),
+        (None, Err(why)) => return Err(why.clone()),
+        // One that nobody has yet: the start would make another.
+        (None, Ok(None)) => random().map_err(|e| format!("no random numbers: {e}"))?,
+    };
+    let previous = read(&wanted.data_dir.join(PREVIOUS)).ok().flatten();
+    let known = [kept.ok().flatten(), previous].into_iter().flatten();
+    let mut others = known.filter(|key| key.fingerprint() != current.fingerprint());
+    Ok(Keys {
+        previous: others.next().map(Previous::new),
+        ..Keys::one(current, wanted.given.is_some())
+    })
+}
+
+/// Does what waits for the disk where it holds up nobody.
+async fn aside<T: Send + 'static>(
+    wanted: &Arc<Wanted>,
+    work: impl FnOnce(&Wanted) -> T + Send + 'static,
+) -> Result<T, String> {
+    let wanted = Arc::clone(wanted);
+    let done = tokio::task::spawn_blocking(move || work(&wanted)).await;
+    done.map_err(|error| format!("the webhook secret could not be seen to: {error}"))
 }
 
 /// Waits until nothing can come any more that the previous key would be accepted for.
@@ -99,9 +134,16 @@ async fn ended(previous: Option<Previous>, wanted: &Wanted, clock: &Clock) {
         let end = *ending.borrow_and_update();
         let end = end.and_then(|ms| Timestamp::from_millisecond(ms).ok());
         let gone = async {
-            match end {
-                Some(end) => clock.sleep(until(clock.wall(), end) + wanted.max_age).await,
-                None => std::future::pending().await,
+            let Some(end) = end else {
+                return std::future::pending().await;
+            };
+            let end = later(end, wanted.max_age);
+            loop {
+                let left = until(wanted.orbit_clock.now(), end);
+                if left.is_zero() {
+                    return;
+                }
+                clock.sleep(left.min(LOOK)).await;
             }
         };
         tokio::select! {
@@ -111,10 +153,14 @@ async fn ended(previous: Option<Previous>, wanted: &Wanted, clock: &Clock) {
     }
 }
 
-fn forget(wanted: &Wanted, keys: Keys, publish: &watch::Sender<KeysOrWhy>) {
-    if let Err(error) = remove(&wanted.data_dir.join(PREVIOUS)) {
+async fn forget(wanted: &Arc<Wanted>, keys: Keys, publish: &watch::Sender<KeysOrWhy>) {
+    let removed = aside(wanted, |wanted| remove(&wanted.data_dir.join(PREVIOUS))).await;
+    if let Err(error) = removed.and_then(|removed| removed.map_err(|e| e.to_string())) {
         // It is refused all the same; the next start accepts it once more and tries again.
-        tracing::warn!(%error, "the file {PREVIOUS} in the data directory cannot be removed");
+        tracing::warn!(
+            error,
+            "the file {PREVIOUS} in the data directory cannot be removed"
+        );
     }
     publish.send_modify(|now| {
         *now = Ok(Keys {
@@ -125,12 +171,7 @@ fn forget(wanted: &Wanted, keys: Keys, publish: &watch::Sender<KeysOrWhy>) {
     tracing::info!("webhook secret: the one before is gone");
 }
 
-fn carry_out(
-    wanted: &Wanted,
-    change: KeyChange,
-    publish: &watch::Sender<KeysOrWhy>,
-    clock: &Clock,
-) {
+async fn carry_out(wanted: &Arc<Wanted>, change: KeyChange, publish: &watch::Sender<KeysOrWhy>) {
     let now = publish.borrow().clone();
     let (changed, reply) = match change {
         KeyChange::InOrbit => {
@@ -139,13 +180,17 @@ fn carry_out(
                 ..
             }) = now
             {
-                previous.end_at(later(clock.wall(), GRACE).as_millisecond());
+                previous.end_at(later(wanted.orbit_clock.now(), GRACE).as_millisecond());
             }
             return;
         }
-        KeyChange::Rotate(reply) => (rotate(wanted, now), reply),
-        KeyChange::Adopt(secret, reply) => (adopt(wanted, now, secret), reply),
+        KeyChange::Rotate(reply) => (aside(wanted, |wanted| rotate(wanted, now)).await, reply),
+        KeyChange::Adopt(secret, reply) => {
+            let adopted = aside(wanted, |wanted| adopt(wanted, now, secret)).await;
+            (adopted, reply)
+        }
     };
+    let changed = changed.and_then(|changed| changed);
     let answer = changed.map(|keys| publish.send_modify(|now| *now = Ok(keys)));
     // Whoever asked may be gone; what was done is done.
     reply.send(answer).ok();
@@ -165,16 +210,15 @@ fn rotate(wanted: &Wanted, now: KeysOrWhy) -> KeysOrWhy {
             .until_ms()
             .and_then(|ms| Timestamp::from_millisecond(ms).ok())
             .map_or("Orbit has not taken it yet".to_owned(), |end| {
-                let gone = later(end, wanted.max_age);
-                format!("it ends about {gone:.0}")
+                let left = until(wanted.orbit_clock.now(), later(end, wanted.max_age));
+                format!("it ends in {left:.0?}")
             });
         return Err(format!(
             "the secret was changed just now and the one before is still known; {when}"
         ));
     }
-    let mut key = [0; 32];
-    getrandom::fill(&mut key).map_err(|e| format!("no random numbers: {e}"))?;
-    replace(wanted, now, WebhookSecret::from_bytes(key))
+    let secret = random().map_err(|e| format!("no random numbers: {e}"))?;
+    replace(wanted, now, secret)
 }
 
 fn adopt(wanted: &Wanted, now: KeysOrWhy, secret: WebhookSecret) -> KeysOrWhy {
@@ -209,13 +253,18 @@ fn find(wanted: &Wanted) -> KeysOrWhy {
     if let Some(why) = &wanted.not_configured {
         return Err(why.clone());
     }
-    if let Some(given) = &wanted.given {
-        return Ok(Keys::one(given.clone(), true));
-    }
     let path = wanted.data_dir.join(FILE);
-    let current = match read(&path)? {
-        Some(current) => current,
-        None => make(&path).map_err(|e| format!("{} cannot be written: {e}", path.display()))?,
+    let current = match &wanted.given {
+        Some(given) => {
+            put_aside(wanted, given);
+            given.clone()
+        }
+        None => match read(&path)? {
+            Some(current) => current,
+            None => {
+                make(&path).map_err(|e| format!("{} cannot be written: {e}", path.display()))?
+            }
+        },
     };
     let path = wanted.data_dir.join(PREVIOUS);
     let previous = read(&path).unwrap_or_else(|why| {
@@ -232,8 +281,25 @@ fn find(wanted: &Wanted) -> KeysOrWhy {
     });
     Ok(Keys {
         previous: previous.map(Previous::new),
-        ..Keys::one(current, false)
+        ..Keys::one(current, wanted.given.is_some())
     })
+}
+
+/// Where a secret is given and another was used before, Orbit still signs with that one until it
+/// is told: from now on it is the one before, and in the place of what was that.
+fn put_aside(wanted: &Wanted, given: &WebhookSecret) {
+    let path = wanted.data_dir.join(FILE);
+    let put = match read(&path) {
+        Ok(Some(kept)) if kept.fingerprint() != given.fingerprint() => {
+            let to = wanted.data_dir.join(PREVIOUS);
+            let renamed = std::fs::rename(&path, &to).and_then(|()| sync_dir(&to));
+            renamed.map_err(|e| format!("{} cannot be renamed: {e}", path.display()))
+        }
+        other => other.map(drop),
+    };
+    if let Err(why) = put {
+        tracing::warn!("the webhook secret before this one is not known: {why}");
+    }
 }
 
 fn read(path: &Path) -> Result<Option<WebhookSecret>, String> {
@@ -247,15 +313,19 @@ fn read(path: &Path) -> Result<Option<WebhookSecret>, String> {
 }
 
 fn make(path: &Path) -> std::io::Result<WebhookSecret> {
-    let mut key = [0; 32];
-    getrandom::fill(&mut key).map_err(std::io::Error::other)?;
-    let secret = WebhookSecret::from_bytes(key);
+    let secret = random().map_err(std::io::Error::other)?;
     write(path, &secret)?;
     tracing::info!(
         "a webhook secret was made and is kept in {}",
         path.display()
     );
     Ok(secret)
+}
+
+fn random() -> Result<WebhookSecret, getrandom::Error> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key)?;
+    Ok(WebhookSecret::from_bytes(key))
 }
 
 fn write(path: &Path, secret: &WebhookSecret) -> std::io::Result<()> {
@@ -298,7 +368,47 @@ mod tests {
             not_configured: None,
             data_dir: dir.to_owned(),
             max_age: Duration::from_mins(5),
+            orbit_clock: Remote::new(Clock::system(), watch::channel(None).1),
         }
+    }
+
+    #[test]
+    fn a_secret_that_is_given_takes_the_place_of_the_one_that_was_made_which_is_still_accepted() {
+        let dir = tempfile::tempdir().unwrap();
+        let wanted = wanted(dir.path());
+        let first = find(&wanted).unwrap();
+        let made = rotate(&wanted, Ok(first)).unwrap().current;
+        let given = WebhookSecret::parse(&"ab".repeat(32)).unwrap();
+        let wanted = Wanted {
+            given: Some(given.clone()),
+            ..wanted
+        };
+        for start in 1..3 {
+            let keys = find(&wanted).unwrap();
+            assert!(keys.given && keys.current.expose_hex() == given.expose_hex());
+            let previous = keys.previous.unwrap().secret;
+            assert_eq!(previous.expose_hex(), made.expose_hex(), "start {start}");
+        }
+        assert!(!dir.path().join(FILE).exists());
+        write(&dir.path().join(PREVIOUS), &given).unwrap();
+        assert!(find(&wanted).unwrap().previous.is_none());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn whoever_only_looks_makes_no_secret_and_changes_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let wanted = wanted(dir.path());
+        assert!(peek(&wanted).is_ok());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        let made = find(&wanted).unwrap();
+        let wanted = Wanted {
+            given: Some(WebhookSecret::parse(&"ab".repeat(32)).unwrap()),
+            ..wanted
+        };
+        let previous = peek(&wanted).unwrap().previous.unwrap().secret;
+        assert_eq!(previous.expose_hex(), made.current.expose_hex());
+        assert!(dir.path().join(FILE).exists());
     }
 
     #[test]

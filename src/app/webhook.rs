@@ -1,6 +1,7 @@
 //! One act on our webhook by a command, where no relay runs on the data directory.
 //!
 //! # Invariants
+//! - To look makes no secret and changes no file of it.
 //! - It is done by the code that the relay does it with, under the journal's lock, so that there
 //!   is one writer.
 
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::control::NO_ORBIT;
 use super::secret::{self, Wanted};
-use crate::clock::Clock;
+use crate::clock::{Clock, Remote};
 use crate::config::Config;
 use crate::orbit;
 use crate::reconcile::webhook::{Nudge, Reconcile, Status, Told, Wish};
@@ -31,23 +32,16 @@ pub async fn act(config: Config, journal: Journal, wish: Wish, who: &str) -> any
     }
     let clock = Clock::system();
     let stop = CancellationToken::new();
-    let (publish, mut keys) = watch::channel(Err("the secret is not read yet".to_owned()));
+    let (publish, keys) = watch::channel(Err("the secret is not read yet".to_owned()));
     let (changes_tx, changes) = mpsc::channel(1);
     let wanted = Wanted {
         given: config.secret,
         not_configured: None,
         data_dir: config.data_dir,
         max_age: config.max_age,
+        // No event comes to this process, so nothing ends here.
+        orbit_clock: Remote::new(clock.clone(), watch::channel(None).1),
     };
-    let availability = journal.availability();
-    let keep = secret::keep(
-        wanted,
-        publish,
-        changes,
-        clock.clone(),
-        availability,
-        stop.clone(),
-    );
     let reconcile = Reconcile {
         status: watch::Sender::new(Status::at_start(&config.webhook, true)),
         config: config.webhook,
@@ -56,14 +50,22 @@ pub async fn act(config: Config, journal: Journal, wish: Wish, who: &str) -> any
         keys: keys.clone(),
         changes: changes_tx,
         nudge: Nudge::default(),
-        clock,
+        clock: clock.clone(),
         looked_at: watch::Sender::new(None),
     };
+    let availability = reconcile.journal.availability();
+    if looks {
+        drop(publish.send_replace(secret::peek(&wanted)));
+        let told = reconcile.once(wish, who).await;
+        return told.map_err(anyhow::Error::msg);
+    }
+    let mut read = keys;
     let ask = async {
         // Until the secret is read, or found to be unreadable.
-        drop(keys.changed().await);
+        drop(read.changed().await);
         reconcile.once(wish, who).await
     };
+    let keep = secret::keep(wanted, publish, changes, clock, availability, stop);
     tokio::select! {
         told = ask => told.map_err(anyhow::Error::msg),
         () = keep => anyhow::bail!("it ended before it was done"),

@@ -156,17 +156,17 @@ impl Client {
         }
     }
 
-    /// Makes a webhook.
-    pub async fn create_webhook(&self, wanted: &WantedWebhook) -> Result<Webhook, CallError> {
+    /// Makes a webhook; `before` are those that Orbit had.
+    pub async fn create_webhook(
+        &self,
+        wanted: &WantedWebhook,
+        before: &[Webhook],
+    ) -> Result<Webhook, CallError> {
         let answer = self
             .call(Method::POST, "api/v0/webhooks", Some(&json(wanted)?))
             .await?;
-        let (made, _) = Webhook::read(self.read(answer).await?).ok_or(CallError::Nonsense)?;
-        let same_url = made
-            .iter()
-            .position(|webhook| webhook.url.as_ref() == Some(&wanted.url))
-            .unwrap_or(0);
-        made.into_iter().nth(same_url).ok_or(CallError::Nonsense)
+        let (answered, _) = Webhook::read(self.read(answer).await?).ok_or(CallError::Nonsense)?;
+        made(answered, &wanted.url, before).ok_or(CallError::Nonsense)
     }
 
     /// Changes a webhook.
@@ -336,6 +336,19 @@ impl Client {
     }
 }
 
+/// Which of those that were answered was made: of several, somebody else's may be any.
+fn made(mut answered: Vec<Webhook>, url: &str, before: &[Webhook]) -> Option<Webhook> {
+    if answered.len() > 1 {
+        let slashless = |url: &str| url.trim_end_matches('/').to_owned();
+        answered.retain(|webhook| {
+            let known = before.iter().any(|known| known.uuid == webhook.uuid);
+            let there = webhook.url.as_deref().map(slashless);
+            !known && there == Some(slashless(url))
+        });
+    }
+    answered.into_iter().next()
+}
+
 fn webhook_path(uuid: &str) -> Result<String, CallError> {
     Ok(format!("api/v0/webhooks/{}", segment(uuid)?))
 }
@@ -374,6 +387,22 @@ mod tests {
         ] {
             assert!(base_url(bad).is_none(), "{bad}");
         }
+    }
+
+    #[test]
+    fn of_several_that_a_create_answers_somebody_elses_is_never_taken_for_ours() {
+        let read = |list: Value| Webhook::read(list).unwrap().0;
+        let before = read(serde_json::json!([
+            {"uuid": "theirs", "url": "http://b"},
+            {"uuid": "archived", "url": "http://a"},
+        ]));
+        let mut answered = before.clone();
+        assert!(made(answered.clone(), "http://a", &before).is_none());
+        answered.extend(read(serde_json::json!({"uuid": "u", "url": "http://a/"})));
+        let found = made(answered, "http://a", &before).unwrap();
+        assert_eq!(found.uuid, "u");
+        let single = read(serde_json::json!([{"uuid": "u"}]));
+        assert!(made(single, "http://a", &before).is_some());
     }
 
     #[test]

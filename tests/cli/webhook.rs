@@ -147,6 +147,13 @@ async fn where_no_relay_runs_the_command_does_it_itself() {
     let listed = alone(&home, &orbit, &["webhook", "list"]).await;
     assert_eq!(done(&listed), "Orbit has no webhooks\n");
 
+    // To look at it makes no secret.
+    std::fs::remove_file(home.data().join("webhook-secret")).unwrap();
+    for look in ["list", "status"] {
+        done(&alone(&home, &orbit, &["webhook", look]).await);
+        assert!(!home.data().join("webhook-secret").exists(), "{look}");
+    }
+
     let without = home.ask(&["webhook", "list"]).await;
     assert_eq!(without.code, Some(1), "{without:?}");
     assert!(without.err.contains("ORBIT_API_TOKEN"), "{without:?}");

@@ -12,7 +12,7 @@ const HOUR_MS: i64 = 3_600_000;
 
 impl Relay {
     /// Waits until Orbit's clock is known to be so far ahead, letting time pass.
-    async fn knows_skew(&self, site: &Site, skew_ms: i64) {
+    pub(crate) async fn knows_skew(&self, site: &Site, skew_ms: i64) {
         let clock = self.parts.orbit_clock.clone();
         let known = || {
             clock

@@ -69,7 +69,7 @@ async fn a_webhook_is_made_listed_changed_and_deleted() {
         events: vec!["ACTION_COMPLETED".into()],
         secret: "ab".repeat(32),
     };
-    let made = client.create_webhook(&wanted(true)).await.unwrap();
+    let made = client.create_webhook(&wanted(true), &[]).await.unwrap();
     assert_eq!(client.webhooks().await.unwrap()[0].enabled, Some(true));
     client
         .update_webhook(&made.uuid, &wanted(false))

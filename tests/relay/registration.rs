@@ -245,6 +245,24 @@ async fn an_odd_but_working_orbit_is_registered_with() {
 }
 
 #[tokio::test]
+async fn a_create_that_is_answered_with_all_webhooks_never_takes_somebody_elses_for_ours() {
+    let site = Site::new().await;
+    let other = by_hand("other", "http://127.0.0.1:21601".to_owned());
+    let before = all_of(&other);
+    site.robots.add_webhook(other);
+    site.robots.change_weather(|w| w.create_answers_all = true);
+    let relay = site.start().await;
+    let (uuid, _) = relay.registered().await;
+    let webhooks = site.robots.webhooks();
+    assert_eq!(webhooks.len(), 2);
+    assert_eq!(
+        (uuid, all_of(&webhooks[0])),
+        (webhooks[1].uuid.clone(), before)
+    );
+    relay.finish().await;
+}
+
+#[tokio::test]
 async fn a_refused_token_is_said_with_advice_and_events_are_accepted() {
     let site = Site::new()
         .await

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use orbit_relay::reconcile::webhook::{Relation, ShownSecret, Status, Told, Wish};
+use orbit_relay::reconcile::webhook::{NOTE_RECONCILED, Relation, ShownSecret, Status, Told, Wish};
 use orbit_relay::relay::journal::State;
 use orbit_relay::secret::WebhookSecret;
 use orbit_relay::sim::orbit::{Weather, Webhook, World};
@@ -131,7 +131,14 @@ async fn with_manage_off_orbit_is_asked_only_for_lists() {
     }
     assert_eq!(asked_about_webhooks(&site), 0);
     assert_eq!(relay.webhook(Wish::List).await, Ok(Told::List(Vec::new())));
+    relay.webhook_status().await;
     assert_eq!(changes(&site.robots), 0);
+    let noted = relay.journal_handle().note(NOTE_RECONCILED).await;
+    assert_eq!(
+        noted,
+        Ok(None),
+        "to look writes nothing, so a full disk is no matter"
+    );
     relay.finish().await;
 }
 
@@ -224,6 +231,40 @@ async fn what_a_person_deletes_is_not_made_again_until_sync_or_until_enabled_cha
     assert!(done.starts_with("made "), "{done}");
     assert_eq!(live(&site.robots).len(), 1);
     relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_deletion_that_failed_is_finished_by_the_next_look_and_drift_where_it_is_only_observed() {
+    for manage in ["repair", "observe"] {
+        let site = Site::with_a_manual_clock().await.flag("manage", manage);
+        let relay = site.start().await;
+        relay.webhook_done(Wish::Sync).await;
+        let (uuid, _) = relay.registered().await;
+        relay.webhook_done(Wish::Delete).await;
+        assert_eq!(live(&site.robots).len(), 0);
+        relay.webhook_done(Wish::Sync).await;
+        let made = live(&site.robots)[0].clone();
+        assert_ne!(made.uuid, uuid);
+        // As a kill leaves it between the record and the deletion.
+        let journal = relay.journal_handle();
+        let note = journal.note("webhook").await.unwrap().unwrap();
+        let note = note.replace("\"deleted\":false", "\"deleted\":true");
+        journal.set_note("webhook", note).await.unwrap();
+        relay.look(site.hand()).await;
+        let status = relay.webhook_status().await;
+        if manage == "repair" {
+            assert_eq!(live(&site.robots).len(), 0);
+            assert_eq!(status.status, "deleted");
+        } else {
+            assert_eq!(live(&site.robots).len(), 1, "only observed");
+            assert_eq!(status.status, "drift");
+            let drift = relay.parts.webhook.borrow().clone();
+            assert!(matches!(drift, Status::Drift { .. }), "{drift:?}");
+            relay.webhook_done(Wish::Delete).await;
+            assert_eq!(live(&site.robots).len(), 0);
+        }
+        relay.finish().await;
+    }
 }
 
 #[tokio::test]

@@ -144,6 +144,121 @@ async fn where_no_event_comes_the_old_key_ends_ten_minutes_after_orbit_got_the_n
 }
 
 #[tokio::test]
+async fn the_old_key_ends_ten_minutes_later_by_orbits_clock_however_wrong_that_is() {
+    for skew_ms in [-3_600_000, 3_600_000] {
+        let site = Site::with_a_manual_clock()
+            .await
+            .without_variable("WEBHOOK_SECRET");
+        site.robots.change_weather(|w| w.skew_ms = skew_ms);
+        let relay = site.start().await;
+        relay.registered().await;
+        relay.knows_skew(&site, skew_ms).await;
+        let old = kept(&site);
+        relay.webhook_done(Wish::RotateSecret).await;
+        relay.look_after(site.hand(), Duration::from_mins(9)).await;
+        assert_eq!(signed(&relay, 1, &old, skew_ms).await, 200, "{skew_ms}");
+        assert!(file(&site, "webhook-secret.previous").exists(), "{skew_ms}");
+        relay.look_after(site.hand(), Duration::from_mins(2)).await;
+        assert_eq!(signed(&relay, 2, &old, skew_ms).await, 401, "{skew_ms}");
+        site.hand().advance(Duration::from_mins(5));
+        until_one_key(&relay).await;
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_is_given_later_refuses_nothing_that_orbit_signed_with_the_one_of_before() {
+    let site = Site::with_a_manual_clock()
+        .await
+        .without_variable("WEBHOOK_SECRET");
+    let relay = site.start().await;
+    relay.registered().await;
+    relay.webhook_done(Wish::RotateSecret).await;
+    relay.finish().await;
+    let site = site.variable("WEBHOOK_SECRET", SECRET);
+    site.robots.change_weather(|w| w.status = Some(500));
+    let relay = site.start().await;
+    relay.not_registered().await;
+    // The relay has moved, and Orbit is not told yet: the event comes here all the same.
+    let signing = WebhookSecret::parse(&of_orbit(&site.robots)).unwrap();
+    assert_eq!(signed(&relay, 1, &signing, 0).await, 200);
+    site.robots.change_weather(|w| w.status = None);
+    site.hand().advance(Duration::from_mins(2));
+    relay.registered().await;
+    assert_eq!(of_orbit(&site.robots), SECRET);
+    assert_eq!(site.inspect().await.posts[0].status, Some(200));
+    site.hand().advance(Duration::from_mins(6));
+    until_one_key(&relay).await;
+    for name in ["webhook-secret", "webhook-secret.previous"] {
+        assert!(!file(&site, name).exists(), "{name}");
+    }
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_rotation_where_it_only_observes_changes_the_secret_and_nothing_else() {
+    let site = Site::with_a_manual_clock()
+        .await
+        .without_variable("WEBHOOK_SECRET")
+        .flag("manage", "observe");
+    let relay = site.start().await;
+    relay.webhook_done(Wish::Sync).await;
+    let (uuid, _) = relay.registered().await;
+    site.robots.edit_webhook(&uuid, |w| {
+        w.enabled = false;
+        w.events.truncate(1);
+    });
+    relay.look(site.hand()).await;
+    let (before, old) = (site.robots.webhooks()[0].clone(), of_orbit(&site.robots));
+    let done = relay.webhook_done(Wish::RotateSecret).await;
+    assert!(
+        done.contains(&format!("set right {uuid}: secret")),
+        "{done}"
+    );
+    let after = site.robots.webhooks()[0].clone();
+    assert_eq!(format!("{after:?}"), format!("{before:?}"));
+    assert_ne!(of_orbit(&site.robots), old);
+    assert_eq!(of_orbit(&site.robots), kept(&site).expose_hex());
+    // The old one ends although something else is not as it should be.
+    relay.look_after(site.hand(), Duration::from_mins(11)).await;
+    site.hand().advance(Duration::from_mins(5));
+    until_one_key(&relay).await;
+
+    site.robots.change_weather(|w| w.status = Some(500));
+    let done = relay.webhook_done(Wish::RotateSecret).await;
+    assert!(
+        done.contains("webhook sync"),
+        "nothing tries it again: {done}"
+    );
+    site.robots.change_weather(|w| w.status = None);
+    relay.webhook_done(Wish::Sync).await;
+    assert_eq!(of_orbit(&site.robots), kept(&site).expose_hex());
+
+    relay.webhook_done(Wish::Delete).await;
+    relay.look_after(site.hand(), Duration::from_mins(11)).await;
+    site.hand().advance(Duration::from_mins(5));
+    until_one_key(&relay).await;
+    relay.webhook_done(Wish::RotateSecret).await;
+    assert_eq!(site.robots.webhooks().len(), 0, "it stays deleted");
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_rotation_does_not_enable_what_an_administrator_disabled() {
+    let site = Site::with_a_manual_clock()
+        .await
+        .without_variable("WEBHOOK_SECRET");
+    let relay = site.start().await;
+    let (uuid, _) = relay.registered().await;
+    site.robots.edit_webhook(&uuid, |w| w.enabled = false);
+    relay.look(site.hand()).await;
+    relay.webhook_done(Wish::RotateSecret).await;
+    assert_eq!(of_orbit(&site.robots), kept(&site).expose_hex());
+    assert!(!site.robots.webhooks()[0].enabled);
+    relay.finish().await;
+}
+
+#[tokio::test]
 async fn while_orbit_cannot_be_told_both_keys_are_accepted_over_a_restart_too() {
     let site = Site::with_a_manual_clock()
         .await

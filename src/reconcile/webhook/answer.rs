@@ -2,14 +2,17 @@
 //!
 //! # Invariants
 //! - `status` and `list` change nothing.
+//! - A rotation changes the secret alone: what an administrator disabled stays so, and what was
+//!   deleted stays deleted.
 //! - That a person deleted it is on record before it is deleted.
 
 use super::ask::{Asked, Listed, Report, Told, Wish};
 use super::look::{Found, LookError};
-use super::plan::{self, Act, Plan, View, text};
+use super::plan::{self, Act, NAME, Plan, View, text};
 use super::record::Record;
 use super::{Config, KeyChange, Manage, Reconcile, Status, Turn};
 use crate::orbit::Webhook;
+use crate::orbit::model::WantedWebhook;
 
 impl Reconcile {
     /// Answers a person.
@@ -63,9 +66,14 @@ impl Reconcile {
             tracing::info!("webhook: a new secret was made; the one before is still accepted");
             lines.push("a new secret was made; the one before is still accepted".to_owned());
         }
-        let done = self
-            .set_right(turn, wish == Wish::Sync || self.observes())
-            .await;
+        let mut pushed = Ok(());
+        if wish == Wish::RotateSecret && self.observes() {
+            pushed = self.push_secret(&mut lines).await;
+        }
+        let done = match pushed {
+            Ok(()) => self.set_right(turn, wish == Wish::Sync).await,
+            Err(error) => Err(error),
+        };
         match done {
             Ok(done) => {
                 lines.extend(done.lines);
@@ -78,9 +86,13 @@ impl Reconcile {
             Err(error) if wish == Wish::RotateSecret => {
                 let said = refusal(&error);
                 self.note(turn, Err(error));
+                let next = if self.observes() {
+                    "and is not given it by itself (manage = observe): orbit-relay webhook sync"
+                } else {
+                    "it is tried again"
+                };
                 lines.push(format!(
-                    "Orbit does not have it yet, it is tried again; until then both are accepted: \
-                     {said}"
+                    "Orbit does not have it yet, {next}; until then both are accepted: {said}"
                 ));
                 Ok(Told::Done(lines))
             }
@@ -92,13 +104,66 @@ impl Reconcile {
         }
     }
 
-    /// Where it only observes, Orbit gets a new secret because a person wants it.
+    /// Where it only observes, Orbit gets a new secret because a person wants it, and nothing
+    /// else.
+    async fn push_secret(&self, lines: &mut Vec<String>) -> Result<(), LookError> {
+        let Found { webhooks, record } = self.find().await?;
+        let (config, keys) = (&self.config, self.current_keys()?);
+        let Some(url) = &config.url else {
+            return Ok(());
+        };
+        let view = View {
+            config,
+            url,
+            keys: &keys,
+            record: record.as_ref(),
+            webhooks: &webhooks,
+            observe: true,
+            by_person: false,
+            unverified: false,
+        };
+        let ours = match plan::plan(&view).act {
+            Act::StayDeleted => None,
+            _ => plan::find(&view),
+        };
+        let Some(ours) = ours else {
+            lines.push("Orbit has none of ours that it could be given to".to_owned());
+            return Ok(());
+        };
+        let wanted = WantedWebhook {
+            name: ours.name.clone().unwrap_or_else(|| NAME.to_owned()),
+            url: ours.url.clone().unwrap_or_else(|| text(url)),
+            enabled: ours.enabled.unwrap_or(config.enabled),
+            validate_tls_cert: ours.validate_tls_cert.unwrap_or(config.validate_tls_cert),
+            events: ours.events.clone().unwrap_or_else(|| config.events.clone()),
+            secret: keys.current.expose_hex(),
+        };
+        self.client.update_webhook(&ours.uuid, &wanted).await?;
+        let (uuid, url, enabled) = (&ours.uuid, &wanted.url, wanted.enabled);
+        let why = "secret";
+        tracing::info!(uuid, url, enabled, why, "webhook: set right in Orbit");
+        lines.push(format!("set right {uuid}: {why}"));
+        let made = Record::made_with(record.as_ref(), uuid);
+        let before = record.clone().unwrap_or_else(|| Record {
+            url: wanted.url.clone(),
+            enabled: config.enabled,
+            ..Record::default()
+        });
+        self.remember(&Record {
+            uuid: uuid.clone(),
+            secret_fingerprint: keys.current.fingerprint(),
+            made,
+            ..before
+        })
+        .await
+    }
+
     fn observes(&self) -> bool {
         self.config.manage == Manage::Observe
     }
 
     async fn delete(&self) -> Result<Vec<String>, LookError> {
-        let Found { webhooks, record } = self.find().await?;
+        let Found { webhooks, record } = self.find_and_note().await?;
         let mut record = record.unwrap_or_else(|| Record {
             enabled: self.config.enabled,
             ..Record::default()
@@ -110,17 +175,7 @@ impl Reconcile {
         record.enabled = self.config.enabled;
         self.remember(&record).await?;
         let mut lines = Vec::new();
-        for uuid in &ours {
-            self.delete_one(uuid).await?;
-            tracing::info!(
-                uuid,
-                "webhook: deleted in Orbit, because a person asked for it"
-            );
-            lines.push(format!("deleted {uuid}"));
-        }
-        record.uuid.clear();
-        record.made.clear();
-        self.remember(&record).await?;
+        self.delete_all(&mut record, &ours, &mut lines).await?;
         if lines.is_empty() {
             lines.push("Orbit has none of ours".to_owned());
         }
@@ -190,7 +245,7 @@ fn word(config: &Config, plan: Option<&Plan>, differences: &[&str]) -> &'static 
     match plan.map(|plan| &plan.act) {
         None => "polling",
         Some(_) if config.manage == Manage::Off => "off",
-        Some(Act::StayDeleted) => "deleted",
+        Some(Act::StayDeleted) if differences.is_empty() => "deleted",
         Some(Act::Create) => "missing",
         Some(Act::Nothing { enabled: false, .. }) if differences.is_empty() => "disabled",
         Some(_) if differences.is_empty() => "registered",

@@ -53,17 +53,24 @@ pub(super) struct Found {
 }
 
 impl Reconcile {
+    /// Reads what Orbit has and what is on record; changes nothing.
     pub(super) async fn find(&self) -> Result<Found, LookError> {
         self.client.authenticate().await?;
         let webhooks = self.client.webhooks().await?;
         let record = self.journal.note(NOTE).await?;
         let record = record.and_then(|note| Record::read(&note));
+        Ok(Found { webhooks, record })
+    }
+
+    /// As [`Self::find`], and notes that Orbit was asked.
+    pub(super) async fn find_and_note(&self) -> Result<Found, LookError> {
+        let found = self.find().await?;
         let now = self.clock.wall();
         self.looked_at.send_replace(Some(now));
         // For `status`, which reads the journal alone.
         let noted = self.journal.set_note(NOTE_RECONCILED, now.to_string());
         noted.await?;
-        Ok(Found { webhooks, record })
+        Ok(found)
     }
 
     pub(super) fn current_keys(&self) -> Result<Keys, LookError> {
@@ -85,7 +92,7 @@ impl Reconcile {
         self.take_nudges(turn);
         let observe = self.config.manage != Manage::Repair && !by_person;
         let mut keys = self.current_keys()?;
-        let mut found = self.find().await?;
+        let mut found = self.find_and_note().await?;
         turn.said.answered();
         let unverified = turn.wrong_secret && (by_person || self.may_rewrite(turn));
         let planned = |keys: &Keys, record: Option<&Record>| {
@@ -110,8 +117,8 @@ impl Reconcile {
         if observe {
             let done = observed(&plan);
             let given = found.record.as_ref().map(|r| &r.secret_fingerprint);
-            if given == Some(&keys.current.fingerprint()) {
-                self.say_in_orbit(&keys, &done.status).await;
+            if given == Some(&keys.current.fingerprint()) && plan.has_secret() {
+                self.say_in_orbit(&keys).await;
             }
             return Ok(done);
         }
@@ -131,15 +138,17 @@ impl Reconcile {
                 turn.rewritten_at = Some(self.clock.steady());
             }
         }
-        let status = self.carry_out(plan, &url, &keys, found.record, &mut lines);
+        let status = self.carry_out(plan, &url, &keys, found, &mut lines);
         let status = status.await?;
-        self.say_in_orbit(&keys, &status).await;
+        if matches!(status, Status::Registered { .. }) {
+            self.say_in_orbit(&keys).await;
+        }
         Ok(Done { status, lines })
     }
 
     /// Tells whoever keeps the secret that Orbit has the current one.
-    async fn say_in_orbit(&self, keys: &Keys, status: &Status) {
-        if keys.previous.is_some() && matches!(status, Status::Registered { .. }) {
+    async fn say_in_orbit(&self, keys: &Keys) {
+        if keys.previous.is_some() {
             // Where nobody keeps it any more the relay ends.
             self.changes.send(KeyChange::InOrbit).await.ok();
         }
@@ -150,16 +159,23 @@ impl Reconcile {
         plan: Plan,
         url: &Url,
         keys: &Keys,
-        before: Option<Record>,
+        found: Found,
         lines: &mut Vec<String>,
     ) -> Result<Status, LookError> {
         let at = text(url);
+        let before = found.record;
         let (uuid, enabled) = match plan.act {
-            Act::StayDeleted => return Ok(Status::Deleted),
+            Act::StayDeleted => {
+                if let (Some(mut record), false) = (before, plan.doubled.is_empty()) {
+                    self.delete_all(&mut record, &plan.doubled, lines).await?;
+                }
+                return Ok(Status::Deleted);
+            }
             Act::Create => {
                 let enabled = self.config.enabled;
                 let wanted = self.wanted(NAME.to_owned(), url, enabled, &keys.current);
-                let uuid = self.client.create_webhook(&wanted).await?.uuid;
+                let made = self.client.create_webhook(&wanted, &found.webhooks);
+                let uuid = made.await?.uuid;
                 tracing::info!(uuid, url = at, enabled, "webhook: made in Orbit");
                 lines.push(format!("made {uuid} for {at}"));
                 (uuid, enabled)
@@ -271,6 +287,26 @@ impl Reconcile {
         Ok(())
     }
 
+    /// Deletes those that were ours, as a person wants it, and forgets them.
+    pub(super) async fn delete_all(
+        &self,
+        record: &mut Record,
+        ours: &[String],
+        lines: &mut Vec<String>,
+    ) -> Result<(), LookError> {
+        for uuid in ours {
+            self.delete_one(uuid).await?;
+            tracing::info!(
+                uuid,
+                "webhook: deleted in Orbit, because a person asked for it"
+            );
+            lines.push(format!("deleted {uuid}"));
+        }
+        record.uuid.clear();
+        record.made.clear();
+        self.remember(record).await
+    }
+
     /// Deletes a webhook; one that is gone already is as good.
     pub(super) async fn delete_one(&self, uuid: &str) -> Result<(), LookError> {
         match self.client.delete_webhook(uuid).await {
@@ -284,7 +320,7 @@ impl Reconcile {
 fn observed(plan: &Plan) -> Done {
     let what = plan.differences();
     let status = match &plan.act {
-        Act::StayDeleted => Status::Deleted,
+        Act::StayDeleted if what.is_empty() => Status::Deleted,
         Act::Nothing { uuid, enabled } if what.is_empty() => Status::Registered {
             uuid: uuid.clone(),
             enabled: *enabled,

@@ -195,7 +195,13 @@ fn webhooks(world: &World, method: &Method, rest: &[&str], body: &Bytes) -> Resp
                 Ok(webhook) => {
                     let shown = webhook.shown(masked);
                     state.webhooks.push(webhook);
-                    if state.weather.create_answers_array {
+                    if state.weather.create_answers_all {
+                        if let Some(made) = state.webhooks.last_mut() {
+                            made.url.push('/');
+                        }
+                        let all = state.webhooks.iter().map(|w| w.shown(masked));
+                        respond(StatusCode::OK, &all.collect::<Vec<_>>())
+                    } else if state.weather.create_answers_array {
                         respond(StatusCode::OK, &[shown])
                     } else {
                         respond(StatusCode::OK, &shown)

@@ -28,6 +28,8 @@ pub struct Weather {
     pub redirect: Option<Redirect>,
     /// Creating a webhook answers with an array that holds it.
     pub create_answers_array: bool,
+    /// Creating a webhook answers with all there are, the new one's URL with a slash at its end.
+    pub create_answers_all: bool,
     /// A webhook is made, and the connection closed without an answer.
     pub lose_create_answers: bool,
     /// Reading webhooks gives stars for secrets.

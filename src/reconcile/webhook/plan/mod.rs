@@ -18,6 +18,8 @@ use crate::secret::{Secret, WebhookSecret};
 /// The name that people see in Orbit.
 pub(super) const NAME: &str = "orbit-relay";
 
+const STILL_THERE: &str = "deleted by a person, but still there (webhook delete deletes it)";
+
 /// All that is looked at.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
@@ -38,7 +40,8 @@ pub(super) struct View<'a> {
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) act: Act,
-    /// Webhooks of ours beside the one that stays: they go.
+    /// Webhooks of ours beside the one that stays: they go. Where a person deleted ours, those
+    /// that are still there.
     pub(super) doubled: Vec<String>,
     /// Webhooks that are not ours and have our address: people hear of them.
     pub(super) twins: Vec<String>,
@@ -104,9 +107,18 @@ impl Plan {
             words.push("secret");
         }
         if !self.doubled.is_empty() {
-            words.push("doubled");
+            words.push(match self.act {
+                Act::StayDeleted => STILL_THERE,
+                _ => "doubled",
+            });
         }
         words
+    }
+
+    /// Whether ours is there and has the current secret, as far as can be seen.
+    pub(super) fn has_secret(&self) -> bool {
+        let there = matches!(self.act, Act::Update { .. } | Act::Nothing { .. });
+        there && !self.differences().contains(&"secret")
     }
 }
 
@@ -124,17 +136,15 @@ pub(super) fn plan(view: &View<'_>) -> Plan {
     let stays_deleted = deleted && !enabled_changed && !view.by_person;
     let ours = if stays_deleted { None } else { find(view) };
     for other in live(view.webhooks).filter(|w| ours.is_none_or(|ours| ours.uuid != w.uuid)) {
-        if !at(other, view.url) {
-            continue;
-        }
-        if view.record.is_some_and(|record| record.owns(&other.uuid)) {
+        let owned = view.record.is_some_and(|record| record.owns(&other.uuid));
+        // All of them were to go, wherever they point: those of an unfinished deletion are left.
+        if owned && (stays_deleted || at(other, view.url)) {
             plan.doubled.push(other.uuid.clone());
-        } else {
+        } else if !owned && at(other, view.url) {
             plan.twins.push(other.uuid.clone());
         }
     }
     if stays_deleted {
-        plan.doubled.clear();
         return plan;
     }
     match ours {

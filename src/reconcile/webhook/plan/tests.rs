@@ -298,6 +298,27 @@ fn what_a_person_deleted_stays_deleted_until_the_flag_changes_or_a_person_says_s
 }
 
 #[test]
+fn what_is_left_of_a_deletion_that_was_cut_off_goes_and_is_drift_where_it_is_only_observed() {
+    let elsewhere = Webhook {
+        uuid: "old".into(),
+        url: Some("http://10.0.0.9:1".into()),
+        ..webhook()
+    };
+    let strangers = Webhook {
+        uuid: "twin".into(),
+        ..webhook()
+    };
+    let mut case = case([webhook(), elsewhere, strangers]);
+    let record = case.record.as_mut().unwrap();
+    (record.deleted, record.made) = (true, ["old", "u"].map(str::to_owned).into());
+    let plan = case.plan();
+    assert_eq!(plan.act, Act::StayDeleted);
+    assert_eq!((plan.doubled.len(), plan.twins.len()), (2, 1));
+    case.observe = true;
+    assert_eq!(case.differences(), [STILL_THERE]);
+}
+
+#[test]
 fn a_masked_secret_is_given_to_orbit_when_ours_changed_or_events_did_not_verify() {
     let masked = Webhook {
         secret: Some(shown("***")),
