@@ -124,13 +124,13 @@ impl OrbitClock {
         *self.ahead_ms.borrow()
     }
 
-    /// Asks Orbit. An answer that took too long changes nothing.
-    pub async fn look(&self) -> Result<(), CallError> {
+    /// Asks Orbit; tells whether its time is known now. An answer that took too long says nothing.
+    pub async fn look(&self) -> Result<bool, CallError> {
         let before = self.clock.steady();
         let shown_ms = self.client.system_time_ms().await?;
         let took = until(before, self.clock.steady());
         if took > LONGEST {
-            return Ok(());
+            return Ok(false);
         }
         let half_ms = i64::try_from(took.as_millis() / 2).unwrap_or(0);
         let ahead_ms = shown_ms
@@ -139,7 +139,7 @@ impl OrbitClock {
         let now = self.noted(ahead_ms);
         if now.skew_ms.unsigned_abs() > BELIEVED.as_millis().try_into().unwrap_or(u64::MAX) {
             self.disbelieve(now.skew_ms);
-            return Ok(());
+            return Ok(false);
         }
         self.ahead_ms.send_replace(Some(ahead_ms));
         let note = {
@@ -153,7 +153,7 @@ impl OrbitClock {
         if let Some(note) = note.and_then(|note| serde_json::to_string(&note).ok()) {
             drop(self.journal.set_note(NOTE, note).await);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// A clock that is off by more than that is none: by it old messages would be new.

@@ -43,6 +43,9 @@ pub(super) struct Mark {
     /// What Orbit's clock showed when the look under way began.
     #[serde(skip)]
     now: Timestamp,
+    /// Whether that was learnt just then.
+    #[serde(skip)]
+    fresh: bool,
 }
 
 /// What Orbit's clock shows, and what tells whether it was set back since the last look.
@@ -52,6 +55,8 @@ pub(super) struct Now {
     pub(super) at: Timestamp,
     /// By how many milliseconds it is ahead of our wall clock, where that is known.
     pub(super) skew_ms: Option<i64>,
+    /// Whether that was learnt just now. Otherwise it may have been set since.
+    pub(super) fresh: bool,
     /// By how many milliseconds it was set back since the last look of this process: our wall clock
     /// has no part in that. None for the first one, for which only the wall clock can tell.
     pub(super) set_back_ms: Option<i64>,
@@ -79,6 +84,7 @@ impl Mark {
             looked_until: None,
             skew_ms: None,
             now,
+            fresh: false,
         }
     }
 
@@ -114,6 +120,7 @@ impl Mark {
             _ => 0,
         };
         let set_back_ms = now.set_back_ms.unwrap_or(by_wall_ms).max(0);
+        let set_back_ms = if now.fresh { set_back_ms } else { 0 };
         let set_back = Duration::from_millis(set_back_ms.unsigned_abs());
         let mut earliest = self.cursor.unwrap_or(floor).min(now.at);
         // On the clock as it is now, whether or not this look comes to its end.
@@ -126,7 +133,10 @@ impl Mark {
         }
         self.cursor = Some(earliest);
         self.now = now.at;
-        self.skew_ms = now.skew_ms.or(self.skew_ms);
+        self.fresh = now.fresh;
+        if now.fresh {
+            self.skew_ms = now.skew_ms;
+        }
         let from = before(earliest, OVERLAP);
         Begin {
             from: from.max(self.floor()),
@@ -144,7 +154,10 @@ impl Mark {
     /// The look is over that began at this time of our wall clock.
     pub(super) fn ended(&mut self, began_at: Timestamp) {
         self.looked_at = Some(began_at);
-        self.looked_until = Some(self.now);
+        // By a clock that was set since, it would say too much.
+        if self.fresh {
+            self.looked_until = Some(self.now);
+        }
     }
 
     pub(super) fn cursor(&self) -> Option<Timestamp> {
@@ -184,6 +197,7 @@ mod tests {
         Now {
             at: at(second + skew_s),
             skew_ms: Some(skew_s * 1000),
+            fresh: true,
             set_back_ms: None,
         }
     }
@@ -246,6 +260,20 @@ mod tests {
         begin(&mut mark, now(11 * HOUR, -2 * HOUR));
         let from = begin(&mut mark, now(12 * HOUR, -5 * HOUR));
         assert!(from <= 5 * HOUR, "{from}");
+    }
+
+    #[test]
+    fn a_look_by_a_clock_that_was_set_since_hides_nothing() {
+        let mut mark = looked(10 * HOUR, 0);
+        // Set back by two hours at 10 h 30, and not learnt before the look at 11 h.
+        let stale = Now {
+            fresh: false,
+            ..now(11 * HOUR, 0)
+        };
+        begin(&mut mark, stale);
+        mark.ended(at(11 * HOUR));
+        let from = begin(&mut mark, now(12 * HOUR, -2 * HOUR));
+        assert!(from <= 8 * HOUR, "{from}");
     }
 
     #[test]

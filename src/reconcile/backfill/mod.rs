@@ -281,7 +281,7 @@ impl Backfill {
     }
 
     async fn look_through(&mut self, found: &mut Found) -> Result<(), RoundError> {
-        self.learn_time().await?;
+        let fresh = self.learn_time().await?;
         let began_at = self.clock.wall();
         let mut mark = self.mark(began_at).await?;
         let orbit = self.orbit_clock.remote();
@@ -289,6 +289,7 @@ impl Backfill {
         let now = Now {
             at: orbit.now(),
             skew_ms: orbit.skew_ms(),
+            fresh,
             set_back_ms: self
                 .ahead_ms
                 .zip(ahead_ms)
@@ -296,7 +297,9 @@ impl Backfill {
         };
         let begin = mark.begin(self.config.first, now);
         self.journal.set_note(NOTE, mark.text()).await?;
-        self.ahead_ms = ahead_ms;
+        if fresh {
+            self.ahead_ms = ahead_ms;
+        }
         if let Some(set_back) = begin.set_back_too_far {
             tracing::warn!(
                 "backfill: Orbit's clock was set back by {} h: what it stored since then with a \
@@ -382,17 +385,19 @@ impl Backfill {
         Ok(found)
     }
 
-    /// An Orbit that does not tell its time is taken to have ours.
-    async fn learn_time(&mut self) -> Result<(), RoundError> {
+    /// Whether Orbit's time was learnt just now. One that does not tell its time is taken to have
+    /// ours.
+    async fn learn_time(&mut self) -> Result<bool, RoundError> {
         let looked = self.orbit_clock.look().await;
         self.odd_times = match looked {
             Err(CallError::Nonsense) => self.odd_times.saturating_add(1),
             _ => 0,
         };
         match looked {
-            Ok(()) | Err(CallError::Unauthorized(_) | CallError::Status(404 | 405 | 501)) => Ok(()),
+            Ok(fresh) => Ok(fresh),
+            Err(CallError::Unauthorized(_) | CallError::Status(404 | 405 | 501)) => Ok(false),
             // One page of a portal is no Orbit; one that goes on is an odd one.
-            Err(CallError::Nonsense) if self.odd_times > ODD_TIMES => Ok(()),
+            Err(CallError::Nonsense) if self.odd_times > ODD_TIMES => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
