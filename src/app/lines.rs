@@ -33,6 +33,8 @@ pub(super) struct Lines {
     /// What Orbit's clock shows, and that it is to be asked.
     pub(super) ahead_ms: watch::Sender<Option<i64>>,
     pub(super) wake_clock: Arc<Notify>,
+    /// That a signed event was refused.
+    pub(super) refused: Arc<Notify>,
     /// The last test payload.
     pub(super) last_test: watch::Sender<Option<Tested>>,
     /// How far Orbit was looked through.
@@ -57,6 +59,7 @@ impl Lines {
             nudge: Nudge::default(),
             ahead_ms: watch::Sender::new(None),
             wake_clock: Arc::default(),
+            refused: Arc::default(),
             last_test: watch::Sender::new(None),
             progress: watch::Sender::new(progress),
         }

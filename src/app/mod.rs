@@ -161,6 +161,7 @@ impl App {
             tls,
             orbit_clock: parts.orbit_clock.clone(),
             clock_wake: Arc::clone(&lines.wake_clock),
+            refused: Arc::clone(&lines.refused),
             wanted,
             publish: lines.keys,
             changes: lines.key_changes,
@@ -183,10 +184,9 @@ impl App {
         if let Some(client) = orbit {
             // Nothing is taken before everything is configured.
             if configured {
-                let (ahead_ms, wake) = (lines.ahead_ms, lines.wake_clock);
-                let clock = tasks.start_orbit_clock(&client, ahead_ms, wake);
-                backfill =
-                    Some(tasks.start_backfill(config.backfill, &client, clock, lines.progress));
+                let clock = tasks.start_orbit_clock(&client, lines.ahead_ms, lines.wake_clock);
+                let tell = (lines.progress, lines.refused);
+                backfill = Some(tasks.start_backfill(config.backfill, &client, clock, tell));
             }
             let reconcile = Reconcile {
                 config: config.webhook,

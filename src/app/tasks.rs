@@ -94,6 +94,8 @@ pub(super) struct Intake {
     pub(super) orbit_clock: Remote,
     /// Wakes whoever learns Orbit's clock.
     pub(super) clock_wake: Arc<Notify>,
+    /// Told that a signed event was refused.
+    pub(super) refused: Arc<Notify>,
     pub(super) wanted: Wanted,
     pub(super) publish: watch::Sender<KeysOrWhy>,
     pub(super) changes: mpsc::Receiver<KeyChange>,
@@ -143,6 +145,7 @@ impl Tasks {
             tls,
             orbit_clock,
             clock_wake,
+            refused,
             wanted,
             publish,
             changes,
@@ -163,6 +166,7 @@ impl Tasks {
             metrics: metrics.clone(),
             on_unverified: Box::new(move |refusal| {
                 nudge.unverified(refusal);
+                refused.notify_one();
                 if let Refusal::TooOld(_) | Refusal::FromTheFuture(_) = refusal {
                     clock_wake.notify_one();
                 }
@@ -205,7 +209,7 @@ impl Tasks {
         config: backfill::Config,
         client: &Arc<orbit::Client>,
         orbit_clock: Arc<OrbitClock>,
-        progress: watch::Sender<backfill::Progress>,
+        (progress, refused): (watch::Sender<backfill::Progress>, Arc<Notify>),
     ) -> mpsc::Sender<backfill::Asked> {
         let Common {
             journal,
@@ -216,6 +220,7 @@ impl Tasks {
         } = &self.common;
         let (ask, asked) = mpsc::channel(1);
         let signals = Signals {
+            refused,
             webhook: parts.webhook.clone(),
             journal: journal.availability(),
             asked,

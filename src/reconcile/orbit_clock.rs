@@ -52,8 +52,18 @@ pub struct OrbitClock {
     before: Mutex<Before>,
 }
 
+/// Between which values the difference was since somebody asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extremes {
+    /// The least.
+    pub lowest_ms: i64,
+    /// The most.
+    pub highest_ms: i64,
+}
+
 #[derive(Debug, Default)]
 struct Before {
+    extremes: Option<Extremes>,
     noted: Option<Noted>,
     said: Option<i64>,
 }
@@ -124,6 +134,13 @@ impl OrbitClock {
         *self.ahead_ms.borrow()
     }
 
+    /// Between which values the difference to our steady clock was since this was last asked: a
+    /// clock that is set to and fro leaves times behind that are neither before nor after.
+    pub fn take_extremes(&self) -> Option<Extremes> {
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        before.extremes.take()
+    }
+
     /// Asks Orbit; tells whether its time is known now. An answer that took too long says nothing.
     pub async fn look(&self) -> Result<bool, CallError> {
         let before = self.clock.steady();
@@ -144,6 +161,14 @@ impl OrbitClock {
         self.ahead_ms.send_replace(Some(ahead_ms));
         let note = {
             let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = before.extremes.unwrap_or(Extremes {
+                lowest_ms: ahead_ms,
+                highest_ms: ahead_ms,
+            });
+            before.extremes = Some(Extremes {
+                lowest_ms: known.lowest_ms.min(ahead_ms),
+                highest_ms: known.highest_ms.max(ahead_ms),
+            });
             say(&mut before.said, now.skew_ms);
             let noted = before.noted.as_ref();
             let changed = noted.is_none_or(|noted| noted.differs_from(&now));

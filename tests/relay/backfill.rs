@@ -412,3 +412,41 @@ async fn without_a_webhook_orbit_is_polled_every_30_seconds_with_the_same_promis
     assert_eq!(health["status"], "ready");
     nothing_lost(&relay.finish().await, 20);
 }
+
+#[tokio::test]
+async fn a_clock_that_is_set_to_and_fro_between_two_looks_hides_nothing() {
+    let site = Site::with_a_manual_clock().await;
+    let relay = started(&site).await;
+    site.hand().advance(HOUR * 6);
+    relay.looked_through(&site).await;
+    site.robots
+        .change_weather(|weather| weather.lose_webhooks = true);
+    for hours in [-2, 2, 0] {
+        let skew_ms = hours * 3_600_000;
+        site.robots
+            .change_weather(|weather| weather.skew_ms = skew_ms);
+        relay.knows_skew(&site, skew_ms).await;
+        site.robots.inspect().await;
+    }
+    relay.looked_through(&site).await;
+    assert_all_here(&site, &relay);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn what_was_refused_is_looked_for_within_a_minute() {
+    let site = Site::with_a_manual_clock().await;
+    let relay = started(&site).await;
+    relay.looked_through(&site).await;
+    // Orbit's clock is set, and the first event after that comes before it is learnt.
+    site.robots
+        .change_weather(|weather| weather.skew_ms = 600_000);
+    let sent = site.inspect().await;
+    assert_eq!(sent.posts[0].status, Some(401));
+    let here = |sums: &Sums| sums.backfilled == 1;
+    let passed = relay
+        .let_pass(site.hand(), Duration::from_secs(5), HOUR, here)
+        .await;
+    assert!(passed <= MINUTE * 2, "{passed:?}");
+    relay.finish().await;
+}

@@ -73,8 +73,8 @@ fn own(wanted: &Wanted<'_>, ours: &[&Webhook]) -> Row {
             return Row::bad(
                 OURS,
                 format!("Orbit has none that calls {url}"),
-                "look for lines with `webhook:` in the relay's log: it makes one within a minute, \
-                 or says why it cannot",
+                "orbit-relay webhook status says why; unless a person deleted it, or --manage is \
+                 not repair, the relay makes one within a minute; webhook sync does at once",
             );
         }
         [] => {
@@ -87,14 +87,20 @@ fn own(wanted: &Wanted<'_>, ours: &[&Webhook]) -> Row {
         let count = doubles + 1;
         return Row::bad(
             OURS,
-            format!("Orbit has {count} that call {url}: each event comes {count} times"),
-            format!("delete all but one in Orbit ({PAGE})"),
+            format!("Orbit has {count} that call {url}: events come {count} times"),
+            format!(
+                "they are kept once all the same; orbit-relay webhook list says which is ours, \
+                 delete the others in Orbit ({PAGE})"
+            ),
         );
     }
     let wrong = differences(wanted, hook);
     if !wrong.is_empty() {
-        let advice = if wanted.config.manage != webhook::Manage::Repair {
-            "orbit-relay webhook sync sets it right: with this --manage the relay does not by itself"
+        let advice = if wanted.config.manage == webhook::Manage::Off {
+            "set it right in Orbit: with --manage off the relay does not"
+        } else if wanted.config.manage == webhook::Manage::Observe {
+            "orbit-relay webhook sync sets it right: with --manage observe the relay does not by \
+             itself"
         } else if wanted.runs {
             "wait a minute for the relay to set it right, and look in its log for `webhook:`"
         } else {
@@ -110,7 +116,7 @@ fn own(wanted: &Wanted<'_>, ours: &[&Webhook]) -> Row {
         (Some(false), true) => Row::bad(
             OURS,
             format!("it calls {url}, but is disabled in Orbit: no events come"),
-            format!("enable it in Orbit ({PAGE})"),
+            format!("enable it in Orbit ({PAGE}), or: orbit-relay webhook sync"),
         ),
         (Some(true), false) => Row::bad(
             OURS,

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use self::mark::NOTE;
@@ -48,6 +48,10 @@ const EVERY_WITHOUT_WEBHOOK: Duration = Duration::from_secs(30);
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
 /// What is younger may still be on its way as a webhook.
 const SETTLE: Duration = Duration::from_secs(30);
+const SETTLE_MS: i64 = 30_000;
+/// What was refused is looked for so much later, and what came just before the start: as soon as
+/// it is no longer left to the webhook.
+const SOON: Duration = Duration::from_secs(35);
 /// Why nothing can be found.
 const BLIND: &str = "Orbit's clock shows a time before the install, so what it stores now is not \
     looked for: set it right, or orbit-relay backfill --since TIME";
@@ -150,6 +154,8 @@ pub struct Signals {
     pub webhook: watch::Receiver<webhook::Status>,
     /// The journal could not keep what came: when it can again, something may have been missed.
     pub journal: watch::Receiver<Availability>,
+    /// A signed event was refused.
+    pub refused: Arc<Notify>,
     /// What people ask for.
     pub asked: mpsc::Receiver<Asked>,
 }
@@ -202,6 +208,7 @@ impl Backfill {
 
     async fn go_on(&mut self, mut signals: Signals) {
         let mut failures = 0;
+        let mut is_first = true;
         let mut was_right = signals.webhook.borrow_and_update().calls_us();
         let mut journal = signals.journal.clone();
         // It ends only with the journal, and so does all that is done here.
@@ -230,6 +237,10 @@ impl Backfill {
                     was_right = is_right;
                     again
                 }
+                () = signals.refused.notified() => {
+                    due_at = due_at.min(later(self.clock.steady(), SOON));
+                    false
+                }
                 Ok(()) = signals.journal.changed() => {
                     *signals.journal.borrow_and_update() == Availability::Open
                 }
@@ -245,8 +256,11 @@ impl Backfill {
             let wait = match self.look().await {
                 Ok(()) => {
                     failures = 0;
+                    let first = std::mem::take(&mut is_first);
                     if self.config.polling || !was_right {
                         EVERY_WITHOUT_WEBHOOK
+                    } else if first {
+                        SOON
                     } else {
                         EVERY
                     }
@@ -286,14 +300,19 @@ impl Backfill {
         let mut mark = self.mark(began_at).await?;
         let orbit = self.orbit_clock.remote();
         let ahead_ms = self.orbit_clock.ahead_ms();
+        let extremes = self.orbit_clock.take_extremes();
+        // What was stored by a clock that was ahead for a while has times that are yet to come.
+        let was_ahead = ahead_ms
+            .zip(extremes)
+            .is_some_and(|(now, since)| since.highest_ms - now > SETTLE_MS);
         let now = Now {
             at: orbit.now(),
             skew_ms: orbit.skew_ms(),
             fresh,
             set_back_ms: self
                 .ahead_ms
-                .zip(ahead_ms)
-                .map(|(before, now)| before.saturating_sub(now)),
+                .zip(extremes)
+                .map(|(before, since)| before.saturating_sub(since.lowest_ms)),
         };
         let begin = mark.begin(self.config.first, now);
         self.journal.set_note(NOTE, mark.text()).await?;
@@ -307,7 +326,7 @@ impl Backfill {
                 set_back.as_secs() / 3600
             );
         }
-        let settled = (now.skew_ms.is_some() && !self.config.polling)
+        let settled = (now.skew_ms.is_some() && !self.config.polling && !was_ahead)
             .then(|| now.at.checked_sub(SETTLE).ok())
             .flatten();
         let window = Window {

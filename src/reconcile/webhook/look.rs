@@ -115,7 +115,7 @@ impl Reconcile {
             tracing::info!(uuid, enabled, "webhook: as it should be in Orbit");
         }
         if observe {
-            let done = observed(&plan);
+            let done = observed(&plan, self.config.enabled);
             let given = found.record.as_ref().map(|r| &r.secret_fingerprint);
             if given == Some(&keys.current.fingerprint()) && plan.has_secret() {
                 self.say_in_orbit(&keys).await;
@@ -317,8 +317,13 @@ impl Reconcile {
 }
 
 /// What a look came to that changes nothing.
-fn observed(plan: &Plan) -> Done {
-    let what = plan.differences();
+fn observed(plan: &Plan, wants_enabled: bool) -> Done {
+    let mut what = plan.differences();
+    if let Act::Update { enabled: false, .. } = plan.act
+        && wants_enabled
+    {
+        what.push("disabled by hand, so no events come");
+    }
     let status = match &plan.act {
         Act::StayDeleted if what.is_empty() => Status::Deleted,
         Act::Nothing { uuid, enabled } if what.is_empty() => Status::Registered {

@@ -57,6 +57,7 @@ impl WorkOrdersAuth {
 
 /// What became of a request for a work order.
 struct Taken {
+    closed: bool,
     appended: Appended,
     run_event: String,
     title: String,
@@ -88,8 +89,9 @@ pub(super) async fn take(
                 Appended::Accepted(_) => "accepted",
                 Appended::Duplicate => "duplicate",
             });
+            let status = status(taken.closed);
             json(&json!({
-                "id": taken.run_event, "title": taken.title, "status": "open", "url": null,
+                "id": taken.run_event, "title": taken.title, "status": status, "url": null,
             }))
         }
         Err(rejection) => {
@@ -122,7 +124,7 @@ pub(super) async fn show(
     let asked = tokio::time::timeout(COMMIT_DEADLINE, edge.receive.journal.alert(&id)).await;
     match asked {
         Ok(Ok(Some(alert))) => {
-            let status = if alert.closed { "closed" } else { "open" };
+            let status = status(alert.closed);
             let title = alert.title.unwrap_or_else(untitled);
             json(&json!({"id": id, "title": title, "status": status, "state": alert.state}))
         }
@@ -140,6 +142,10 @@ fn unshown(edge: &Edge, rejection: Rejection) -> Response {
 fn json(value: &serde_json::Value) -> Response {
     let json = [(CONTENT_TYPE, "application/json")];
     (StatusCode::OK, json, format!("{value}\n")).into_response()
+}
+
+fn status(closed: bool) -> &'static str {
+    if closed { "closed" } else { "open" }
 }
 
 fn untitled() -> String {
@@ -175,6 +181,7 @@ impl Edge {
             None => self.fetched(&run_event).await?,
         };
         let data = from_orbit.unwrap_or_else(|| asked.data(&run_event));
+        let closed = on_record.as_ref().is_some_and(|alert| alert.closed);
         let title = asked.title();
         let title = title.or_else(|| on_record.and_then(|alert| alert.title));
         let title = title.or_else(|| Members::parse(&data).ok()?.text("actionName"));
@@ -185,6 +192,7 @@ impl Edge {
             tracing::info!(seq, event = run_event, "kept: Orbit asked for a work order");
         }
         Ok(Taken {
+            closed,
             appended,
             run_event,
             title: title.unwrap_or_else(untitled),

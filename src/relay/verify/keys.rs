@@ -53,6 +53,13 @@ impl Keys {
         }
     }
 
+    /// Whether this is one of them.
+    pub fn knows(&self, secret: &WebhookSecret) -> bool {
+        let previous = self.previous.iter().map(|previous| &previous.secret);
+        let mut all = previous.chain([&self.current]);
+        all.any(|known| known.fingerprint() == secret.fingerprint())
+    }
+
     /// Checks a body against the keys, and when it was signed.
     pub fn verify(
         &self,

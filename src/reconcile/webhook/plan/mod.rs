@@ -181,7 +181,8 @@ pub(super) fn relation(
     }
 }
 
-/// Which webhook is ours: the one on record, else another that was ours, else one at our address.
+/// Which webhook is ours: the one on record, else another that was ours, else one at our address
+/// that may be.
 pub(super) fn find<'a>(view: &View<'a>) -> Option<&'a Webhook> {
     let mut live = live(view.webhooks);
     let on_record = |record: &Record| live.clone().find(|w| w.uuid == record.uuid);
@@ -192,7 +193,15 @@ pub(super) fn find<'a>(view: &View<'a>) -> Option<&'a Webhook> {
     view.record
         .and_then(on_record)
         .or_else(|| view.record.and_then(was_ours))
-        .or_else(|| live.find(|w| at(w, view.url)))
+        .or_else(|| live.find(|w| at(w, view.url) && may_be_ours(view, w)))
+}
+
+/// After ours is gone, one at our address is ours only if nothing speaks against it: its making may
+/// have been answered to nobody. At first contact it is.
+fn may_be_ours(view: &View<'_>, webhook: &Webhook) -> bool {
+    let theirs = whole(webhook.secret.as_ref());
+    let knows_ours = theirs.is_none_or(|theirs| view.keys.knows(&theirs));
+    view.record.is_none() || knows_ours
 }
 
 /// How much of a webhook's secret Orbit shows.

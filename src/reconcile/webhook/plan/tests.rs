@@ -382,3 +382,22 @@ fn while_our_secret_changes_orbits_old_one_is_set_right_and_not_adopted() {
     assert!(case.plan().adopt.is_none());
     assert_eq!(case.differences(), ["secret"]);
 }
+
+#[test]
+fn when_ours_is_gone_one_at_our_address_with_another_secret_is_somebody_elses() {
+    let copy = |text: &str| Webhook {
+        uuid: "copy".into(),
+        secret: Some(shown(&text.repeat(32))),
+        ..webhook()
+    };
+    let theirs = case([copy("cd")]).plan();
+    assert_eq!(
+        (theirs.act, theirs.twins),
+        (Act::Create, vec!["copy".to_owned()])
+    );
+    let answered_to_nobody = case([copy("ab")]).plan();
+    assert!(matches!(answered_to_nobody.act, Act::Update { .. }));
+    let mut first_contact = case([copy("cd")]);
+    first_contact.record = None;
+    assert!(matches!(first_contact.plan().act, Act::Update { .. }));
+}
