@@ -33,7 +33,7 @@ pub(super) struct Lines {
     /// What Orbit's clock shows, and that it is to be asked.
     pub(super) ahead_ms: watch::Sender<Option<i64>>,
     pub(super) wake_clock: Arc<Notify>,
-    /// That a signed event was refused.
+    /// That a signed event was refused, or Orbit's clock was set: something may be missing.
     pub(super) refused: Arc<Notify>,
     /// The last test payload.
     pub(super) last_test: watch::Sender<Option<Tested>>,

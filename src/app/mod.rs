@@ -137,8 +137,6 @@ impl App {
             .context("the journal's thread cannot be started")?;
         let (asked_to_stop, asked) = oneshot::channel();
         let parts = lines.parts(&journal, &served, &clock);
-
-        let tests = lines.last_test.subscribe();
         let mut tasks = Tasks::new(Common {
             journal: journal.clone(),
             metrics: metrics.clone(),
@@ -156,7 +154,7 @@ impl App {
         };
         let closing = closing(orbit.is_some(), &config.webhook, &stop);
         let nudge = lines.nudge.clone();
-        let keys = lines.keys.subscribe();
+        let (keys, tests) = (lines.keys.subscribe(), lines.last_test.subscribe());
         let intake = Intake {
             tls,
             orbit_clock: parts.orbit_clock.clone(),
@@ -184,7 +182,8 @@ impl App {
         if let Some(client) = orbit {
             // Nothing is taken before everything is configured.
             if configured {
-                let clock = tasks.start_orbit_clock(&client, lines.ahead_ms, lines.wake_clock);
+                let wakes = (lines.wake_clock, Arc::clone(&lines.refused));
+                let clock = tasks.start_orbit_clock(&client, lines.ahead_ms, wakes);
                 let tell = (lines.progress, lines.refused);
                 backfill = Some(tasks.start_backfill(config.backfill, &client, clock, tell));
             }

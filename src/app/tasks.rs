@@ -192,11 +192,11 @@ impl Tasks {
         &mut self,
         client: &Arc<orbit::Client>,
         ahead_ms: watch::Sender<Option<i64>>,
-        wake: Arc<Notify>,
+        (wake, moved): (Arc<Notify>, Arc<Notify>),
     ) -> Arc<OrbitClock> {
         let Common { journal, clock, .. } = &self.common;
         let (journal, clock) = (journal.clone(), clock.clone());
-        let learnt = OrbitClock::new(Arc::clone(client), journal, clock, ahead_ms);
+        let learnt = OrbitClock::new(Arc::clone(client), journal, clock, ahead_ms, moved);
         let learnt = Arc::new(learnt);
         let learning = orbit_clock::run(Arc::clone(&learnt), wake, self.common.stop.clone());
         self.start("orbit clock", learning);

@@ -89,6 +89,7 @@ async fn alone(input: &Input, journal: &Journal, order: &Order) -> anyhow::Resul
         journal.clone(),
         clock.clone(),
         watch::Sender::new(None),
+        Arc::default(),
     );
     let mut backfill = Backfill::new(
         config.backfill,

@@ -29,6 +29,8 @@ const AT_MOST_EVERY: Duration = Duration::from_secs(5);
 const BELIEVED: Duration = Duration::from_hours(7 * 24);
 /// An answer that took longer tells little about the time.
 const LONGEST: Duration = Duration::from_secs(10);
+/// By more than that no clock drifts in a minute: it was set.
+const MOVED_MS: u64 = 60_000;
 /// A smaller change is no news.
 const LEAST_CHANGE_MS: u64 = 1000;
 
@@ -50,20 +52,17 @@ pub struct OrbitClock {
     /// By how many milliseconds Orbit's clock is ahead of our steady clock.
     ahead_ms: watch::Sender<Option<i64>>,
     before: Mutex<Before>,
-}
-
-/// Between which values the difference was since somebody asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extremes {
-    /// The least.
-    pub lowest_ms: i64,
-    /// The most.
-    pub highest_ms: i64,
+    /// Told that it was set.
+    moved: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
 struct Before {
-    extremes: Option<Extremes>,
+    /// The least that it was since that was taken into account.
+    lowest_ms: Option<i64>,
+    /// What this process learnt last.
+    learnt: Option<i64>,
+    disbelieved: bool,
     noted: Option<Noted>,
     said: Option<i64>,
 }
@@ -114,6 +113,7 @@ impl OrbitClock {
         journal: Journal,
         clock: Clock,
         ahead_ms: watch::Sender<Option<i64>>,
+        moved: Arc<Notify>,
     ) -> Self {
         Self {
             client,
@@ -121,6 +121,7 @@ impl OrbitClock {
             clock,
             ahead_ms,
             before: Mutex::default(),
+            moved,
         }
     }
 
@@ -134,11 +135,17 @@ impl OrbitClock {
         *self.ahead_ms.borrow()
     }
 
-    /// Between which values the difference to our steady clock was since this was last asked: a
-    /// clock that is set to and fro leaves times behind that are neither before nor after.
-    pub fn take_extremes(&self) -> Option<Extremes> {
+    /// The least that the difference to our steady clock was since it was forgotten: a clock that is
+    /// set to and fro leaves times behind that are before those of the last look.
+    pub fn lowest_ms(&self) -> Option<i64> {
+        let before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        before.lowest_ms
+    }
+
+    /// That was taken into account, and is kept.
+    pub fn forget_lowest(&self) {
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-        before.extremes.take()
+        before.lowest_ms = before.learnt;
     }
 
     /// Asks Orbit; tells whether its time is known now. An answer that took too long says nothing.
@@ -154,21 +161,23 @@ impl OrbitClock {
             .saturating_sub(before.as_millisecond())
             .saturating_sub(half_ms);
         let now = self.noted(ahead_ms);
-        if now.skew_ms.unsigned_abs() > BELIEVED.as_millis().try_into().unwrap_or(u64::MAX) {
+        if !self.believes(ahead_ms, now.skew_ms) {
             self.disbelieve(now.skew_ms);
             return Ok(false);
         }
         self.ahead_ms.send_replace(Some(ahead_ms));
         let note = {
             let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-            let known = before.extremes.unwrap_or(Extremes {
-                lowest_ms: ahead_ms,
-                highest_ms: ahead_ms,
-            });
-            before.extremes = Some(Extremes {
-                lowest_ms: known.lowest_ms.min(ahead_ms),
-                highest_ms: known.highest_ms.max(ahead_ms),
-            });
+            let lowest_ms = before.lowest_ms.unwrap_or(ahead_ms);
+            before.lowest_ms = Some(lowest_ms.min(ahead_ms));
+            if before
+                .learnt
+                .replace(ahead_ms)
+                .is_some_and(|last| last.abs_diff(ahead_ms) > MOVED_MS)
+            {
+                self.moved.notify_one();
+            }
+            before.disbelieved = false;
             say(&mut before.said, now.skew_ms);
             let noted = before.noted.as_ref();
             let changed = noted.is_none_or(|noted| noted.differs_from(&now));
@@ -181,15 +190,35 @@ impl OrbitClock {
         Ok(true)
     }
 
+    /// What was learnt by this process is compared with; our wall clock, which may be the one that is
+    /// wrong, only before.
+    fn believes(&self, ahead_ms: i64, skew_ms: i64) -> bool {
+        let before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        let off = before
+            .learnt
+            .map_or(skew_ms.unsigned_abs(), |known| known.abs_diff(ahead_ms));
+        u128::from(off) <= BELIEVED.as_millis()
+    }
+
+    /// Whether what Orbit's clock shows cannot be.
+    pub fn is_disbelieved(&self) -> bool {
+        let before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        before.disbelieved
+    }
+
     /// A clock that is off by more than that is none: by it old messages would be new.
     fn disbelieve(&self, skew_ms: i64) {
-        self.ahead_ms.send_replace(None);
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-        if before.said.replace(skew_ms).is_none() {
+        // What this process knows of it holds on: it is more likely than what it shows now.
+        if before.learnt.is_none() {
+            self.ahead_ms.send_replace(None);
+        }
+        if !std::mem::replace(&mut before.disbelieved, true) {
             tracing::error!(
                 skew_ms,
-                "Orbit's clock and ours are more than 7 days apart: neither is believed, and \
-                 signatures are judged by ours; set the clock that is wrong (NTP)"
+                "Orbit's clock is more than 7 days from what was expected and is not believed: \
+                 events may be refused, and nothing is looked for in Orbit; set the clock that is \
+                 wrong (NTP)"
             );
         }
     }

@@ -18,6 +18,8 @@ use crate::clock::shifted;
 pub const NOTE: &str = "backfill";
 /// What Orbit stores late, or with a clock that is a little off, is looked at again.
 const OVERLAP: Duration = Duration::from_mins(15);
+/// So little is no set clock.
+const DRIFT: Duration = Duration::from_secs(1);
 /// By no more than this does a clock that was set back lower the floor: what was there before the
 /// install is not to come by a clock that was wrong.
 const LOWERED_AT_MOST: Duration = Duration::from_hours(24);
@@ -60,6 +62,11 @@ pub(super) struct Now {
     /// By how many milliseconds it was set back since the last look of this process: our wall clock
     /// has no part in that. None for the first one, for which only the wall clock can tell.
     pub(super) set_back_ms: Option<i64>,
+    /// By how many milliseconds it was lower than now, at some time since the last look.
+    pub(super) was_lower_ms: i64,
+    /// When the first install was, on Orbit's clock, where this process made it: our wall clock may
+    /// have been set since.
+    pub(super) installed_at: Option<Timestamp>,
 }
 
 /// Where a look begins.
@@ -104,7 +111,9 @@ impl Mark {
             First::Ago(ago) => before(installed_at, ago),
             First::At(at) => at,
         };
-        let installed_at = shifted(self.installed_at, now.skew_ms.unwrap_or(0));
+        let by_wall = shifted(self.installed_at, now.skew_ms.unwrap_or(0));
+        let installed_at = now.installed_at.unwrap_or(by_wall);
+        self.installed_at = shifted(installed_at, -now.skew_ms.unwrap_or(0));
         let since = *self.since.get_or_insert(installed_at);
         let first = *self.first.get_or_insert(rule(since));
         // However Orbit's clock is set, and however often.
@@ -116,7 +125,9 @@ impl Mark {
         }
         self.floor = Some(floor);
         let by_wall_ms = match (self.skew_ms, now.skew_ms) {
-            (Some(then), Some(now)) => then.saturating_sub(now),
+            (Some(then), Some(skew_ms)) => then
+                .saturating_sub(skew_ms)
+                .saturating_add(now.was_lower_ms),
             _ => 0,
         };
         let set_back_ms = now.set_back_ms.unwrap_or(by_wall_ms).max(0);
@@ -126,7 +137,12 @@ impl Mark {
         // On the clock as it is now, whether or not this look comes to its end.
         let looked_until = shifted(self.looked_until.unwrap_or(earliest), -set_back_ms);
         self.looked_until = Some(looked_until);
-        // A drift of the clocks is within the overlap, and lowers nothing.
+        // The floor may lie within the overlap.
+        if set_back > DRIFT {
+            self.floor = Some(floor.min(before(first, set_back).max(lowest)));
+        }
+        let floor = self.floor();
+        // What is less is within the overlap.
         if set_back > OVERLAP {
             earliest = earliest.min(looked_until);
             self.floor = Some(floor.min(before(earliest, OVERLAP).max(lowest)));
@@ -199,6 +215,8 @@ mod tests {
             skew_ms: Some(skew_s * 1000),
             fresh: true,
             set_back_ms: None,
+            was_lower_ms: 0,
+            installed_at: None,
         }
     }
 
@@ -274,6 +292,37 @@ mod tests {
         mark.ended(at(11 * HOUR));
         let from = begin(&mut mark, now(12 * HOUR, -2 * HOUR));
         assert!(from <= 8 * HOUR, "{from}");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_a_little_soon_after_the_install_hides_nothing() {
+        // Ten minutes ahead at the install, and set right two minutes later.
+        let mut mark = Mark::of_a_first_install(at(0));
+        assert_eq!(begin(&mut mark, now(0, 600)), 600);
+        mark.ended(at(0));
+        assert!(begin(&mut mark, now(640, 0)) <= 120);
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_between_install_and_first_look_moves_no_floor() {
+        for years in [-50, 3] {
+            let mut mark = Mark::of_a_first_install(at(years * 365 * DAY));
+            let seen = Now {
+                installed_at: Some(at(-60)),
+                ..now(0, 0)
+            };
+            assert_eq!(begin(&mut mark, seen), -60);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_back_for_a_while_before_the_first_look_of_a_process_hides_nothing() {
+        let mut mark = looked(10 * HOUR, 0);
+        let seen = Now {
+            was_lower_ms: 2 * HOUR * 1000,
+            ..now(10 * HOUR + 600, 0)
+        };
+        assert!(begin(&mut mark, seen) <= 8 * HOUR);
     }
 
     #[test]

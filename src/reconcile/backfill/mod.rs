@@ -48,7 +48,6 @@ const EVERY_WITHOUT_WEBHOOK: Duration = Duration::from_secs(30);
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
 /// What is younger may still be on its way as a webhook.
 const SETTLE: Duration = Duration::from_secs(30);
-const SETTLE_MS: i64 = 30_000;
 /// What was refused is looked for so much later, and what came just before the start: as soon as
 /// it is no longer left to the webhook.
 const SOON: Duration = Duration::from_secs(35);
@@ -141,6 +140,8 @@ pub struct Backfill {
     sweep_failing: Option<String>,
     /// By how many milliseconds Orbit's clock was ahead of our steady clock at the last look.
     ahead_ms: Option<i64>,
+    /// When this process made the first install, on the steady clock.
+    installed_at: Option<Timestamp>,
     /// How often in a row Orbit told something else than its time.
     odd_times: u32,
     /// Found and not said yet, and when something was last said.
@@ -154,7 +155,7 @@ pub struct Signals {
     pub webhook: watch::Receiver<webhook::Status>,
     /// The journal could not keep what came: when it can again, something may have been missed.
     pub journal: watch::Receiver<Availability>,
-    /// A signed event was refused.
+    /// A signed event was refused, or Orbit's clock was set.
     pub refused: Arc<Notify>,
     /// What people ask for.
     pub asked: mpsc::Receiver<Asked>,
@@ -166,6 +167,11 @@ enum RoundError {
     Orbit(#[from] CallError),
     #[error(transparent)]
     Order(#[from] NotAsAsked),
+    #[error(
+        "its clock is more than 7 days from what was expected: set the clock that is wrong, or \
+         orbit-relay backfill --since TIME"
+    )]
+    Clock,
     #[error(transparent)]
     Journal(#[from] WriteError),
 }
@@ -192,6 +198,7 @@ impl Backfill {
             gone: HashSet::new(),
             sweep_failing: None,
             ahead_ms: None,
+            installed_at: None,
             odd_times: 0,
             unsaid: Found::default(),
             said_at: None,
@@ -276,9 +283,10 @@ impl Backfill {
     }
 
     /// The first install is when the journal was first there, whatever Orbit did then.
-    async fn install(&self) {
+    async fn install(&mut self) {
         let note = self.journal.note(NOTE).await;
         if note == Ok(None) {
+            self.installed_at = Some(self.clock.steady());
             let mark = Mark::of_a_first_install(self.clock.wall());
             // What cannot be written now is written by the first look.
             drop(self.journal.set_note(NOTE, mark.text()).await);
@@ -296,28 +304,35 @@ impl Backfill {
 
     async fn look_through(&mut self, found: &mut Found) -> Result<(), RoundError> {
         let fresh = self.learn_time().await?;
+        if self.orbit_clock.is_disbelieved() {
+            return Err(RoundError::Clock);
+        }
         let began_at = self.clock.wall();
         let mut mark = self.mark(began_at).await?;
         let orbit = self.orbit_clock.remote();
         let ahead_ms = self.orbit_clock.ahead_ms();
-        let extremes = self.orbit_clock.take_extremes();
-        // What was stored by a clock that was ahead for a while has times that are yet to come.
-        let was_ahead = ahead_ms
-            .zip(extremes)
-            .is_some_and(|(now, since)| since.highest_ms - now > SETTLE_MS);
+        let lowest_ms = self.orbit_clock.lowest_ms();
         let now = Now {
             at: orbit.now(),
             skew_ms: orbit.skew_ms(),
             fresh,
             set_back_ms: self
                 .ahead_ms
-                .zip(extremes)
-                .map(|(before, since)| before.saturating_sub(since.lowest_ms)),
+                .zip(lowest_ms)
+                .map(|(before, lowest)| before.saturating_sub(lowest)),
+            was_lower_ms: ahead_ms
+                .zip(lowest_ms)
+                .map_or(0, |(now, lowest)| now.saturating_sub(lowest)),
+            installed_at: self.installed_at.map(|at| {
+                let since = until(at, self.clock.steady());
+                orbit.now().checked_sub(since).unwrap_or(Timestamp::MIN)
+            }),
         };
         let begin = mark.begin(self.config.first, now);
         self.journal.set_note(NOTE, mark.text()).await?;
         if fresh {
             self.ahead_ms = ahead_ms;
+            self.orbit_clock.forget_lowest();
         }
         if let Some(set_back) = begin.set_back_too_far {
             tracing::warn!(
@@ -326,12 +341,11 @@ impl Backfill {
                 set_back.as_secs() / 3600
             );
         }
-        let settled = (now.skew_ms.is_some() && !self.config.polling && !was_ahead)
-            .then(|| now.at.checked_sub(SETTLE).ok())
-            .flatten();
+        let waits_for_webhook = now.skew_ms.is_some() && !self.config.polling;
         let window = Window {
             from: begin.from,
-            until: settled,
+            until: None,
+            unsettled_at: waits_for_webhook.then_some(now.at),
         };
         self.bring(&window, &mut Keep::Following(&mut mark), found)
             .await?;
@@ -339,7 +353,7 @@ impl Backfill {
         self.journal.set_note(NOTE, mark.text()).await?;
         let raised_in = Window {
             from: mark.floor(),
-            until: settled,
+            ..window
         };
         self.sweep_sometimes(now.at, &raised_in, found).await;
         let failing = begin.blind.then(|| BLIND.to_owned());
@@ -395,7 +409,11 @@ impl Backfill {
                 .map(|until| format!(" until {until}"))
                 .unwrap_or_default()
         );
-        let window = Window { from: since, until };
+        let window = Window {
+            from: since,
+            until,
+            unsettled_at: None,
+        };
         let mut keep = if dry_run { Keep::dry() } else { Keep::All };
         let mut found = Found::default();
         let brought = self.bring(&window, &mut keep, &mut found).await;
@@ -409,14 +427,17 @@ impl Backfill {
     async fn learn_time(&mut self) -> Result<bool, RoundError> {
         let looked = self.orbit_clock.look().await;
         self.odd_times = match looked {
-            Err(CallError::Nonsense) => self.odd_times.saturating_add(1),
-            _ => 0,
+            Ok(_) => 0,
+            // It says nothing of whether Orbit tells its time.
+            Err(CallError::Http(_)) => self.odd_times,
+            Err(_) => self.odd_times.saturating_add(1),
         };
         match looked {
             Ok(fresh) => Ok(fresh),
             Err(CallError::Unauthorized(_) | CallError::Status(404 | 405 | 501)) => Ok(false),
+            Err(error @ CallError::Http(_)) => Err(error.into()),
             // One page of a portal is no Orbit; one that goes on is an odd one.
-            Err(CallError::Nonsense) if self.odd_times > ODD_TIMES => Ok(false),
+            Err(_) if self.odd_times > ODD_TIMES => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

@@ -15,8 +15,10 @@ use super::found::missing;
 use super::mark::Mark;
 use super::orbit::{ALERTS, ANOMALIES, Collection, RUN_EVENTS};
 use super::pages::{Brought, Entry, Walk, whole_ms};
-use super::{Backfill, NOTE, RoundError};
+use super::{Backfill, NOTE, RoundError, SETTLE};
+use crate::clock::until;
 use crate::event::{ALERT, COMPLETED, DedupeKey, Members};
+use crate::orbit::CallError;
 use crate::relay::journal::{Appended, Missing};
 
 /// Late anomalies are looked for so far back.
@@ -31,11 +33,17 @@ const NAMED: usize = 20;
 pub(super) struct Window {
     pub(super) from: Timestamp,
     pub(super) until: Option<Timestamp>,
+    /// What was stored about then is left to the webhook. What has a time that is yet to come is
+    /// not: it was stored by a clock that was ahead.
+    pub(super) unsettled_at: Option<Timestamp>,
 }
 
 impl Window {
     fn holds(&self, at: Timestamp) -> bool {
-        at >= whole_ms(self.from) && self.until.is_none_or(|until| at < until)
+        let is_settled = |now| until(now, at).max(until(at, now)) >= SETTLE;
+        at >= whole_ms(self.from)
+            && self.until.is_none_or(|until| at < until)
+            && self.unsettled_at.is_none_or(is_settled)
     }
 }
 
@@ -243,7 +251,17 @@ impl Backfill {
                 if self.gone.contains(uuid) {
                     continue;
                 }
-                let Some(run_event) = self.lists.run_event(uuid).await? else {
+                let asked = match self.lists.run_event(uuid).await {
+                    // One that cannot be had hides no other.
+                    Err(RoundError::Orbit(
+                        CallError::Status(_) | CallError::Nonsense | CallError::TooLarge,
+                    )) => {
+                        found.unreadable += 1;
+                        None
+                    }
+                    asked => asked?,
+                };
+                let Some(run_event) = asked else {
                     tracing::debug!(run_event = uuid, "backfill: an anomaly of no run event");
                     if self.gone.len() < MOST_GONE {
                         self.gone.insert(uuid.clone());

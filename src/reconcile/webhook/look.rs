@@ -132,14 +132,16 @@ impl Reconcile {
             lines.push("the secret that Orbit has was taken over".to_owned());
             plan = planned(&keys, found.record.as_ref());
         }
+        let rewrites = matches!(&plan.act, Act::Update { why, .. } if why.contains(&"secret"));
+        let status = self.carry_out(plan, &url, &keys, found, &mut lines);
+        let status = status.await?;
+        // One that failed is tried again, and not only when the next event fails.
         if unverified {
             turn.wrong_secret = false;
-            if matches!(&plan.act, Act::Update { why, .. } if why.contains(&"secret")) {
+            if rewrites {
                 turn.rewritten_at = Some(self.clock.steady());
             }
         }
-        let status = self.carry_out(plan, &url, &keys, found, &mut lines);
-        let status = status.await?;
         if matches!(status, Status::Registered { .. }) {
             self.say_in_orbit(&keys).await;
         }
