@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Makes a Docker image that can build the relay, of what this machine has: shell, C compiler for
+# musl, Rust's toolchain, and the crates that were fetched already. Debian and its like.
+#
+#   builder.sh WORK_DIRECTORY IMAGE
+set -euo pipefail
+
+work=$1 image=$2
+mkdir -p "$work"
+cargo_home=${CARGO_HOME:-$HOME/.cargo}
+sysroot=$(rustc --print sysroot)
+
+# Packages, all that they need, and their files.
+packages=$(apt-cache depends --recurse --installed --no-recommends --no-suggests --no-conflicts \
+    --no-breaks --no-replaces --no-enhances bash coreutils sed grep findutils gcc libc6-dev musl-tools |
+    grep '^[a-z0-9]' | sort -u)
+{
+    printf '%s\n' /bin /sbin /lib /lib64
+    # shellcheck disable=SC2086 # a list
+    dpkg-query --listfiles $packages
+    find "$sysroot/bin/cargo" "$sysroot/bin/rustc" "$sysroot/lib" -not -path '*/share/*'
+    find "$cargo_home/registry"
+    find /etc/alternatives -maxdepth 1
+} 2>/dev/null | sort -u >"$work/files"
+grep -vE '^/usr/share/(doc|man|locale|info|lintian)' "$work/files" |
+    tar --create --no-recursion --ignore-failed-read --files-from=- --absolute-names |
+    docker import \
+        --change "ENV PATH=$sysroot/bin:/usr/local/bin:/usr/bin:/bin CARGO_HOME=$cargo_home CARGO_NET_OFFLINE=true HOME=$HOME" \
+        - "$image" >/dev/null
+echo "$image: $(docker image inspect --format '{{.Size}}' "$image") bytes"
