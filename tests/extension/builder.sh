@@ -12,16 +12,17 @@ sysroot=$(rustc --print sysroot)
 
 # Packages, all that they need, and their files.
 packages=$(apt-cache depends --recurse --installed --no-recommends --no-suggests --no-conflicts \
-    --no-breaks --no-replaces --no-enhances bash coreutils sed grep findutils gcc libc6-dev musl-tools |
+    --no-breaks --no-replaces --no-enhances base-files bash dash coreutils sed grep gcc libc6-dev musl-tools |
     grep '^[a-z0-9]' | sort -u)
 {
-    printf '%s\n' /bin /sbin /lib /lib64
+    printf '%s\n' /bin /sbin /lib /lib64 /usr/bin/sh
     # shellcheck disable=SC2086 # a list
     dpkg-query --listfiles $packages
     find "$sysroot/bin/cargo" "$sysroot/bin/rustc" "$sysroot/lib" -not -path '*/share/*'
     find "$cargo_home/registry"
     find /etc/alternatives -maxdepth 1
-} 2>/dev/null | sort -u >"$work/files"
+    # /bin and its like are links into /usr; packages may list their files by either name.
+} 2>/dev/null | sed -E 's#^/(bin|sbin|lib|lib64)/#/usr&#' | sort -u >"$work/files"
 grep -vE '^/usr/share/(doc|man|locale|info|lintian)' "$work/files" |
     tar --create --no-recursion --ignore-failed-read --files-from=- --absolute-names |
     docker import \
