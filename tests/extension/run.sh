@@ -60,19 +60,36 @@ git ls-files -z | tar --create --null --files-from=- | tar --extract --directory
 
 ./build_spx.sh
 program=$CARGO_TARGET_DIR/x86_64-unknown-linux-musl/ship/orbit-relay
-sha256sum <"$program" >"$work/program"
 
-# The same by `docker build`. The official image of Rust cannot be had everywhere: its place takes
-# one of this machine's own compiler and crates, without network.
+# The same by `docker build`, and by Compose with the simulator. The official image of Rust cannot be
+# had everywhere: its place takes one of this machine's own compiler and crates, without network.
 tests/extension/builder.sh "$work/builder" builder-of-orbit-relay
-DOCKER_BUILDKIT=0 docker build --network none --build-arg BUILDER=builder-of-orbit-relay \
-    --tag orbit-relay:built-by-docker .
+export DOCKER_BUILDKIT=0 COMPOSE_DOCKER_CLI_BUILD=0
+docker build --network none --build-arg BUILDER=builder-of-orbit-relay --tag orbit-relay:built-by-docker .
 container=$(docker create orbit-relay:built-by-docker)
 docker cp "$container:/orbit-relay" "$work/built-by-docker"
 docker rm "$container" >/dev/null
-sha256sum <"$work/built-by-docker" | cmp - "$work/program" ||
-    fail "docker build and build_spx.sh made different programs"
+cmp "$work/built-by-docker" "$program" || fail "docker build and build_spx.sh made different programs"
 echo "docker build and build_spx.sh made the same program"
+
+compose=$work/compose
+mkdir "$compose"
+git ls-files -z | tar --create --null --files-from=- | tar --extract --directory "$compose"
+(
+    cd "$compose"
+    echo "WEBHOOK_SECRET=$(printf '%064d' 7 | tr 07 a1)" >.env
+    docker-compose build --build-arg BUILDER=builder-of-orbit-relay relay demo
+    trap 'docker-compose down --volumes' EXIT
+    docker-compose up --detach relay
+    for _ in $(seq 60); do
+        docker-compose exec -T relay /orbit-relay health && break
+        sleep 1
+    done
+    docker-compose exec -T relay /orbit-relay health
+    docker-compose run --rm demo demo --events 3 --seed 1 | tee demo.log
+    grep -q 'received 3 = accepted 3' demo.log
+)
+echo "docker compose up runs the relay, and the demo"
 
 # And of the program that was built there, the same package.
 ./build_spx.sh --binary "$work/built-by-docker" --out "$work/again"
