@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! settings      the table of all settings
+//! sources       the files that settings are read from, and which wins
 //! resolve       which value counts, and where it came from
 //! dotenv        `.env`, read kindly
 //! file          the configuration file
@@ -31,6 +32,7 @@ mod parse;
 mod problem;
 mod resolve;
 pub mod settings;
+mod sources;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -42,7 +44,8 @@ use self::file::File;
 use self::orbit::{backfill, remove_placeholders, tls, webhook};
 pub use self::problem::{ConfigError, Problem, Problems};
 pub use self::resolve::{Input, Shown};
-use self::resolve::{Values, Variables};
+use self::resolve::{Values, Variables, may_stand};
+pub use self::sources::{Found, Level, Text, package_text};
 use crate::event::TEST;
 use crate::http::ServerFiles;
 use crate::reconcile;
@@ -51,6 +54,9 @@ use crate::relay::destination::Auth;
 use crate::relay::journal;
 use crate::relay::receive::WorkOrdersAuth;
 use crate::secret::WebhookSecret;
+
+const DEFAULT_OPS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 22101);
 
 /// The whole configuration.
 #[derive(Debug)]
@@ -102,12 +108,14 @@ pub struct Config {
 }
 
 /// How the log looks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Log {
     /// JSON lines instead of text.
     pub json: bool,
     /// The least important line that is written.
     pub level: tracing::Level,
+    /// Where its times are local.
+    pub zone: jiff::tz::TimeZone,
 }
 
 impl Config {
@@ -127,8 +135,8 @@ impl Config {
                 (config, problems.into_result())
             }
             Err(error) => {
-                let (config, _) = Self::read(input, &Variables::without_dotenv(input));
-                (config, Err(error.into()))
+                let (config, _) = Self::read(input, &Variables::as_far_as_they_go(input));
+                (config, Err(error))
             }
         }
     }
@@ -142,11 +150,18 @@ impl Config {
         let placeholders = remove_placeholders(&mut values);
 
         let secret = problems.of(values.read("webhook-secret", WebhookSecret::parse));
-        let (orbit, orbit_host, not_configured) =
-            orbit::orbit(&values, &placeholders, secret.is_some(), &mut problems);
+        let has_secret = secret.is_some();
+        let where_to_set = orbit::where_to_set(input);
+        let (orbit, orbit_host, not_configured) = orbit::orbit(
+            &values,
+            &placeholders,
+            has_secret,
+            &where_to_set,
+            &mut problems,
+        );
         let tls = tls(&values, &mut problems);
         let (webhook, port) = webhook(&values, tls.is_some(), &mut warnings, &mut problems);
-        warnings.extend(unknown_variables(variables, &file));
+        warnings.extend(uncounted(variables, &file, &values, input));
 
         let subscribed = webhook.events.clone();
         let polling = webhook.url.is_none();
@@ -180,7 +195,7 @@ impl Config {
             backfill,
             secret,
             not_configured,
-            ops_listen: ops_listen.unwrap_or((std::net::Ipv4Addr::LOCALHOST, 22101).into()),
+            ops_listen: ops_listen.unwrap_or(DEFAULT_OPS),
             max_age: max_age.unwrap_or(Duration::from_mins(5)),
             data_dir: path(&values, "data-dir").unwrap_or_else(|| "./data".into()),
             asset_map: path(&values, "asset-map"),
@@ -208,17 +223,20 @@ impl Config {
         Ok(path(&values, "data-dir").unwrap_or_else(|| "./data".into()))
     }
 
-    /// The configuration file that is to be read, and who named it.
-    pub fn file(input: &Input) -> Result<Option<(PathBuf, String)>, ConfigError> {
-        let variables = Variables::read(input)?;
-        let mut problems = Problems::default();
-        let none = file::Given::new();
-        let wanted = |setting: &settings::Setting| setting.name == "config";
-        let values = Values::find(input, &variables, &none, wanted, &mut problems);
-        problems.into_result()?;
-        Ok(values
-            .get("config")
-            .map(|(path, origin)| (PathBuf::from(path), origin.to_string())))
+    /// The same, as far as what was read can be used.
+    fn data_dir_of(input: &Input) -> PathBuf {
+        input
+            .value("data-dir")
+            .unwrap_or_else(|| "./data".into())
+            .into()
+    }
+
+    /// Where health and metrics are, whatever else is wrong with the configuration.
+    pub fn ops_bind(input: &Input) -> Result<SocketAddr, String> {
+        let Some((value, origin)) = input.given("ops-bind") else {
+            return Ok(DEFAULT_OPS);
+        };
+        parse::socket(&value).map_err(|error| format!("{origin}: {error}"))
     }
 
     /// Every setting there is, also those that are not set.
@@ -268,15 +286,42 @@ fn switch(values: &Values, name: &str, problems: &mut Problems) -> bool {
         .unwrap_or_default()
 }
 
-/// A variable of `.env` that is no setting, and that the file does not name, is probably a
-/// misspelt one.
-fn unknown_variables(variables: &Variables<'_>, file: &File) -> Vec<String> {
-    variables
-        .of_dotenv()
-        .into_iter()
-        .filter(|(_, name)| !settings::is_variable(name) && !file.variables.contains(*name))
-        .map(|(line, name)| format!(".env, line {line}: {name} is no setting of orbit-relay"))
-        .collect()
+/// What stands in a file and does not count there. A variable of `.env` that is no setting, and
+/// that the configuration file does not name, is probably a misspelt one.
+fn uncounted(
+    variables: &Variables<'_>,
+    file: &File,
+    values: &Values,
+    input: &Input,
+) -> Vec<String> {
+    let data_dir = values.get("data-dir").map(|(dir, _)| dir);
+    let mut warnings = Vec::new();
+    for (level, place, variable, value) in variables.of_dotenvs() {
+        let Some(setting) = settings::of_variable(variable) else {
+            if !file.variables.contains(variable) {
+                warnings.push(format!("{place}: {variable} is no setting of orbit-relay"));
+            }
+            continue;
+        };
+        if !may_stand(setting.name, level) && (setting.name, Some(value)) != ("data-dir", data_dir)
+        {
+            warnings.push(format!(
+                "{place}: {variable} does not count here: set it in the environment, or by --{}",
+                setting.name
+            ));
+        }
+    }
+    let in_data_dir = input
+        .file
+        .as_ref()
+        .is_some_and(|f| f.level == Level::DataDir);
+    if let Some((_, origin)) = file.settings.get("data-dir").filter(|_| in_data_dir) {
+        warnings.push(format!(
+            "{origin}: `data_dir` does not count here: the file lies in the data directory, or is \
+             named by what does"
+        ));
+    }
+    warnings
 }
 
 /// One header: that is all that Orbit's integration can show.
@@ -310,9 +355,11 @@ fn log(values: &Values, problems: &mut Problems) -> Log {
             word(text, &levels.map(|level| (level, tracing::Level::INFO)))
         })
     });
+    let zone = values.read("time-zone", parse::time_zone);
     Log {
         json: problems.of(json).unwrap_or(false),
         level: problems.of(level).unwrap_or(tracing::Level::INFO),
+        zone: problems.of(zone).unwrap_or(jiff::tz::TimeZone::UTC),
     }
 }
 

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::problem::Problems;
-use super::resolve::Values;
+use super::resolve::{Input, Values};
 use super::{parse, path, settings, switch, word};
 use crate::http::{ServerFiles, Trust};
 use crate::reconcile::webhook::{Manage, OnExit};
@@ -22,6 +22,7 @@ pub(super) fn orbit(
     values: &Values,
     placeholders: &[String],
     secret: bool,
+    where_to_set: &str,
     problems: &mut Problems,
 ) -> (Option<orbit::Config>, Option<orbit::Config>, Option<String>) {
     let host = problems.of(values.read("hostname", parse::host));
@@ -36,7 +37,8 @@ pub(super) fn orbit(
         host.is_some(),
         token.is_some(),
         (!polling).then_some(secret),
-    );
+    )
+    .map(|why| format!("{why}{where_to_set}"));
     let has_token = token.is_some();
     let orbit_host = host.map(|host| orbit::Config {
         host,
@@ -46,6 +48,21 @@ pub(super) fn orbit(
     });
     let orbit = orbit_host.clone().filter(|_| has_token);
     (orbit, orbit_host, not_configured)
+}
+
+/// Where somebody sets what is missing who may see nothing but the log: by hand, or as an extension.
+pub(super) fn where_to_set(input: &Input) -> String {
+    let Some(dir) = input.config_dir() else {
+        return "; they are read from the environment, from .env in the working directory and from \
+                the file of --config, at the start"
+            .to_owned();
+    };
+    format!(
+        "; they are read from the environment (that of docker-compose.yml in the extension), from \
+         {}, whose change starts the relay again, and from {}",
+        dir.join(".env").display(),
+        input.kept_dotenv().display()
+    )
 }
 
 /// The files of our own certificate, if they can be used.
