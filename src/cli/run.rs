@@ -25,12 +25,11 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let mut input = super::without_files(matches)?;
     // Before anything is read: what changes meanwhile is then seen.
     let watch = input.config_dir().map(Watch::begin);
-    let taken = taken::take(&input)?;
     let bare = input.clone();
     input.read_files()?;
     let mut config = load(&input)?;
     log::start(&config.log);
-    match taken {
+    match taken::take(&input, &config.data_dir) {
         Taken::Nothing => {}
         Taken::Settings => tracing::info!("settings of the package taken into the data directory"),
         Taken::Not(why) => config.warnings.push(why),

@@ -2,14 +2,14 @@
 //! without one goes on with the same settings.
 //!
 //! # Invariants
-//! - A file that cannot be used is an error and is not taken.
-//! - That it cannot be taken is none: the start reads it where it is.
+//! - Only what the relay starts with is taken: nothing that cannot be used.
+//! - That it cannot be taken is no error: it is read where it is.
 
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use crate::config::{Config, Input, package_text};
+use crate::config::Input;
 
 /// What was done with a package's `.env`.
 pub(super) enum Taken {
@@ -21,30 +21,26 @@ pub(super) enum Taken {
     Not(String),
 }
 
-/// Takes what a package brings; no file was read yet.
-pub(super) fn take(input: &Input) -> anyhow::Result<Taken> {
-    let Some(path) = input.package_dotenv() else {
-        return Ok(Taken::Nothing);
+/// Takes what a package brings, from the files that were read.
+pub(super) fn take(input: &Input, data_dir: &Path) -> Taken {
+    let path = input.package_dotenv();
+    let mut dotenvs = input.dotenvs.iter();
+    let Some(text) = dotenvs.find(|text| Some(&text.path) == path.as_ref()) else {
+        return Taken::Nothing;
     };
-    let Some(bytes) = package_text(&path)? else {
-        return Ok(Taken::Nothing);
-    };
-    let mut input = input.clone();
-    input.read_for_data_dir()?;
-    let dir = Config::data_dir(&input)?;
-    let kept = dir.join(".env");
-    if std::fs::read(&kept).is_ok_and(|there| there == bytes) {
-        return Ok(Taken::Nothing);
+    let kept = data_dir.join(".env");
+    if std::fs::read(&kept).is_ok_and(|there| there == text.bytes) {
+        return Taken::Nothing;
     }
-    Ok(match write(&dir, &kept, &bytes) {
+    match write(data_dir, &kept, &text.bytes) {
         Ok(()) => Taken::Settings,
         Err(error) => Taken::Not(format!(
             "the settings of the package cannot be taken into the data directory, so a package \
              without {} would not know them: {}: {error}",
-            path.display(),
+            text.path.display(),
             kept.display()
         )),
-    })
+    }
 }
 
 fn write(dir: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {

@@ -45,7 +45,7 @@ use self::orbit::{backfill, remove_placeholders, tls, webhook};
 pub use self::problem::{ConfigError, Problem, Problems};
 pub use self::resolve::{Input, Shown};
 use self::resolve::{Values, Variables, may_stand};
-pub use self::sources::{Found, Level, Text, package_text};
+pub use self::sources::{Found, Level, Text};
 use crate::event::TEST;
 use crate::http::ServerFiles;
 use crate::reconcile;

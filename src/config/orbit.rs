@@ -53,12 +53,12 @@ pub(super) fn orbit(
 /// Where somebody sets what is missing who may see nothing but the log: by hand, or as an extension.
 pub(super) fn where_to_set(input: &Input) -> String {
     let Some(dir) = input.config_dir() else {
-        return "; they are read from the environment, from .env in the working directory and from \
+        return "; settings are read from the environment, from .env in the working directory and from \
                 the file of --config, at the start"
             .to_owned();
     };
     format!(
-        "; they are read from the environment (that of docker-compose.yml in the extension), from \
+        "; settings are read from the environment (that of docker-compose.yml in the extension), from \
          {}, whose change starts the relay again, and from {}",
         dir.join(".env").display(),
         input.kept_dotenv().display()

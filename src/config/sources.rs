@@ -10,9 +10,9 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::Config;
 use super::problem::{ConfigError, Origin, Problems};
 use super::resolve::Input;
-use super::{Config, dotenv};
 
 /// The directory that a file belongs to, the one that wins first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -194,18 +194,6 @@ impl Input {
             }
         }
     }
-}
-
-/// What stands in a package's `.env`, if it can be used.
-pub fn package_text(path: &Path) -> Result<Option<Vec<u8>>, ConfigError> {
-    let mut problems = Problems::default();
-    let origin = Origin::outside(path.display().to_string());
-    let bytes = problems.of(read(path, &origin));
-    problems.into_result()?;
-    if let Some(bytes) = &bytes {
-        dotenv::parse(bytes).map_err(|error| ConfigError::dotenv(path, error))?;
-    }
-    Ok(bytes)
 }
 
 fn read(path: &Path, origin: &Origin) -> Result<Option<Vec<u8>>, super::Problem> {

@@ -82,18 +82,26 @@ async fn the_settings_of_a_package_are_kept_and_a_later_package_without_any_goes
 
 #[tokio::test]
 async fn a_packages_dotenv_that_cannot_be_used_is_exit_2_and_is_not_kept() {
-    let home = Home::new();
-    let mut command = home.relay();
-    let package = folder(&home, &mut command, "PACKAGE_DIR", "package");
-    std::fs::write(package.join(".env"), "A=1\nWEBHOOK_SECRET='canary\n").unwrap();
-    let ended = end(command).await;
-    let start = format!(
-        "error: {}/.env: line 2: WEBHOOK_SECRET: ",
-        package.display()
-    );
-    assert_eq!(ended.code, Some(2), "{ended:?}");
-    assert!(ended.err.starts_with(&start), "{ended:?}");
-    assert!(!ended.err.contains("canary") && !home.data().exists());
+    for (text, named) in [
+        (
+            "A=1\nWEBHOOK_SECRET='canary\n",
+            "{}/.env: line 2: WEBHOOK_SECRET: ",
+        ),
+        (
+            "WEBHOOK_SECRET=canary\n",
+            "WEBHOOK_SECRET in {}/.env, line 1: ",
+        ),
+    ] {
+        let home = Home::new();
+        let mut command = home.relay();
+        let package = folder(&home, &mut command, "PACKAGE_DIR", "package");
+        std::fs::write(package.join(".env"), text).unwrap();
+        let ended = end(command).await;
+        let start = format!("error: {named}").replace("{}", package.to_str().unwrap());
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.err.starts_with(&start), "{ended:?}");
+        assert!(!ended.err.contains("canary") && !home.data().exists());
+    }
 }
 
 #[tokio::test]
