@@ -43,6 +43,11 @@ impl Assets {
         read(path).map(|map| map.len())
     }
 
+    /// The file, if there is one.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
     /// The map in use.
     pub fn current(&self) -> watch::Receiver<Arc<AssetMap>> {
         self.current.subscribe()

@@ -36,6 +36,15 @@ pub(super) fn command() -> Command {
         )
         .subcommand(check())
         .subcommand(
+            Command::new("health")
+                .about(
+                    "Ask the relay on this machine whether it is well; exit 1 unless events can be \
+                     accepted",
+                )
+                .args(where_health_is())
+                .arg(json()),
+        )
+        .subcommand(
             Command::new("status")
                 .about("Show the sums: what was received, and what became of it")
                 .args(place())
@@ -296,8 +305,21 @@ pub(super) fn settings() -> impl Iterator<Item = Arg> {
 pub(super) fn place() -> impl Iterator<Item = Arg> {
     SETTINGS
         .iter()
-        .filter(|setting| matches!(setting.name, "config" | "data-dir"))
+        .filter(|setting| matches!(setting.name, "config" | "config-dir" | "data-dir"))
         .map(flag)
+}
+
+/// What a command needs to find health and metrics.
+fn where_health_is() -> impl Iterator<Item = Arg> {
+    let names = [
+        "config",
+        "config-dir",
+        "package-dir",
+        "ops-bind",
+        "data-dir",
+    ];
+    let wanted = move |setting: &&Setting| names.contains(&setting.name);
+    SETTINGS.iter().filter(wanted).map(flag)
 }
 
 fn flag(setting: &Setting) -> Arg {

@@ -36,11 +36,11 @@ struct Checked {
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let mut input = super::without_files(matches)?;
-    let unread = super::read_files(&mut input).err();
+    let unread = input.read_files().err();
     let (config, wrong) = Config::as_far_as_it_goes(&input);
     let mut subject = Subject::of(&config, wrong.err().as_ref());
-    let unread = unread.map(|error| format!("{error:#}"));
-    subject.problems.extend(unread);
+    let unread = unread.map(|error| super::lines(&error.into()));
+    subject.problems.extend(unread.into_iter().flatten());
     let default = if std::io::stdout().is_terminal() {
         WAIT
     } else {

@@ -61,7 +61,7 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
     };
     let (webhook_at, ops_at) = (listeners.webhook.local_addr()?, listeners.ops.local_addr()?);
     let config = configure(dir, &orbit, &backend, webhook_at, ops_at)?;
-    super::log::start(config.log);
+    super::log::start(&config.log);
     introduce(dir, &orbit, &backend, webhook_at, ops_at, seed)?;
 
     let (stop, hard) = (CancellationToken::new(), CancellationToken::new());

@@ -3,6 +3,8 @@
 //! ```text
 //! args         the commands and flags, made of the table of settings
 //! run          the relay
+//! taken        what a package brings, taken into the data directory
+//! health       whether the relay on this machine is well
 //! read         status, events
 //! choose       which deliveries, which destination: flags, and what is made of them
 //! deliveries   the list of deliveries
@@ -25,7 +27,7 @@
 //!
 //! # Invariants
 //! - Exit 0; 1 failed while running; 2 usage or malformed configuration; 4 `check` found
-//!   something that is not as it should be.
+//!   something that is not as it should be; 5 the configuration changed, start it again.
 //! - Errors are printed once, with their causes, on standard error; of a configuration all, one
 //!   a line.
 
@@ -41,6 +43,7 @@ mod deliveries;
 mod demo;
 mod destinations;
 mod explain;
+mod health;
 mod log;
 mod orders;
 mod read;
@@ -50,6 +53,7 @@ mod run;
 mod signals;
 #[cfg(feature = "sim")]
 mod simulate;
+mod taken;
 mod webhook;
 
 use std::io::Write as _;
@@ -57,7 +61,7 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-use crate::config::{Config, ConfigError, Input, settings};
+use crate::config::{ConfigError, Input, settings};
 use crate::relay::journal::Kind;
 
 /// What a command ended with, other than an error.
@@ -69,6 +73,8 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 /// `check` found something that is not as it should be.
 const TROUBLE: u8 = 4;
+/// The configuration changed; start it again.
+const CHANGED: u8 = 5;
 
 /// The whole program.
 pub fn main() -> ExitCode {
@@ -87,12 +93,8 @@ pub fn main() -> ExitCode {
     match dispatch(&matches) {
         Ok(code) => code,
         Err(error) => {
-            if let Some(ConfigError::Wrong(problems)) = error.downcast_ref() {
-                for problem in problems.iter() {
-                    complain(&format!("error: {problem}"));
-                }
-            } else {
-                complain(&format!("error: {error:#}"));
+            for line in lines(&error) {
+                complain(&format!("error: {line}"));
             }
             let wrong_use = error.is::<ConfigError>()
                 || error.is::<Usage>()
@@ -103,6 +105,14 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// An error with its causes; of a configuration all that is wrong, a line each.
+fn lines(error: &anyhow::Error) -> Vec<String> {
+    match error.downcast_ref() {
+        Some(ConfigError::Wrong(problems)) => problems.iter().map(ToString::to_string).collect(),
+        _ => vec![format!("{error:#}")],
+    }
+}
+
 /// The user asked for something that cannot be.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -110,8 +120,9 @@ struct Usage(String);
 
 fn dispatch(matches: &ArgMatches) -> Outcome {
     match matches.subcommand() {
-        None => run::run(&input(matches)?),
-        Some(("run", matches)) => run::run(&input(matches)?),
+        None => run::run(matches),
+        Some(("run", matches)) => run::run(matches),
+        Some(("health", matches)) => health::run(matches),
         Some(("check", matches)) => check::run(matches),
         Some(("status", matches)) => read::status(&input(matches)?, matches.get_flag("json")),
         Some(("backfill", matches)) => backfill::run(&input(matches)?, matches),
@@ -164,16 +175,32 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
     }
 }
 
-/// The one place where the environment, `.env` and the configuration file are read.
+/// What the settings are found in. A command without their flags looks at the journal: for it no
+/// more is read than says where that is.
 fn input(matches: &ArgMatches) -> anyhow::Result<Input> {
     let mut input = without_files(matches)?;
-    read_files(&mut input)?;
+    if matches.try_contains_id("hostname").is_ok() {
+        input.read_files()?;
+    } else {
+        input.read_for_data_dir()?;
+    }
     Ok(input)
 }
 
 /// Flags and environment.
 fn without_files(matches: &ArgMatches) -> anyhow::Result<Input> {
+    let (input, not_utf8) = as_far_as_readable(matches);
+    match not_utf8 {
+        None => Ok(input),
+        Some(name) => Err(Usage(format!("{name}: the value is not UTF-8")).into()),
+    }
+}
+
+/// Flags and environment, and a setting's variable that cannot be read: the one place where the
+/// environment is.
+fn as_far_as_readable(matches: &ArgMatches) -> (Input, Option<String>) {
     let mut environment = std::collections::BTreeMap::new();
+    let mut not_utf8 = None;
     for (name, value) in std::env::vars_os() {
         // A name that is not UTF-8 is none of ours.
         let Ok(name) = name.into_string() else {
@@ -181,37 +208,17 @@ fn without_files(matches: &ArgMatches) -> anyhow::Result<Input> {
         };
         match value.into_string() {
             Ok(value) => drop(environment.insert(name, value)),
-            Err(_) if settings::is_variable(&name) => {
-                return Err(Usage(format!("{name}: the value is not UTF-8")).into());
-            }
+            Err(_) if settings::of_variable(&name).is_some() => not_utf8 = Some(name),
             Err(_) => {}
         }
     }
-    Ok(Input {
-        flags: args::flags(matches),
+    let flags = args::flags(matches);
+    let input = Input {
+        flags,
         environment,
-        dotenv: None,
-        file: None,
-    })
-}
-
-/// `.env`, and the file that any of them names.
-fn read_files(input: &mut Input) -> anyhow::Result<()> {
-    input.dotenv = match std::fs::read(".env") {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => return Err(Usage(format!(".env cannot be read: {error}")).into()),
+        ..Input::default()
     };
-    if let Some((path, origin)) = Config::file(input)? {
-        let text = std::fs::read(&path).map_err(|error| {
-            Usage(format!(
-                "{origin}: {} cannot be read: {error}",
-                path.display()
-            ))
-        })?;
-        input.file = Some((path, text));
-    }
-    Ok(())
+    (input, not_utf8)
 }
 
 /// Who asks, for the record: the user's name, or number.

@@ -1,31 +1,76 @@
 //! `run`: the relay itself.
 //!
 //! # Invariants
-//! - A port that is taken is exit 1; a malformed configuration is exit 2; all else keeps it up.
+//! - A port that is taken is exit 1; a malformed configuration is exit 2; a configuration that
+//!   changed is exit 5, once all is drained; all else keeps it up.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use clap::ArgMatches;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
-use super::{FAILED, Outcome, Usage, log, runtime};
+use super::taken::{self, Taken};
+use super::{CHANGED, FAILED, Outcome, Usage, log, runtime};
+use crate::app::assets::Assets;
+use crate::app::watch::Watch;
 use crate::app::{App, Exit, Listeners};
 use crate::clock::Clock;
 use crate::config::{Config, Input};
 
-pub(super) fn run(input: &Input) -> Outcome {
-    let config = Config::load(input)?;
-    // Checked here too, where a bad file is still the user's affair and not the process's.
-    crate::app::assets::Assets::check(config.asset_map.as_deref())
-        .map_err(|e| Usage(format!("{e:#}")))?;
-    log::start(config.log);
-    runtime()?.block_on(serve(config))
+pub(super) fn run(matches: &ArgMatches) -> Outcome {
+    let mut input = super::without_files(matches)?;
+    // Before anything is read: what changes meanwhile is then seen.
+    let watch = input.config_dir().map(Watch::begin);
+    let bare = input.clone();
+    input.read_files()?;
+    let mut config = load(&input)?;
+    log::start(&config.log);
+    match taken::take(&input, &config.data_dir) {
+        Taken::Nothing => {}
+        Taken::Settings => tracing::info!("settings of the package taken into the data directory"),
+        Taken::Not(why) => config.warnings.push(why),
+    }
+    let watched = watch.map(|watch| Watched { watch, bare });
+    runtime()?.block_on(serve(config, watched))
 }
 
-async fn serve(mut config: Config) -> Outcome {
+/// The configuration as a start takes it.
+fn load(input: &Input) -> anyhow::Result<Config> {
+    let config = Config::load(input)?;
+    // Checked here too, where a bad file is still the user's affair and not the process's.
+    Assets::check(config.asset_map.as_deref()).map_err(|e| Usage(format!("{e:#}")))?;
+    Ok(config)
+}
+
+/// The folder of the configuration, and what it is read with again.
+struct Watched {
+    watch: Watch,
+    /// Flags and environment.
+    bare: Input,
+}
+
+impl Watched {
+    /// Ends when the relay must be started again.
+    async fn changed(self, assets: &Assets) -> String {
+        let bare = self.bare;
+        let again = move || {
+            let mut input = bare.clone();
+            let read = input.read_files().map_err(anyhow::Error::from);
+            let loaded = read.and_then(|()| load(&input));
+            loaded.map(drop).map_err(|error| super::lines(&error))
+        };
+        let clock = Clock::system();
+        self.watch
+            .until_changed(&clock, assets, Arc::new(again))
+            .await
+    }
+}
+
+async fn serve(mut config: Config, watched: Option<Watched>) -> Outcome {
     let signals = Signals::listen()?;
     let webhook = TcpListener::bind(config.listen).await.with_context(|| {
         format!(
@@ -44,20 +89,54 @@ async fn serve(mut config: Config) -> Outcome {
         }
     }
     announce(&config, &webhook_at.to_string(), &ops_at.to_string());
+    let mut has_changed = false;
     let stop = CancellationToken::new();
     let hard = CancellationToken::new();
     let listeners = Listeners { webhook, ops };
     let app = App::build(config, listeners, Clock::system(), stop.clone())?;
     let (assets, nudge) = (Arc::clone(&app.assets), app.nudge.clone());
+    let hung_up = Arc::clone(&assets);
     let on_hangup = move || {
-        assets.reload();
+        hung_up.reload();
         nudge.look();
     };
-    let exit = tokio::select! {
-        exit = app.run(hard.clone()) => exit,
-        () = signals.watch(stop, hard, Arc::new(on_hangup)) => Exit::Died,
+    let changed = async {
+        match watched {
+            Some(watched) => watched.changed(&assets).await,
+            None => std::future::pending().await,
+        }
+    };
+    let (running, signals) = (
+        app.run(hard.clone()),
+        signals.watch(stop.clone(), hard, Arc::new(on_hangup)),
+    );
+    tokio::pin!(running, signals);
+    let first = tokio::select! {
+        exit = &mut running => Some(exit),
+        () = &mut signals => Some(Exit::Died),
+        why = changed => {
+            // A signal to stop may have come just before.
+            if !stop.is_cancelled() {
+                tracing::info!("config: {why}: finishing what is under way, to be started again");
+                stop.cancel();
+                has_changed = true;
+            }
+            None
+        }
+    };
+    let exit = if let Some(exit) = first {
+        exit
+    } else {
+        tokio::select! {
+            exit = running => exit,
+            () = signals => Exit::Died,
+        }
     };
     Ok(match exit {
+        Exit::Drained | Exit::Cut if has_changed => {
+            tracing::info!("stopped, to be started again with the new configuration");
+            ExitCode::from(CHANGED)
+        }
         Exit::Drained => {
             tracing::info!("stopped");
             ExitCode::SUCCESS

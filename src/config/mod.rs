@@ -3,12 +3,14 @@
 //!
 //! ```text
 //! settings      the table of all settings
+//! sources       the files that settings are read from, and which wins
 //! resolve       which value counts, and where it came from
 //! dotenv        `.env`, read kindly
 //! file          the configuration file
 //! destinations  where events go: the integration URL and the file's destinations
 //! egress        what their URLs may name, and what they go through
 //! describe      destinations as they are shown
+//! orbit         Orbit and our webhook there
 //! parse         what each kind of value may look like
 //! nearest       what somebody meant who wrote a wrong word
 //! problem       what is wrong, and where
@@ -25,10 +27,12 @@ pub mod dotenv;
 mod egress;
 mod file;
 mod nearest;
+mod orbit;
 mod parse;
 mod problem;
 mod resolve;
 pub mod settings;
+mod sources;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -37,29 +41,30 @@ use std::time::Duration;
 pub use self::describe::ShownDestination;
 use self::describe::{Described, NOT_SET};
 use self::file::File;
+use self::orbit::{backfill, remove_placeholders, tls, webhook};
 pub use self::problem::{ConfigError, Problem, Problems};
 pub use self::resolve::{Input, Shown};
-use self::resolve::{Values, Variables};
+use self::resolve::{Values, Variables, may_stand};
+pub use self::sources::{Found, Level, Text};
 use crate::event::TEST;
-use crate::http::{ServerFiles, Trust};
-use crate::reconcile::webhook::{Manage, OnExit};
+use crate::http::ServerFiles;
+use crate::reconcile;
 use crate::relay::deliver;
 use crate::relay::destination::Auth;
 use crate::relay::journal;
 use crate::relay::receive::WorkOrdersAuth;
-use crate::secret::{Secret, WebhookSecret};
-use crate::{orbit, reconcile};
+use crate::secret::WebhookSecret;
 
-/// What stands in the official example's `.env` until somebody edits it.
-const PLACEHOLDERS: [&str; 3] = ["YOUR_SECRET", "YOUR_API_TOKEN", "YOUR_BACKEND_URL"];
+const DEFAULT_OPS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 22101);
 
 /// The whole configuration.
 #[derive(Debug)]
 pub struct Config {
     /// Orbit, if there is a host and a token for it.
-    pub orbit: Option<orbit::Config>,
+    pub orbit: Option<crate::orbit::Config>,
     /// Where Orbit is, for whoever only looks; without a token its text is empty.
-    pub orbit_host: Option<orbit::Config>,
+    pub orbit_host: Option<crate::orbit::Config>,
     /// Whether the log gets the table of `check` at start and after each test payload.
     pub check_at_start: bool,
     /// How our webhook should be. Its port is set again when the listener has another.
@@ -103,12 +108,14 @@ pub struct Config {
 }
 
 /// How the log looks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Log {
     /// JSON lines instead of text.
     pub json: bool,
     /// The least important line that is written.
     pub level: tracing::Level,
+    /// Where its times are local.
+    pub zone: jiff::tz::TimeZone,
 }
 
 impl Config {
@@ -128,8 +135,8 @@ impl Config {
                 (config, problems.into_result())
             }
             Err(error) => {
-                let (config, _) = Self::read(input, &Variables::without_dotenv(input));
-                (config, Err(error.into()))
+                let (config, _) = Self::read(input, &Variables::as_far_as_they_go(input));
+                (config, Err(error))
             }
         }
     }
@@ -143,11 +150,18 @@ impl Config {
         let placeholders = remove_placeholders(&mut values);
 
         let secret = problems.of(values.read("webhook-secret", WebhookSecret::parse));
-        let (orbit, orbit_host, not_configured) =
-            orbit(&values, &placeholders, secret.is_some(), &mut problems);
+        let has_secret = secret.is_some();
+        let where_to_set = orbit::where_to_set(input);
+        let (orbit, orbit_host, not_configured) = orbit::orbit(
+            &values,
+            &placeholders,
+            has_secret,
+            &where_to_set,
+            &mut problems,
+        );
         let tls = tls(&values, &mut problems);
         let (webhook, port) = webhook(&values, tls.is_some(), &mut warnings, &mut problems);
-        warnings.extend(unknown_variables(variables, &file));
+        warnings.extend(uncounted(variables, &file, &values, input));
 
         let subscribed = webhook.events.clone();
         let polling = webhook.url.is_none();
@@ -181,7 +195,7 @@ impl Config {
             backfill,
             secret,
             not_configured,
-            ops_listen: ops_listen.unwrap_or((std::net::Ipv4Addr::LOCALHOST, 22101).into()),
+            ops_listen: ops_listen.unwrap_or(DEFAULT_OPS),
             max_age: max_age.unwrap_or(Duration::from_mins(5)),
             data_dir: path(&values, "data-dir").unwrap_or_else(|| "./data".into()),
             asset_map: path(&values, "asset-map"),
@@ -209,17 +223,20 @@ impl Config {
         Ok(path(&values, "data-dir").unwrap_or_else(|| "./data".into()))
     }
 
-    /// The configuration file that is to be read, and who named it.
-    pub fn file(input: &Input) -> Result<Option<(PathBuf, String)>, ConfigError> {
-        let variables = Variables::read(input)?;
-        let mut problems = Problems::default();
-        let none = file::Given::new();
-        let wanted = |setting: &settings::Setting| setting.name == "config";
-        let values = Values::find(input, &variables, &none, wanted, &mut problems);
-        problems.into_result()?;
-        Ok(values
-            .get("config")
-            .map(|(path, origin)| (PathBuf::from(path), origin.to_string())))
+    /// The same, as far as what was read can be used.
+    fn data_dir_of(input: &Input) -> PathBuf {
+        input
+            .value("data-dir")
+            .unwrap_or_else(|| "./data".into())
+            .into()
+    }
+
+    /// Where health and metrics are, whatever else is wrong with the configuration.
+    pub fn ops_bind(input: &Input) -> Result<SocketAddr, String> {
+        let Some((value, origin)) = input.given("ops-bind") else {
+            return Ok(DEFAULT_OPS);
+        };
+        parse::socket(&value).map_err(|error| format!("{origin}: {error}"))
     }
 
     /// Every setting there is, also those that are not set.
@@ -263,213 +280,48 @@ fn shown(values: &Values, file: &File) -> Vec<Shown> {
     shown
 }
 
-/// Orbit, or why nothing can be accepted without it.
-fn orbit(
-    values: &Values,
-    placeholders: &[String],
-    secret: bool,
-    problems: &mut Problems,
-) -> (Option<orbit::Config>, Option<orbit::Config>, Option<String>) {
-    let host = problems.of(values.read("hostname", parse::host));
-    let trust = problems.of(values.read("verify", parse::trust));
-    let certificate = problems.of(values.read("cert", parse::certificate));
-    let token = problems.of(values.read("api-token", token));
-    let polling = values
-        .get("webhook-host")
-        .is_some_and(|(host, _)| parse::is_none(host));
-    let not_configured = not_configured(
-        placeholders,
-        host.is_some(),
-        token.is_some(),
-        (!polling).then_some(secret),
-    );
-    let has_token = token.is_some();
-    let orbit_host = host.map(|host| orbit::Config {
-        host,
-        token: token.unwrap_or_else(|| Secret::new(String::new())),
-        trust: trust.unwrap_or(Trust::Authorities(Vec::new())),
-        certificate,
-    });
-    let orbit = orbit_host.clone().filter(|_| has_token);
-    (orbit, orbit_host, not_configured)
-}
-
-/// The files of our own certificate, if they can be used.
-fn tls(values: &Values, problems: &mut Problems) -> Option<ServerFiles> {
-    let key = path(values, "tls-key");
-    if values.get("tls-cert").is_none() {
-        let why = "a key alone is no use; give its certificate with --tls-cert FILE.pem";
-        problems.of(values.read("tls-key", |_| Err::<(), _>(why)));
-        return None;
-    }
-    let certificate = problems.of(values.read("tls-cert", parse::certificates))?;
-    let which = if key.is_some() { "tls-key" } else { "tls-cert" };
-    let files = ServerFiles { certificate, key };
-    problems.of(values.read(which, |_| files.read()))?;
-    Some(files)
-}
-
-/// How our webhook should be, and the port that it listens on.
-fn webhook(
-    values: &Values,
-    https: bool,
-    warnings: &mut Vec<String>,
-    problems: &mut Problems,
-) -> (reconcile::webhook::Config, u16) {
-    let port = problems.of(values.read("webhook-port", parse::port));
-    let port = port.unwrap_or(21600);
-    let polling = values
-        .get("webhook-host")
-        .is_some_and(|(host, _)| parse::is_none(host));
-    if !polling && (!matches!(port, 0 | 21000..=22000) || matches!(port, 21443 | 21001)) {
-        warnings.push(format!(
-            "--webhook-port {port}: Orbit's own hosts block ports outside 21000-22000, and \
-             21443 and 21001 are taken there; elsewhere it works"
-        ));
-    }
-    let host = values
-        .get("webhook-host")
-        .map_or("0.0.0.0", |(host, _)| host)
-        .trim();
-    let anywhere = matches!(host, "0.0.0.0" | "::" | "[::]");
-    if anywhere {
-        warnings.push(format!(
-            "--webhook-host {host}: Orbit can probably not call that; give the address of this \
-             machine as Orbit reaches it"
-        ));
-    }
-    let scheme = if https { "https" } else { "http" };
-    let url = problems.of(values.read("webhook-host", |host| {
-        parse::webhook_url(scheme, host, port)
-    }));
-    if let Some(Some(url)) = url.as_ref().filter(|_| !anywhere && !https)
-        && !is_loopback(url)
-    {
-        let url = url.as_str().trim_end_matches('/');
-        warnings.push(format!(
-            "inspections come to {url} unencrypted: who is in between can read them; --tls-cert \
-             FILE.pem makes it HTTPS"
-        ));
-    }
-    let manage = problems.of(values.read("manage", |text| word(text, &MANAGE)));
-    let on_exit = problems.of(values.read("on-exit", |text| word(text, &ON_EXIT)));
-    let webhook = reconcile::webhook::Config {
-        url: url.unwrap_or_else(|| Some(nowhere())),
-        events: problems
-            .of(values.read("payload-types", parse::several))
-            .unwrap_or_default(),
-        enabled: switch(values, "enabled", problems),
-        validate_tls_cert: switch(values, "validate-tls-cert", problems),
-        manage: manage.unwrap_or_default(),
-        on_exit: on_exit.unwrap_or_default(),
-    };
-    (webhook, port)
-}
-
-/// How Orbit is looked through for what the webhook missed.
-fn backfill(
-    values: &Values,
-    events: Vec<String>,
-    polling: bool,
-    problems: &mut Problems,
-) -> reconcile::backfill::Config {
-    let first = problems.of(values.read("backfill-first", parse::first));
-    let rate = problems.of(values.read("backfill-rate", parse::rate));
-    reconcile::backfill::Config {
-        on: switch(values, "backfill", problems),
-        first: first.unwrap_or(reconcile::backfill::First::Now),
-        interval: rate.map_or(Duration::from_millis(500), |rate| rate.per / rate.count),
-        events,
-        polling,
-    }
-}
-
-/// Whether what goes there stays on this machine.
-fn is_loopback(url: &url::Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-const MANAGE: [(&str, Manage); 3] = [
-    ("repair", Manage::Repair),
-    ("observe", Manage::Observe),
-    ("off", Manage::Off),
-];
-const ON_EXIT: [(&str, OnExit); 3] = [
-    ("keep", OnExit::Keep),
-    ("disable", OnExit::Disable),
-    ("delete", OnExit::Delete),
-];
-
-/// The address of a webhook whose own one has a problem.
-fn nowhere() -> url::Url {
-    url::Url::parse("http://nowhere.invalid/").expect("this text is a URL")
-}
-
 fn switch(values: &Values, name: &str, problems: &mut Problems) -> bool {
     problems
         .of(values.read(name, parse::switch))
         .unwrap_or_default()
 }
 
-/// A variable of `.env` that is no setting, and that the file does not name, is probably a
-/// misspelt one.
-fn unknown_variables(variables: &Variables<'_>, file: &File) -> Vec<String> {
-    variables
-        .of_dotenv()
-        .into_iter()
-        .filter(|(_, name)| !settings::is_variable(name) && !file.variables.contains(*name))
-        .map(|(line, name)| format!(".env, line {line}: {name} is no setting of orbit-relay"))
-        .collect()
-}
-
-/// Takes out the values that nobody has edited yet, and names them.
-fn remove_placeholders(values: &mut Values) -> Vec<String> {
-    let mut found = Vec::new();
-    for setting in settings::SETTINGS {
-        if let Some((value, origin)) = values.get(setting.name)
-            && PLACEHOLDERS.contains(&value.trim())
+/// What stands in a file and does not count there. A variable of `.env` that is no setting, and
+/// that the configuration file does not name, is probably a misspelt one.
+fn uncounted(
+    variables: &Variables<'_>,
+    file: &File,
+    values: &Values,
+    input: &Input,
+) -> Vec<String> {
+    let data_dir = values.get("data-dir").map(|(dir, _)| dir);
+    let mut warnings = Vec::new();
+    for (level, place, variable, value) in variables.of_dotenvs() {
+        let Some(setting) = settings::of_variable(variable) else {
+            if !file.variables.contains(variable) {
+                warnings.push(format!("{place}: {variable} is no setting of orbit-relay"));
+            }
+            continue;
+        };
+        if !may_stand(setting.name, level) && (setting.name, Some(value)) != ("data-dir", data_dir)
         {
-            found.push(format!(
-                "{origin} still holds the placeholder {}",
-                value.trim()
+            warnings.push(format!(
+                "{place}: {variable} does not count here: set it in the environment, or by --{}",
+                setting.name
             ));
-            values.remove(setting.name);
         }
     }
-    found
-}
-
-/// What is missing; `by_hand` says whether a webhook that is made by hand has its secret, and is
-/// none where no webhook is wanted.
-fn not_configured(
-    placeholders: &[String],
-    host: bool,
-    token: bool,
-    by_hand: Option<bool>,
-) -> Option<String> {
-    if !placeholders.is_empty() {
-        return Some(format!("not configured: {}", placeholders.join("; ")));
-    }
-    if by_hand == Some(true) || (host && token) {
-        return None;
-    }
-    let missing = match (host, token) {
-        (false, false) => "ORBIT_HOSTNAME and ORBIT_API_TOKEN",
-        (false, true) => "ORBIT_HOSTNAME",
-        (true, _) => "ORBIT_API_TOKEN",
-    };
-    if by_hand.is_none() {
-        return Some(format!(
-            "not configured: set {missing}: with --webhook-host none Orbit is polled"
+    let in_data_dir = input
+        .file
+        .as_ref()
+        .is_some_and(|f| f.level == Level::DataDir);
+    if let Some((_, origin)) = file.settings.get("data-dir").filter(|_| in_data_dir) {
+        warnings.push(format!(
+            "{origin}: `data_dir` does not count here: the file lies in the data directory, or is \
+             named by what does"
         ));
     }
-    Some(format!(
-        "not configured: set {missing}, or WEBHOOK_SECRET for a webhook that was made by hand"
-    ))
+    warnings
 }
 
 /// One header: that is all that Orbit's integration can show.
@@ -489,15 +341,6 @@ fn work_orders_auth(text: &str) -> Result<WorkOrdersAuth, String> {
     })
 }
 
-fn token(text: &str) -> Result<Secret, &'static str> {
-    let text = text.trim();
-    if text.bytes().all(|b| b.is_ascii_graphic()) {
-        Ok(Secret::new(text.to_owned()))
-    } else {
-        Err("an API token has no spaces, line ends or non-ASCII characters")
-    }
-}
-
 fn path(values: &Values, name: &str) -> Option<PathBuf> {
     values.get(name).map(|(path, _)| PathBuf::from(path))
 }
@@ -512,9 +355,11 @@ fn log(values: &Values, problems: &mut Problems) -> Log {
             word(text, &levels.map(|level| (level, tracing::Level::INFO)))
         })
     });
+    let zone = values.read("time-zone", parse::time_zone);
     Log {
         json: problems.of(json).unwrap_or(false),
         level: problems.of(level).unwrap_or(tracing::Level::INFO),
+        zone: problems.of(zone).unwrap_or(jiff::tz::TimeZone::UTC),
     }
 }
 

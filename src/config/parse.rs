@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
@@ -375,6 +376,36 @@ pub(super) fn shown_url(text: &str) -> String {
         .unwrap_or_default();
     let query = if url.query().is_some() { "?***" } else { "" };
     format!("{}://{user}{host}{port}{}{query}", url.scheme(), url.path())
+}
+
+/// A time zone of the bundled database.
+pub(super) fn time_zone(text: &str) -> Result<TimeZone, String> {
+    // With a colon it is a name in any case, by POSIX.
+    let name = text.trim().trim_start_matches(':');
+    let zones = TimeZoneDatabase::bundled();
+    if let Ok(zone) = zones.get(name) {
+        return Ok(zone);
+    }
+    let known: Vec<_> = zones.available().map(|zone| zone.to_string()).collect();
+    let known = || known.iter().map(String::as_str);
+    let city = |zone: &str| zone.rsplit('/').next().unwrap_or_default().to_lowercase();
+    let meant = nearest::nearest(name, known()).or_else(|| {
+        let cities: Vec<_> = known().map(|zone| (city(zone), zone)).collect();
+        let near =
+            nearest::nearest(&city(name), cities.iter().map(|(city, _)| city.as_str()))?.to_owned();
+        cities
+            .into_iter()
+            .find(|(city, _)| *city == near)
+            .map(|(_, zone)| zone)
+    });
+    let instead = match meant {
+        Some(zone) => format!("did you mean `{zone}`?"),
+        None => "write one like `Europe/Berlin`, or `UTC`".to_owned(),
+    };
+    Err(format!(
+        "{} is no time zone; {instead}",
+        nearest::quoted(name)
+    ))
 }
 
 #[cfg(test)]

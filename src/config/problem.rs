@@ -141,9 +141,23 @@ impl fmt::Display for Problems {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A line of `.env` cannot be read.
-    #[error(".env")]
-    Dotenv(#[from] DotenvError),
+    #[error("{path}: {error}")]
+    Dotenv {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        error: DotenvError,
+    },
     /// Values that cannot be used.
     #[error("{0}")]
     Wrong(Problems),
+}
+
+impl ConfigError {
+    pub(super) fn dotenv(path: &std::path::Path, error: DotenvError) -> Self {
+        Self::Dotenv {
+            path: path.display().to_string(),
+            error,
+        }
+    }
 }

@@ -1,79 +1,130 @@
 //! Finds the value of each setting and where it came from: flags win over the environment, which
-//! wins over `.env`, which wins over the file, which wins over the default.
+//! wins over the files of each [`Level`] in turn, which win over the default.
 //!
 //! # Invariants
 //! - An empty value counts as not set.
 //! - A secret's value is in no problem and in no [`Shown`].
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::dotenv::{self, DotenvError};
+use super::dotenv;
 use super::file::{self, Place};
-use super::problem::{Origin, Problem, Problems};
+use super::problem::{ConfigError, Origin, Problem, Problems};
 use super::settings::{Kind, SETTINGS, Setting};
+use super::sources::{Found, Level, Text};
 
 /// What the settings are found in. The program reads it once; a test makes one.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Input {
     /// The flags that were given, by the setting's name.
     pub flags: BTreeMap<String, String>,
     /// The environment.
     pub environment: BTreeMap<String, String>,
-    /// The content of `.env` in the working directory.
-    pub dotenv: Option<Vec<u8>>,
-    /// The configuration file that [`super::Config::file`] names, and its content.
-    pub file: Option<(PathBuf, Vec<u8>)>,
+    /// Each `.env` that was read, the one that wins first.
+    pub dotenvs: Vec<Text>,
+    /// The configuration file.
+    pub file: Option<Text>,
+    /// What counts because it is there.
+    pub found: Vec<Found>,
 }
 
-/// The environment, and `.env` below it.
+impl Input {
+    /// A setting's value and its origin, so far as files were read; none where the default holds.
+    pub(super) fn given(&self, name: &str) -> Option<(String, Origin)> {
+        let variables = Variables::as_far_as_they_go(self);
+        let mut unheard = Problems::default();
+        let wanted = |setting: &Setting| setting.name == name;
+        let file = file::File::settings(self, wanted, &mut unheard);
+        let setting = SETTINGS.iter().find(|setting| wanted(setting))?;
+        given(setting, self, &variables, file.get(setting.name)).ok()?
+    }
+
+    pub(super) fn value(&self, name: &str) -> Option<String> {
+        self.given(name).map(|(value, _)| value)
+    }
+
+    pub(super) fn gives(&self, name: &str) -> bool {
+        self.given(name).is_some()
+    }
+}
+
+/// The environment, and each `.env` below it.
 pub(super) struct Variables<'a> {
     environment: &'a BTreeMap<String, String>,
-    /// Each with its line.
-    dotenv: BTreeMap<String, (String, usize)>,
+    dotenvs: Vec<Dotenv>,
 }
 
-impl<'a> Variables<'a> {
-    pub(super) fn read(input: &'a Input) -> Result<Self, DotenvError> {
-        let dotenv = match &input.dotenv {
-            None => BTreeMap::new(),
-            Some(text) => dotenv::parse(text)?
+/// The variables of one `.env`.
+struct Dotenv {
+    level: Level,
+    path: String,
+    /// Each with its line.
+    variables: BTreeMap<String, (String, usize)>,
+}
+
+impl Dotenv {
+    fn read(text: &Text) -> Result<Self, ConfigError> {
+        let variables = dotenv::parse(&text.bytes);
+        let variables = variables.map_err(|error| ConfigError::dotenv(&text.path, error))?;
+        Ok(Self {
+            level: text.level,
+            path: text.path.display().to_string(),
+            variables: variables
                 .into_iter()
                 .map(|(name, value, line)| (name, (value, line)))
                 .collect(),
-        };
+        })
+    }
+}
+
+impl<'a> Variables<'a> {
+    pub(super) fn read(input: &'a Input) -> Result<Self, ConfigError> {
+        let dotenvs: Result<_, _> = input.dotenvs.iter().map(Dotenv::read).collect();
         Ok(Self {
             environment: &input.environment,
-            dotenv,
+            dotenvs: dotenvs?,
         })
     }
 
-    /// The environment alone.
-    pub(super) fn without_dotenv(input: &'a Input) -> Self {
+    /// Without each `.env` that cannot be used.
+    pub(super) fn as_far_as_they_go(input: &'a Input) -> Self {
+        let dotenvs = input.dotenvs.iter();
         Self {
             environment: &input.environment,
-            dotenv: BTreeMap::new(),
+            dotenvs: dotenvs.filter_map(|text| Dotenv::read(text).ok()).collect(),
         }
     }
 
     /// A variable that is set and not empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.environment(name)
-            .or_else(|| Some(self.dotenv.get(name)?.0.as_str()))
+        self.environment(name).or_else(|| {
+            let mut dotenvs = self.dotenvs.iter();
+            let (value, _) = dotenvs.find_map(|dotenv| dotenv.variables.get(name))?;
+            Some(value.as_str())
+        })
     }
 
-    /// The same, without `.env`.
+    /// The same, without any `.env`.
     pub(super) fn environment(&self, name: &str) -> Option<&str> {
         let value = self.environment.get(name)?;
         (!value.trim().is_empty()).then_some(value)
     }
 
-    /// The variables that stand in `.env`, by line.
-    pub(super) fn of_dotenv(&self) -> Vec<(usize, &str)> {
-        let lines = self.dotenv.iter();
-        let mut lines: Vec<_> = lines.map(|(name, (_, line))| (*line, &**name)).collect();
-        lines.sort_unstable();
-        lines
+    /// The variables that stand in any `.env`: whose it is, the place in words, the name, the
+    /// value; by file and line.
+    pub(super) fn of_dotenvs(&self) -> Vec<(Level, String, &str, &str)> {
+        let mut all = Vec::new();
+        for dotenv in &self.dotenvs {
+            let lines = dotenv.variables.iter();
+            let mut lines: Vec<_> = lines.collect();
+            lines.sort_unstable_by_key(|(_, (_, line))| *line);
+            all.extend(lines.into_iter().map(|(name, (value, line))| {
+                let place = format!("{}, line {line}", dotenv.path);
+                (dotenv.level, place, name.as_str(), value.as_str())
+            }));
+        }
+        all
     }
 }
 
@@ -156,7 +207,30 @@ impl Values {
     }
 }
 
+/// Whether a file of this level may give this setting: what says where files are cannot itself
+/// stand in them.
+pub(super) fn may_stand(name: &str, level: Level) -> bool {
+    match name {
+        "config-dir" | "package-dir" => false,
+        "data-dir" => level < Level::DataDir,
+        _ => true,
+    }
+}
+
 fn find(
+    setting: &Setting,
+    input: &Input,
+    variables: &Variables<'_>,
+    in_file: Option<&(Place, Origin)>,
+) -> Result<Option<(String, Origin)>, Problem> {
+    let default = || {
+        let value = setting.default?;
+        Some((value.to_owned(), Origin::outside("default")))
+    };
+    Ok(given(setting, input, variables, in_file)?.or_else(default))
+}
+
+fn given(
     setting: &Setting,
     input: &Input,
     variables: &Variables<'_>,
@@ -174,32 +248,55 @@ fn find(
         let value = variables.environment(variable)?;
         Some((value.to_owned(), Origin::outside(variable)))
     };
-    let from_dotenv = |variable: &str| {
-        let (value, line) = variables.dotenv.get(variable)?;
-        let origin = Origin::outside(format!("{variable} in .env, line {line}"));
-        Some((value.clone(), origin))
-    };
-    let sources: [Source<'_>; 2] = [&from_environment, &from_dotenv];
-    for source in sources {
-        for variable in setting.variables {
-            if let Some(found) = source(variable) {
-                return Ok(Some(found));
-            }
-            if setting.kind == Kind::Secret
-                && let Some((path, origin)) = source(&format!("{variable}_FILE"))
-            {
-                return read_secret(Path::new(&path), &origin).map(Some);
-            }
-        }
-    }
-    if let Some((place, origin)) = in_file
-        && let Some(found) = from_file(setting.name, place, origin, variables)?
-    {
+    if let Some(found) = by_variable(setting, &from_environment)? {
         return Ok(Some(found));
     }
-    Ok(setting
-        .default
-        .map(|value| (value.to_owned(), Origin::outside("default"))))
+    let levels = Level::ALL.into_iter();
+    for level in levels.filter(|level| may_stand(setting.name, *level)) {
+        for dotenv in variables.dotenvs.iter().filter(|d| d.level == level) {
+            let from_dotenv = |variable: &str| {
+                let (value, line) = dotenv.variables.get(variable)?;
+                let origin = format!("{variable} in {}, line {line}", dotenv.path);
+                Some((value.clone(), Origin::outside(origin)))
+            };
+            if let Some(found) = by_variable(setting, &from_dotenv)? {
+                return Ok(Some(found));
+            }
+        }
+        let file = input.file.as_ref().filter(|file| file.level == level);
+        if let (Some(_), Some((place, origin))) = (file, in_file)
+            && let Some(found) = from_file(setting.name, place, origin, variables)?
+        {
+            return Ok(Some(found));
+        }
+        let mut found = input.found.iter().filter(|found| found.level == level);
+        if let Some(found) = found.find(|found| found.setting == setting.name) {
+            let whose = match level {
+                Level::DataDir => "the data directory",
+                Level::ConfigDir | Level::WorkingDir => "CONFIG_DIR",
+            };
+            return Ok(Some((
+                found.path.display().to_string(),
+                Origin::outside(whose),
+            )));
+        }
+    }
+    Ok(None)
+}
+
+/// What the first of the setting's variables says that is set there.
+fn by_variable(setting: &Setting, source: Source<'_>) -> Result<Option<(String, Origin)>, Problem> {
+    for variable in setting.variables {
+        if let Some(found) = source(variable) {
+            return Ok(Some(found));
+        }
+        if setting.kind == Kind::Secret
+            && let Some((path, origin)) = source(&format!("{variable}_FILE"))
+        {
+            return read_secret(Path::new(&path), &origin).map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// A problem with a setting; a line of the file may hold several.

@@ -44,6 +44,22 @@ pub const SETTINGS: &[Setting] = &[
         "Configuration file, which may hold all other settings, and destinations",
     ),
     one(
+        "config-dir",
+        &["CONFIG_DIR"],
+        None,
+        "DIR",
+        "Folder that may hold `.env`, `relay.toml` and `assets.csv`, and is watched; by flag or \
+         environment only",
+    ),
+    one(
+        "package-dir",
+        &["PACKAGE_DIR"],
+        None,
+        "DIR",
+        "Folder of a package, whose `.env` is taken into the data directory; by flag or environment \
+         only",
+    ),
+    one(
         "hostname",
         &["ORBIT_HOSTNAME"],
         None,
@@ -245,6 +261,13 @@ pub const SETTINGS: &[Setting] = &[
         "LEVEL",
         "error, warn, info, debug or trace",
     ),
+    one(
+        "time-zone",
+        &["TZ"],
+        Some("UTC"),
+        "ZONE",
+        "Time zone of the log's times, like Europe/Berlin",
+    ),
     secret(
         "api-token",
         &[
@@ -261,12 +284,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
 ];
 
-/// Whether this variable, or what it names with `_FILE`, is one of the settings'.
-pub fn is_variable(name: &str) -> bool {
+/// The setting that this variable sets, or whose secret it names a file for with `_FILE`.
+pub fn of_variable(name: &str) -> Option<&'static Setting> {
     let bare = name.strip_suffix("_FILE").unwrap_or(name);
     SETTINGS
         .iter()
-        .any(|setting| setting.variables.contains(&bare))
+        .find(|setting| setting.variables.contains(&bare))
 }
 
 const fn one(

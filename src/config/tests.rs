@@ -1,6 +1,7 @@
 //! What the configuration promises: precedence, kindness, and errors without secrets.
 
 use super::*;
+use crate::http::Trust;
 
 const KEY: &str = "abababababababababababababababababababababababababababababababab";
 
@@ -14,14 +15,25 @@ fn input(flags: &[(&str, &str)], environment: &[(&str, &str)], dotenv: Option<&s
     Input {
         flags: owned(flags),
         environment: owned(environment),
-        dotenv: dotenv.map(|text| text.as_bytes().to_vec()),
-        file: None,
+        dotenvs: dotenv
+            .map(|dotenv| text(Level::WorkingDir, ".env", dotenv))
+            .into_iter()
+            .collect(),
+        ..Input::default()
+    }
+}
+
+fn text(level: Level, path: &str, text: &str) -> Text {
+    Text {
+        level,
+        path: path.into(),
+        bytes: text.as_bytes().to_vec(),
     }
 }
 
 fn with_file(input: Input, file: &str) -> Input {
     Input {
-        file: Some(("relay.toml".into(), file.as_bytes().to_vec())),
+        file: Some(text(Level::ConfigDir, "relay.toml", file)),
         ..input
     }
 }
@@ -79,23 +91,6 @@ fn flags_win_over_the_environment_over_dotenv_over_the_file_over_the_default() {
     );
     let neither = load(&[], &[], "DATA_DIR=");
     assert_eq!(neither.data_dir.display().to_string(), "./data");
-}
-
-#[test]
-fn the_file_is_named_by_a_flag_a_variable_or_dotenv() {
-    let file = |flags: &[_], environment: &[_], dotenv| {
-        Config::file(&input(flags, environment, Some(dotenv))).unwrap()
-    };
-    let flag = [("config", "a.toml")];
-    let environment = [("RELAY_CONFIG", "b.toml")];
-    let named = |path: &str, origin: &str| Some((PathBuf::from(path), origin.to_owned()));
-    assert_eq!(file(&flag, &environment, ""), named("a.toml", "--config"));
-    assert_eq!(file(&[], &environment, ""), named("b.toml", "RELAY_CONFIG"));
-    assert_eq!(
-        file(&[], &[], "RELAY_CONFIG=c.toml"),
-        named("c.toml", "RELAY_CONFIG in .env, line 1")
-    );
-    assert_eq!(file(&[], &[], ""), None);
 }
 
 #[test]
@@ -227,6 +222,23 @@ fn nothing_configured_is_no_error_but_said() {
         why(&[("ORBIT_HOSTNAME", "orbit"), ("API_TOKEN", "t")]),
         None
     );
+}
+
+#[test]
+fn a_time_zone_is_known_by_its_name_and_the_nearest_right_one_is_named() {
+    let zone = |name| load(&[], &[("TZ", name)], "").log.zone;
+    assert_eq!(zone(""), jiff::tz::TimeZone::UTC);
+    assert_eq!(zone("UTC"), jiff::tz::TimeZone::UTC);
+    assert_eq!(zone(":Europe/Berlin").iana_name(), Some("Europe/Berlin"));
+    for (wrong, right) in [
+        ("Europe/Berln", "did you mean `Europe/Berlin`?"),
+        ("Berlin", "did you mean `Europe/Berlin`?"),
+        ("seoul", "did you mean `Asia/Seoul`?"),
+        ("nowhere at all", "write one like `Europe/Berlin`, or `UTC`"),
+    ] {
+        let said = error(&[("TZ", wrong)]);
+        assert_eq!(said, format!("TZ: `{wrong}` is no time zone; {right}"));
+    }
 }
 
 #[test]

@@ -64,7 +64,6 @@ pub struct Health {
 #[derive(Debug, Serialize, PartialEq, Eq)]
 pub struct Part {
     /// Whether the part does what it should.
-    #[serde(skip)]
     pub well: bool,
     /// The word.
     pub status: &'static str,

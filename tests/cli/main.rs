@@ -6,6 +6,9 @@
 //! config     the configuration file, and `config check`
 //! https      the certificate of the webhook port, and its renewals
 //! dotenv     `.env` in the working directory
+//! sources    CONFIG_DIR, the data directory, and what a package brings
+//! watch      the folder of the configuration while the relay runs
+//! health     `health`, against running relays and against none
 //! waiting    what is not configured, or not there yet: it stays up and says why
 //! journal    status, events, kept events; one relay for each data directory
 //! deliveries lists and bulk acts; destinations: test, pause and resume
@@ -32,11 +35,14 @@ mod check;
 mod config;
 mod deliveries;
 mod dotenv;
+mod health;
 mod https;
 mod journal;
 mod memory;
 mod orbit;
 mod secrets;
+mod sources;
 mod usage;
 mod waiting;
+mod watch;
 mod webhook;

@@ -74,7 +74,7 @@ fn configuration(subject: &Subject) -> Vec<Row> {
         })
         .collect();
     rows.extend(subject.not_configured.as_ref().map(|why| {
-        let advice = "give Orbit's address (--hostname) and a token with the ADMIN role \
+        let advice = "give Orbit's address (ORBIT_HOSTNAME) and a token with the ADMIN role \
             (ORBIT_API_TOKEN); until then events are answered 503";
         Row::bad(name, why, advice)
     }));

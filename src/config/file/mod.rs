@@ -113,15 +113,16 @@ impl File {
 const NOTIFY: &str = "an array of destinations' names like [\"teams\"]";
 
 fn document<'a>(input: &'a Input, problems: &mut Problems) -> Option<Document<'a>> {
-    let (path, text) = input.file.as_ref()?;
-    Document::parse(&path.display().to_string(), text)
+    let file = input.file.as_ref()?;
+    Document::parse(&file.path.display().to_string(), &file.bytes)
         .map_err(|found| problems.add(found))
         .ok()
 }
 
-/// The key of a setting in the file; the file cannot name itself.
+/// The key of a setting in the file; the file cannot name itself, nor where it is looked for.
 fn key(setting: &Setting) -> Option<String> {
-    (setting.name != "config").then(|| setting.name.replace('-', "_"))
+    let elsewhere = ["config", "config-dir", "package-dir"];
+    (!elsewhere.contains(&setting.name)).then(|| setting.name.replace('-', "_"))
 }
 
 fn keys() -> Vec<String> {

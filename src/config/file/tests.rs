@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Level, Text};
 use crate::relay::deliver::{OncePer, OrderBy};
 use crate::relay::destination::{Algorithm, Auth, Encoding, Sign};
 
@@ -17,6 +17,14 @@ const DESTINATION: &str = "[[destination]]\nname = \"cmms\"\nurl = \"http://cmms
 /// `whsec_` and base64 of 24 bytes.
 const SIGNING: &str = "whsec_Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5";
 
+fn toml(path: &str, bytes: impl AsRef<[u8]>) -> Text {
+    Text {
+        level: Level::ConfigDir,
+        path: path.into(),
+        bytes: bytes.as_ref().to_vec(),
+    }
+}
+
 fn load_in(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let environment: BTreeMap<_, _> = environment
         .iter()
@@ -24,7 +32,7 @@ fn load_in(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigErr
         .collect();
     Config::load(&Input {
         environment,
-        file: Some(("relay.toml".into(), text.as_bytes().to_vec())),
+        file: Some(toml("relay.toml", text)),
         ..Input::default()
     })
 }
@@ -93,7 +101,7 @@ proptest! {
         text in "(\\[\\[destination\\]\\]\n)?([a-z_]{1,8} = (\\{\\}|\"x\"|1|\\[1\\])\n){0,5}",
     ) {
         for file in [bytes, text.into_bytes()] {
-            let input = Input { file: Some(("f".into(), file)), ..Input::default() };
+            let input = Input { file: Some(toml("f", file)), ..Input::default() };
             prop_assert!(Config::load(&input).map(|config| config.shown.len()).ok() != Some(0));
         }
     }
@@ -205,9 +213,15 @@ fn the_environments_proxy_is_taken_where_the_file_gives_none() {
 #[test]
 fn a_variable_of_dotenv_that_the_file_names_is_found_and_not_warned_of() {
     let config = Config::load(&Input {
-        dotenv: Some(b"CMMS_TOKEN=canary\nOTHER=1\nWEBHOOK_HOST=localhost\n".to_vec()),
-        file: Some((
-            "relay.toml".into(),
+        dotenvs: vec![Text {
+            level: Level::WorkingDir,
+            ..toml(
+                ".env",
+                "CMMS_TOKEN=canary\nOTHER=1\nWEBHOOK_HOST=localhost\n",
+            )
+        }],
+        file: Some(toml(
+            "relay.toml",
             format!(
                 "{DESTINATION}auth = {{ type = \"bearer\", token = {{ env = \"CMMS_TOKEN\" }} }}"
             )
@@ -226,7 +240,7 @@ fn a_variable_of_dotenv_that_the_file_names_is_found_and_not_warned_of() {
 fn a_command_that_needs_only_the_data_directory_judges_only_whether_it_may_be_misspelt() {
     let dir = |text: &str| {
         Config::data_dir(&Input {
-            file: Some(("relay.toml".into(), text.as_bytes().to_vec())),
+            file: Some(toml("relay.toml", text)),
             ..Input::default()
         })
     };
@@ -409,7 +423,7 @@ fn what_is_no_toml_is_named_by_line_and_key_and_not_repeated() {
     assert!(!wrong.contains("canary"), "{wrong}");
     insta::assert_snapshot!(wrong);
     let not_utf8 = Config::load(&Input {
-        file: Some(("relay.toml".into(), b"a = 1\nb = \"\xff\"\n".to_vec())),
+        file: Some(toml("relay.toml", b"a = 1\nb = \"\xff\"\n")),
         ..Input::default()
     });
     let error = not_utf8.unwrap_err().to_string();

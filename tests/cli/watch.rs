@@ -1,0 +1,100 @@
+//! The folder of the configuration while the relay runs.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::process::{Home, PATIENCE, Relay, SECRET};
+
+/// A home with a folder that holds a `.env`, an asset map, and a relay that reads them.
+struct Watched {
+    home: Home,
+    dir: PathBuf,
+}
+
+impl Watched {
+    fn new() -> Self {
+        let home = Home::new();
+        let dir = home.path().join("config");
+        std::fs::create_dir(&dir).unwrap();
+        let watched = Self { home, dir };
+        watched.write(".env", &format!("WEBHOOK_SECRET={SECRET}\n"));
+        watched.write("assets.csv", "action_name,asset_id\nmotor,PUMP-1\n");
+        watched
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.dir.join(name), text).unwrap();
+    }
+
+    fn command(&self) -> Command {
+        let mut command = self.home.relay();
+        command.env("CONFIG_DIR", &self.dir);
+        command
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_can_be_used_drains_and_ends_with_5() {
+    let watched = Watched::new();
+    let mut relay = Relay::ready(watched.command()).await;
+    watched.write(".env", &format!("WEBHOOK_SECRET={SECRET}\nMAX_AGE=9m\n"));
+    relay
+        .process
+        .line("changed: finishing what is under way")
+        .await;
+    assert_eq!(relay.process.ended(PATIENCE).await, Some(5));
+    relay.process.line("stopped, to be started again").await;
+    let mut relay = Relay::ready(watched.command()).await;
+    relay.process.line("setting max-age = 9m").await;
+    assert_eq!(relay.stop().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_wrong_change_is_said_line_by_line_and_the_relay_goes_on_as_it_was() {
+    let watched = Watched::new();
+    let mut relay = Relay::ready(watched.command()).await;
+    watched.write("relay.toml", "max_age = \"soon\"\nhostnme = \"canary\"\n");
+    for problem in [
+        "relay.toml:1: `max_age`: ",
+        "relay.toml:2: unknown key `hostnme`",
+        "cannot be used; the relay goes on as it was",
+    ] {
+        let line = relay.process.line(problem).await;
+        assert!(line.contains("ERROR config: "), "{line}");
+    }
+    assert_eq!(relay.get_ops("/readyz").await.status, 200);
+    std::fs::remove_file(watched.dir.join("relay.toml")).unwrap();
+    relay.process.line("is as it was at the start").await;
+    watched.write("relay.toml", "max_age = \"8m\"\n");
+    assert_eq!(relay.process.ended(PATIENCE).await, Some(5));
+}
+
+#[tokio::test]
+async fn a_folder_that_is_removed_ends_with_5_so_that_it_is_mounted_again() {
+    let watched = Watched::new();
+    let mut relay = Relay::ready(watched.command()).await;
+    std::fs::remove_dir_all(&watched.dir).unwrap();
+    relay.process.line("was removed or replaced").await;
+    assert_eq!(relay.process.ended(PATIENCE).await, Some(5));
+    let mut relay = Relay::start(watched.command()).await;
+    relay
+        .process
+        .line("events are answered 503: not configured")
+        .await;
+    assert_eq!(relay.stop().await, Some(0));
+}
+
+#[tokio::test]
+async fn an_asset_map_that_changes_is_loaded_again_without_an_end() {
+    let watched = Watched::new();
+    let mut relay = Relay::ready(watched.command()).await;
+    relay.process.line("asset map: 1 rows from").await;
+    watched.write("assets.csv", "action_name,asset_id\nmotor,PUMP-2\nx,Y\n");
+    relay.process.line("asset map: 2 rows from").await;
+    watched.write("assets.csv", "action_name,asset_id\n,Y\n");
+    relay
+        .process
+        .line("asset map: the old one stays in use")
+        .await;
+    assert_eq!(relay.stop().await, Some(0));
+}
