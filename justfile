@@ -24,8 +24,7 @@ deny:
 # The simulated Orbit against the official client from PyPI, and signatures against the official
 # library of Standard Webhooks (needs python3-venv and network).
 oracle:
-    cargo build --release --locked
-    cargo build --release --locked --example oracle
+    cargo build --release --locked --bin orbit-relay --example oracle
     tests/oracle/run.sh target/release/orbit-relay target/release/examples/oracle
 
 # Intake against nginx, in one run (needs nginx and curl).
@@ -39,6 +38,11 @@ bench-deliver events="20000":
 # What a million waiting events cost (needs curl, 12 GB of disk and ten minutes).
 bench-backlog events="1000000" seconds="10":
     bench/backlog.sh {{ events }} {{ seconds }}
+
+# What the shipped binary takes of disk, time and memory at rest, against the official example's
+# recipe (needs the musl target, musl-gcc, curl, python3-venv and network).
+footprint starts="20":
+    bench/footprint.sh {{ starts }}
 
 # kill -9 at random moments under load, 50 rounds.
 crash:

@@ -1,6 +1,7 @@
 //! Parse, run, exit code.
 
-/// musl's own allocator is slow under threads; glibc's needs less memory than this one.
+/// musl's own allocator is slow under threads. Without huge pages (`no_thp`) this one needs as little
+/// memory as glibc's.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

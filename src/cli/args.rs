@@ -60,12 +60,7 @@ pub(super) fn command() -> Command {
                         .args(place())
                         .args([
                             json(),
-                            Arg::new("limit")
-                                .long("limit")
-                                .value_name("N")
-                                .help("At most this many")
-                                .value_parser(value_parser!(u32).range(1..=10_000))
-                                .default_value("20"),
+                            limit(),
                             Arg::new("before")
                                 .long("before")
                                 .value_name("NUMBER")
@@ -176,15 +171,7 @@ fn orders() -> Command {
             Command::new("list")
                 .about("List them, the newest first: open or closed, and what Orbit was told")
                 .args(place())
-                .args([
-                    json(),
-                    Arg::new("limit")
-                        .long("limit")
-                        .value_name("N")
-                        .help("At most this many")
-                        .value_parser(value_parser!(u32).range(1..=10_000))
-                        .default_value("20"),
-                ]),
+                .args([json(), limit()]),
         )
 }
 
@@ -342,6 +329,16 @@ fn flag(setting: &Setting) -> Arg {
         Kind::Switch => arg.num_args(0..=1).default_missing_value("true"),
         Kind::One | Kind::Secret => arg,
     }
+}
+
+/// How much of a list is shown.
+pub(super) fn limit() -> Arg {
+    Arg::new("limit")
+        .long("limit")
+        .value_name("N")
+        .help("At most this many")
+        .value_parser(value_parser!(u32).range(1..=10_000))
+        .default_value("20")
 }
 
 pub(super) fn json() -> Arg {

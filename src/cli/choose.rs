@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Usage;
-use super::args::{json, place};
+use super::args::{json, limit, place};
 use crate::relay::journal::{DeliveryId, Filter, State, Sums};
 
 /// The command `deliveries`.
@@ -24,12 +24,7 @@ pub(super) fn deliveries() -> Command {
                 .about("List deliveries, the newest event first")
                 .args(filters())
                 .args([
-                    Arg::new("limit")
-                        .long("limit")
-                        .value_name("N")
-                        .help("At most this many")
-                        .value_parser(value_parser!(u32).range(1..=10_000))
-                        .default_value("20"),
+                    limit(),
                     Arg::new("before")
                         .long("before")
                         .value_name("ID")

@@ -225,15 +225,15 @@ async fn health_names_every_part_in_a_word_and_troubles_elsewhere_are_no_503() {
     assert_eq!(relay.get("/healthz").await.json(), json!({"status": "ok"}));
     let ready = relay.get("/readyz").await;
     assert_eq!(ready.status, 200);
-    let untried = json!({"status": "untried", "reason": "nothing was sent yet"});
+    let untried = json!({"well": true, "status": "untried", "reason": "nothing was sent yet"});
     let expected = json!({
         "status": "ready",
         "ready": true,
-        "journal": {"status": "open"},
-        "listener": {"status": "listening"},
-        "orbit": {"status": "registered"},
-        "backfill": {"status": "current"},
-        "clock": {"status": "right"},
+        "journal": {"well": true, "status": "open"},
+        "listener": {"well": true, "status": "listening"},
+        "orbit": {"well": true, "status": "registered"},
+        "backfill": {"well": true, "status": "current"},
+        "clock": {"well": true, "status": "right"},
         "destinations": {"integration": untried},
     });
     assert_eq!(ready.json(), expected);
@@ -244,7 +244,7 @@ async fn health_names_every_part_in_a_word_and_troubles_elsewhere_are_no_503() {
     level(relay.health(), "failing", failing).await;
     let ready = relay.get("/readyz").await;
     assert_eq!(ready.status, 200);
-    let expected = json!({"status": "failing", "reason": "answered 500"});
+    let expected = json!({"well": false, "status": "failing", "reason": "answered 500"});
     assert_eq!(ready.json()["destinations"]["integration"], expected);
     assert_eq!(ready.json()["status"], "degraded");
     assert!(

@@ -35,6 +35,16 @@ fn mode(path: &PathBuf) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
+/// A relay that made its secret, registered where the clock is in the test's hand.
+async fn with_a_secret_of_its_own() -> (Site, Relay) {
+    let site = Site::with_a_manual_clock()
+        .await
+        .without_variable("WEBHOOK_SECRET");
+    let relay = site.start().await;
+    relay.registered().await;
+    (site, relay)
+}
+
 /// How an event is answered that was signed with this key so much later than now.
 async fn signed(relay: &Relay, n: usize, by: &WebhookSecret, later_ms: i64) -> u16 {
     let body = inspection(n);
@@ -102,11 +112,7 @@ async fn under_200_events_a_second_a_rotation_refuses_no_genuine_one_and_then_th
 
 #[tokio::test]
 async fn the_old_key_is_good_until_the_first_event_with_the_new_one_and_its_file_goes_later() {
-    let site = Site::with_a_manual_clock()
-        .await
-        .without_variable("WEBHOOK_SECRET");
-    let relay = site.start().await;
-    relay.registered().await;
+    let (site, relay) = with_a_secret_of_its_own().await;
     let old = kept(&site);
     relay.webhook_done(Wish::RotateSecret).await;
     assert_eq!(
@@ -127,11 +133,7 @@ async fn the_old_key_is_good_until_the_first_event_with_the_new_one_and_its_file
 
 #[tokio::test]
 async fn where_no_event_comes_the_old_key_ends_ten_minutes_after_orbit_got_the_new_one() {
-    let site = Site::with_a_manual_clock()
-        .await
-        .without_variable("WEBHOOK_SECRET");
-    let relay = site.start().await;
-    relay.registered().await;
+    let (site, relay) = with_a_secret_of_its_own().await;
     let old = kept(&site);
     relay.webhook_done(Wish::RotateSecret).await;
     relay.look_after(site.hand(), Duration::from_mins(9)).await;
@@ -168,11 +170,7 @@ async fn the_old_key_ends_ten_minutes_later_by_orbits_clock_however_wrong_that_i
 
 #[tokio::test]
 async fn a_secret_that_is_given_later_refuses_nothing_that_orbit_signed_with_the_one_of_before() {
-    let site = Site::with_a_manual_clock()
-        .await
-        .without_variable("WEBHOOK_SECRET");
-    let relay = site.start().await;
-    relay.registered().await;
+    let (site, relay) = with_a_secret_of_its_own().await;
     relay.webhook_done(Wish::RotateSecret).await;
     relay.finish().await;
     let site = site.variable("WEBHOOK_SECRET", SECRET);
@@ -245,10 +243,7 @@ async fn a_rotation_where_it_only_observes_changes_the_secret_and_nothing_else()
 
 #[tokio::test]
 async fn a_rotation_does_not_enable_what_an_administrator_disabled() {
-    let site = Site::with_a_manual_clock()
-        .await
-        .without_variable("WEBHOOK_SECRET");
-    let relay = site.start().await;
+    let (site, relay) = with_a_secret_of_its_own().await;
     let (uuid, _) = relay.registered().await;
     site.robots.edit_webhook(&uuid, |w| w.enabled = false);
     relay.look(site.hand()).await;
@@ -260,11 +255,7 @@ async fn a_rotation_does_not_enable_what_an_administrator_disabled() {
 
 #[tokio::test]
 async fn while_orbit_cannot_be_told_both_keys_are_accepted_over_a_restart_too() {
-    let site = Site::with_a_manual_clock()
-        .await
-        .without_variable("WEBHOOK_SECRET");
-    let relay = site.start().await;
-    relay.registered().await;
+    let (site, relay) = with_a_secret_of_its_own().await;
     let old = kept(&site);
     site.robots.change_weather(|w| w.status = Some(500));
     let done = relay.webhook_done(Wish::RotateSecret).await;
@@ -318,10 +309,7 @@ async fn a_secret_that_was_given_is_not_rotated() {
 
 #[tokio::test]
 async fn a_secret_that_is_changed_in_orbit_is_taken_over_where_ours_was_made() {
-    let site = Site::with_a_manual_clock()
-        .await
-        .without_variable("WEBHOOK_SECRET");
-    let relay = site.start().await;
+    let (site, relay) = with_a_secret_of_its_own().await;
     let (uuid, _) = relay.registered().await;
     let (old, theirs) = (kept(&site), another("cd"));
     let changed = theirs.clone();

@@ -3,9 +3,7 @@
 //! # Invariants
 //! - Everything in a try shares one deadline.
 //! - A second post is made only for another token, or because a secret has changed meanwhile.
-//! - Credentials that were refused are remembered as a hash, in memory only.
 
-use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,21 +11,18 @@ use reqwest::Method;
 use reqwest::header::{
     ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, InvalidHeaderValue, USER_AGENT,
 };
-use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
 
-use super::auth::{self, AuthError};
+use super::auth::AuthError;
 use super::blot::Secrets;
+use super::keys::Keys;
 use super::oauth::Endpoint;
 use super::outcome::{self, Answer, Outcome, Wanted};
-use super::{
-    AGENT, ANSWER_LIMIT, Auth, Config, Header, Looked, Request, Sent, Shared, Sign, SignError,
-    Success,
-};
+use super::{AGENT, ANSWER_LIMIT, Auth, Header, Request, Sent, Shared, SignError, Success};
 use crate::clock::later;
-use crate::http::{self, ExchangeError, Stamps};
+use crate::http::{self, ExchangeError};
 use crate::relay::transform::expression::Expression;
-use crate::secret::{Secret, SourceError};
+use crate::secret::Secret;
 
 /// What does not decide is read for no longer, so that a body that drips holds nobody up.
 const LINGER: Duration = Duration::from_secs(5);
@@ -38,7 +33,7 @@ const WHOLE_BYTES: usize = 16 * 1024;
 
 /// When a try began and must have ended.
 #[derive(Clone, Copy)]
-struct Deadline {
+pub(super) struct Deadline {
     began: Instant,
     timeout: Duration,
     at: Timestamp,
@@ -59,28 +54,15 @@ impl Deadline {
         later(self.at, self.began.elapsed())
     }
 
-    async fn hold<T>(&self, work: impl Future<Output = T>) -> Result<T, ExchangeError> {
+    pub(super) async fn hold<T>(&self, work: impl Future<Output = T>) -> Result<T, ExchangeError> {
         let held = timeout_at(self.end(), work).await;
         held.map_err(|_| ExchangeError::Timeout(self.timeout))
     }
 }
 
-/// The secrets of a destination, as they were read.
-struct Keys {
-    auth: Option<Secret>,
-    signing: Vec<Secret>,
-}
-
-/// What was refused: a hash of secrets, and hashes of the files of certificates.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refused {
-    keys: [u8; 32],
-    files: Stamps,
-}
-
 /// Why a post cannot be put together.
 #[derive(Debug, thiserror::Error)]
-enum ComposeError {
+pub(super) enum ComposeError {
     #[error("the credentials cannot be sent: {0}")]
     Auth(#[from] AuthError),
     #[error(transparent)]
@@ -89,25 +71,6 @@ enum ComposeError {
     Key(#[from] InvalidHeaderValue),
     #[error("the body cannot be sent twice")]
     Body,
-}
-
-impl Keys {
-    fn read(config: &Config) -> Result<Self, SourceError> {
-        let signing = config.sign.as_ref().map(Sign::secrets).transpose()?;
-        Ok(Self {
-            auth: config.auth.secret()?,
-            signing: signing.unwrap_or_default(),
-        })
-    }
-
-    fn hash(&self) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        for secret in self.auth.iter().chain(&self.signing) {
-            // Parted by their hashes' fixed length.
-            hash.update(Sha256::digest(secret.expose()));
-        }
-        hash.finalize().into()
-    }
 }
 
 impl Shared {
@@ -136,59 +99,6 @@ impl Shared {
         }
     }
 
-    /// Its outcome is remembered nowhere: no try depends on it.
-    pub(super) async fn look(&self, at: Timestamp) -> Looked {
-        let keys = match Keys::read(&self.config) {
-            Ok(keys) => keys,
-            Err(error) => return Looked::NoCredentials(error.to_string()),
-        };
-        let mut attempt = Attempt {
-            shared: self,
-            client: self.clients.current(&self.config),
-            deadline: Deadline::new(self.config.timeout, at),
-            purpose: Purpose::Look,
-            request: reqwest::Request::new(Method::HEAD, self.config.url.clone()),
-        };
-        let shown = match attempt.credentials(&keys, None).await {
-            Ok(shown) => shown,
-            Err(outcome) => return Looked::NoCredentials(reason(outcome)),
-        };
-        let mut looked = attempt.glance("HEAD", &keys, shown.as_ref()).await;
-        if let Looked::Answered {
-            status: 405 | 501, ..
-        } = looked
-        {
-            *attempt.request.method_mut() = Method::OPTIONS;
-            looked = attempt.glance("OPTIONS", &keys, shown.as_ref()).await;
-        }
-        looked
-    }
-
-    pub(super) fn credentials_changed(&self) -> bool {
-        let Some(refused) = &*self.refused() else {
-            return false;
-        };
-        let now = Keys::read(&self.config).map(|keys| Refused {
-            keys: keys.hash(),
-            files: self.clients.files_now(),
-        });
-        now.is_ok_and(|now| now != *refused)
-    }
-
-    fn refused(&self) -> MutexGuard<'_, Option<Refused>> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn remember(&self, outcome: &Outcome, keys: &Keys) {
-        let refused = outcome.refuses_credentials().then(|| Refused {
-            keys: keys.hash(),
-            files: self.clients.made_of(),
-        });
-        if refused.is_some() || *outcome == Outcome::Delivered {
-            *self.refused() = refused;
-        }
-    }
-
     fn wanted<'a>(&'a self, success: &'a Success) -> Wanted<'a> {
         Wanted {
             id: &self.config.id,
@@ -201,12 +111,12 @@ impl Shared {
 }
 
 pub(super) struct Attempt<'a> {
-    shared: &'a Shared,
-    client: http::Client,
-    deadline: Deadline,
+    pub(super) shared: &'a Shared,
+    pub(super) client: http::Client,
+    pub(super) deadline: Deadline,
     purpose: Purpose<'a>,
     /// What is sent, without what differs between a first and a second.
-    request: reqwest::Request,
+    pub(super) request: reqwest::Request,
 }
 
 /// What a try is for.
@@ -282,7 +192,7 @@ impl Attempt<'_> {
     }
 
     /// The secret that is shown: a token that is not the refused one, or what is configured.
-    async fn credentials(
+    pub(super) async fn credentials(
         &self,
         keys: &Keys,
         refused: Option<&Secret>,
@@ -317,22 +227,6 @@ impl Attempt<'_> {
         fetched.map(Some)
     }
 
-    /// Only the status of an answer is looked at.
-    async fn glance(&self, method: &'static str, keys: &Keys, shown: Option<&Secret>) -> Looked {
-        let request = match self.compose(keys, shown) {
-            Ok(request) => request,
-            Err(error) => return Looked::NoCredentials(error.to_string()),
-        };
-        match self.deadline.hold(self.client.send(request)).await {
-            Ok(Ok(answer)) => Looked::Answered {
-                method,
-                status: answer.status().as_u16(),
-                with_auth: self.shared.config.auth.is_some(),
-            },
-            Ok(Err(error)) | Err(error) => Looked::Unreached(error),
-        }
-    }
-
     async fn exchange(&self, keys: &Keys, shown: Option<&Secret>) -> Result<Tried, Outcome> {
         let request = self.compose(keys, shown);
         let request = request.map_err(|error| Outcome::postponed(error.to_string()))?;
@@ -340,7 +234,7 @@ impl Attempt<'_> {
         let response = self.deadline.hold(self.client.send(request)).await;
         let response = response.and_then(|sent| sent).map_err(failed)?;
         let mut answer = self.read(response).await;
-        let secrets = secrets(&self.shared.config, keys, shown);
+        let secrets = keys.hidden(&self.shared.config, shown);
         answer.shown = show(&answer, &secrets);
         let any_2xx = Success::default();
         let (success, when) = match self.purpose {
@@ -371,7 +265,7 @@ impl Attempt<'_> {
         })
     }
 
-    fn compose(
+    pub(super) fn compose(
         &self,
         keys: &Keys,
         shown: Option<&Secret>,
@@ -441,15 +335,6 @@ impl Attempt<'_> {
     }
 }
 
-fn reason(outcome: Outcome) -> String {
-    match outcome {
-        Outcome::Delivered => String::new(),
-        Outcome::Postponed { reason, .. }
-        | Outcome::Parked { reason, .. }
-        | Outcome::Dead { reason } => reason,
-    }
-}
-
 fn unanswered(outcome: Outcome) -> Tried {
     Tried {
         sent: Sent {
@@ -501,34 +386,4 @@ fn without(outcome: Outcome, secrets: &Secrets) -> Outcome {
             reason: clean(reason),
         },
     }
-}
-
-/// All that an answer may not show.
-fn secrets(config: &Config, keys: &Keys, shown: Option<&Secret>) -> Secrets {
-    let mut secrets = Secrets::default();
-    for secret in keys.auth.iter().chain(&keys.signing).chain(shown) {
-        let secret = secret.expose();
-        secrets.add(secret);
-        if let Some(key) = secret.strip_prefix("whsec_") {
-            secrets.add(key);
-        }
-        match &config.auth {
-            Auth::Basic { user, .. } => secrets.add(&auth::pair(user, secret)),
-            Auth::OAuth2 { token_url, .. } => secrets.add_url(token_url),
-            _ => {}
-        }
-    }
-    for Header { name, value } in &config.headers {
-        // What such a header holds is no secret, and stands in many answers.
-        if ![ACCEPT, CONTENT_TYPE, USER_AGENT].contains(name)
-            && let Ok(value) = value.to_str()
-        {
-            secrets.add_if_telling(value);
-        }
-    }
-    secrets.add_url(&config.url);
-    if let Some(proxy) = &config.proxy {
-        secrets.add_url(&proxy.url);
-    }
-    secrets
 }

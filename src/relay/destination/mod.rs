@@ -4,6 +4,8 @@
 //! mod          what a destination is, and what came of a try, or of a question
 //! exchange     one try: credentials, post, answer, once more if the credentials were refused
 //! ask          a question, and what its answer means
+//! look         whether it answers at all
+//! keys         the secrets of a destination, as they were read
 //! auth         how the relay shows who it is          oauth   tokens
 //! sign         how a body is signed                   client  certificates that change
 //! outcome      what an answer means (pure)            retry_after  when to call again (pure)
@@ -21,6 +23,8 @@ mod auth;
 mod blot;
 mod client;
 mod exchange;
+mod keys;
+mod look;
 mod oauth;
 pub mod outcome;
 mod retry_after;
@@ -38,7 +42,7 @@ use url::Url;
 pub use self::ask::Asked;
 pub use self::auth::{Auth, AuthError, Header};
 use self::client::Clients;
-use self::exchange::Refused;
+use self::keys::Refused;
 use self::oauth::Tokens;
 use self::outcome::Outcome;
 pub use self::outcome::RESPONSE_MEMBERS;
