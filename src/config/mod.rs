@@ -182,7 +182,7 @@ impl Config {
         let keep_delivered = of.of(values.read("keep-delivered", parse::duration));
         let journal_limit = of.of(values.read("journal-limit", parse::journal_limit));
         let work_orders = of.of(values.read("work-orders-auth", work_orders_auth));
-        let log = log(&values, of);
+        let log = log(&values, &mut warnings, of);
 
         // What has a default is there, or there was a problem with it.
         let config = Self {
@@ -345,7 +345,7 @@ fn path(values: &Values, name: &str) -> Option<PathBuf> {
     values.get(name).map(|(path, _)| PathBuf::from(path))
 }
 
-fn log(values: &Values, problems: &mut Problems) -> Log {
+fn log(values: &Values, warnings: &mut Vec<String>, problems: &mut Problems) -> Log {
     let json = values.read("log-format", |text| {
         word(text, &[("text", false), ("json", true)])
     });
@@ -355,11 +355,16 @@ fn log(values: &Values, problems: &mut Problems) -> Log {
             word(text, &levels.map(|level| (level, tracing::Level::INFO)))
         })
     });
+    // Others set `TZ` too, and not for us: how the log looks keeps no relay from starting.
     let zone = values.read("time-zone", parse::time_zone);
+    let zone = zone.unwrap_or_else(|problem| {
+        warnings.push(format!("{problem}; times in the log are UTC"));
+        None
+    });
     Log {
         json: problems.of(json).unwrap_or(false),
         level: problems.of(level).unwrap_or(tracing::Level::INFO),
-        zone: problems.of(zone).unwrap_or(jiff::tz::TimeZone::UTC),
+        zone: zone.unwrap_or(jiff::tz::TimeZone::UTC),
     }
 }
 

@@ -236,8 +236,10 @@ fn a_time_zone_is_known_by_its_name_and_the_nearest_right_one_is_named() {
         ("seoul", "did you mean `Asia/Seoul`?"),
         ("nowhere at all", "write one like `Europe/Berlin`, or `UTC`"),
     ] {
-        let said = error(&[("TZ", wrong)]);
-        assert_eq!(said, format!("TZ: `{wrong}` is no time zone; {right}"));
+        let config = load(&[], &[("TZ", wrong)], "");
+        let said = format!("TZ: `{wrong}` is no time zone; {right}; times in the log are UTC");
+        assert!(config.warnings.contains(&said), "{:?}", config.warnings);
+        assert_eq!(config.log.zone, jiff::tz::TimeZone::UTC);
     }
 }
 

@@ -78,12 +78,6 @@ impl Container {
         logs(&self.0)
     }
 
-    /// Runs the program in it once more.
-    pub(crate) fn exec(&self, arguments: &[&str]) -> Output {
-        let command = [&["exec", &self.0, "/orbit-relay"], arguments].concat();
-        try_run("docker", &command, None)
-    }
-
     /// Waits for a log line that holds this.
     pub(crate) async fn line(&self, what: &str) -> String {
         line(&self.0, what).await

@@ -11,8 +11,6 @@ use crate::site::{RELAY, Site, manifest, stock, unpack};
 /// The image's name.
 pub(crate) const IMAGE: &str = concat!("orbit-relay:", env!("CARGO_PKG_VERSION"));
 
-const MIB: u64 = 1 << 20;
-
 /// The stock package, unpacked, and its image, loaded.
 pub(crate) fn loaded() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -117,8 +117,11 @@ impl Site {
         let name = manifest["extension_name"].as_str().unwrap();
         assert_eq!(manifest["installation_target"], "orbit");
         let folder = folder(name);
-        if folder.exists() {
+        if folder.join("manifest.json").exists() {
             remove(&folder);
+        } else if folder.exists() {
+            // Docker made it for a container that wanted it; what is installed is a new one.
+            std::fs::remove_dir(&folder).unwrap();
         }
         std::fs::create_dir_all(&folder).unwrap();
         self.installed.borrow_mut().insert(folder.clone());
