@@ -21,6 +21,7 @@ pub mod http;
 pub mod metrics;
 pub mod retry;
 pub mod secret;
+pub mod table;
 
 pub mod relay;
 

@@ -31,7 +31,6 @@ const LAYERS: [&[&str]; 9] = [
         "orbit",
     ],
     &["relay::verify", "relay::assets", "relay::transform"],
-    &["event", "clock", "secret", "metrics", "retry", "http"],
 ];
 
 /// Who may use a neighbour of the same layer: from, to.
