@@ -209,6 +209,18 @@ impl Config {
         Ok(path(&values, "data-dir").unwrap_or_else(|| "./data".into()))
     }
 
+    /// Whether a configuration file is TOML and has no unknown setting. What it names, such as
+    /// variables and other files, is not looked at: they are on another machine.
+    pub fn file_is_plain(name: &str, text: &[u8]) -> Result<(), ConfigError> {
+        let input = Input {
+            file: Some((name.into(), text.to_vec())),
+            ..Input::default()
+        };
+        let mut problems = Problems::default();
+        File::settings(&input, |_| true, &mut problems);
+        problems.into_result()
+    }
+
     /// The configuration file that is to be read, and who named it.
     pub fn file(input: &Input) -> Result<Option<(PathBuf, String)>, ConfigError> {
         let variables = Variables::read(input)?;
