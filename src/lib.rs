@@ -12,7 +12,8 @@
 //!
 //! Receive and deliver never call each other: they meet in the journal. In reading order:
 //! [`event`] is what flows, [`relay`] is the data path, [`orbit`] and [`reconcile`] are the other
-//! side, [`config`], [`app`] and [`cli`] put it together, [`sim`] plays Orbit and a plant.
+//! side, [`config`], [`app`] and [`cli`] put it together, [`sim`] plays Orbit and a plant, and
+//! [`package`] checks what Orbit is to install.
 //! Imports go down the list in `tests/architecture.rs`, which holds them.
 
 pub mod clock;
@@ -21,6 +22,7 @@ pub mod http;
 pub mod metrics;
 pub mod retry;
 pub mod secret;
+pub mod table;
 
 pub mod relay;
 
@@ -34,5 +36,6 @@ pub mod sim;
 pub mod config;
 
 pub mod app;
+pub mod package;
 
 pub mod cli;

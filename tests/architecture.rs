@@ -21,7 +21,7 @@ use judge::violations;
 const LAYERS: [&[&str]; 9] = [
     &["main"],
     &["cli"],
-    &["app"],
+    &["app", "package"],
     &["config"],
     &["ops", "sim"],
     &["relay::receive", "relay::deliver", "reconcile"],
@@ -32,14 +32,16 @@ const LAYERS: [&[&str]; 9] = [
         "orbit",
     ],
     &["relay::verify", "relay::assets", "relay::transform"],
-    &["event", "clock", "secret", "metrics", "retry", "http"],
+    &[
+        "event", "clock", "secret", "metrics", "retry", "http", "table",
+    ],
 ];
 
 /// Who may use a neighbour of the same layer: from, to.
 const NEIGHBOURS: [(&str, &str); 1] = [("relay::enrich", "orbit")];
 
 /// Where each outside crate may be named. A crate that is not listed may be named anywhere.
-const HOMES: [(&str, &[&str]); 21] = [
+const HOMES: [(&str, &[&str]); 24] = [
     ("rusqlite", &["relay::journal"]),
     ("axum", &["relay::receive", "ops", "app", "sim"]),
     ("hyper", &["relay::receive", "ops", "app", "sim"]),
@@ -61,6 +63,9 @@ const HOMES: [(&str, &[&str]); 21] = [
     ("dotenvy", &["config"]),
     ("secrecy", &["secret"]),
     ("mimalloc", &["main"]),
+    ("tar", &["package"]),
+    ("flate2", &["package"]),
+    ("saphyr_parser", &["package"]),
 ];
 
 const TASKS: &[&str] = &["app", "relay::receive", "relay::deliver", "sim"];

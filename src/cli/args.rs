@@ -99,7 +99,8 @@ pub(super) fn command() -> Command {
                         .args(settings())
                         .arg(json()),
                 ),
-        );
+        )
+        .subcommand(package());
     #[cfg(feature = "sim")]
     let root = root.subcommand(demo()).subcommand(simulate());
     root
@@ -128,6 +129,27 @@ fn check() -> Command {
             json(),
         ])
         .args(settings())
+}
+
+fn package() -> Command {
+    Command::new("package")
+        .about("Look at a package for Orbit's extensions page")
+        .subcommand_required(true)
+        .subcommand(
+            Command::new("check")
+                .about(
+                    "Look at everything in a package before it is uploaded; say what to do about \
+                     what is wrong. Changes nothing; exit 4 if anything is wrong",
+                )
+                .args([
+                    Arg::new("file")
+                        .value_name("FILE.spx")
+                        .help("The package: the relay's own, or one with settings only")
+                        .required(true)
+                        .value_parser(value_parser!(std::path::PathBuf)),
+                    json(),
+                ]),
+        )
 }
 
 fn wait(text: &str) -> Result<Duration, String> {

@@ -19,6 +19,7 @@
 //! check        whether all is as it should be, and what to do if not
 //! report       the same, and all else that a bug report needs
 //! config_check config check
+//! package      package check
 //! demo         a simulated Orbit, a relay and a plant in one process
 //! simulate     the two halves of the demo, each alone
 //! signals      SIGTERM, SIGINT, SIGHUP
@@ -26,8 +27,9 @@
 //! ```
 //!
 //! # Invariants
-//! - Exit 0; 1 failed while running; 2 usage or malformed configuration; 4 `check` found
-//!   something that is not as it should be; 5 the configuration changed, start it again.
+//! - Exit 0; 1 failed while running; 2 usage or malformed configuration; 4 `check` or
+//!   `package check` found something that is not as it should be; 5 the configuration changed,
+//!   start it again.
 //! - Errors are printed once, with their causes, on standard error; of a configuration all, one
 //!   a line.
 
@@ -46,6 +48,7 @@ mod explain;
 mod health;
 mod log;
 mod orders;
+mod package;
 mod read;
 mod replay;
 mod report;
@@ -71,7 +74,7 @@ type Outcome = anyhow::Result<ExitCode>;
 const FAILED: u8 = 1;
 /// The command line or the configuration is wrong.
 const USAGE: u8 = 2;
-/// `check` found something that is not as it should be.
+/// `check` or `package check` found something that is not as it should be.
 const TROUBLE: u8 = 4;
 /// The configuration changed; start it again.
 const CHANGED: u8 = 5;
@@ -161,6 +164,10 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
             Some(("check", matches)) => {
                 config_check::check(&input(matches)?, matches.get_flag("json"))
             }
+            _ => Err(Usage("say check".into()).into()),
+        },
+        Some(("package", matches)) => match matches.subcommand() {
+            Some(("check", matches)) => package::check(matches),
             _ => Err(Usage("say check".into()).into()),
         },
         #[cfg(feature = "sim")]

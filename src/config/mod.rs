@@ -239,6 +239,22 @@ impl Config {
         parse::socket(&value).map_err(|error| format!("{origin}: {error}"))
     }
 
+    /// Whether a configuration file is TOML and has no unknown setting. What it names, such as
+    /// variables and other files, is not looked at: they are on another machine.
+    pub fn file_is_plain(name: &str, text: &[u8]) -> Result<(), ConfigError> {
+        let input = Input {
+            file: Some(Text {
+                level: Level::ConfigDir,
+                path: name.into(),
+                bytes: text.to_vec(),
+            }),
+            ..Input::default()
+        };
+        let mut problems = Problems::default();
+        File::settings(&input, |_| true, &mut problems);
+        problems.into_result()
+    }
+
     /// Every setting there is, also those that are not set.
     pub fn shown_settings(&self) -> Vec<Shown> {
         let names = settings::SETTINGS.iter().map(|setting| setting.name);

@@ -17,6 +17,7 @@
 //! orbit      the demo, and the two halves of the simulator
 //! webhook    our webhook in Orbit, in a person's hands
 //! secrets    canaries in every secret, looked for everywhere
+//! package    `package check`
 //! memory     senders who have not shown who they are
 //! ```
 #![allow(
@@ -40,6 +41,7 @@ mod https;
 mod journal;
 mod memory;
 mod orbit;
+mod package;
 mod secrets;
 mod sources;
 mod usage;
