@@ -57,6 +57,7 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
+use crate::config::gateway::Routes;
 use crate::config::{Config, ConfigError, Input, settings};
 use crate::relay::journal::Kind;
 
@@ -192,6 +193,7 @@ fn without_files(matches: &ArgMatches) -> anyhow::Result<Input> {
         environment,
         dotenv: None,
         file: None,
+        routes: Routes::read(),
     })
 }
 

@@ -9,6 +9,7 @@
 //! destinations  where events go: the integration URL and the file's destinations
 //! egress        what their URLs may name, and what they go through
 //! describe      destinations as they are shown
+//! gateway       the machine that a container runs on
 //! parse         what each kind of value may look like
 //! nearest       what somebody meant who wrote a wrong word
 //! problem       what is wrong, and where
@@ -24,13 +25,14 @@ mod destinations;
 pub mod dotenv;
 mod egress;
 mod file;
+pub mod gateway;
 mod nearest;
 mod parse;
 mod problem;
 mod resolve;
 pub mod settings;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,7 +44,7 @@ pub use self::resolve::{Input, Shown};
 use self::resolve::{Values, Variables};
 use crate::event::TEST;
 use crate::http::{ServerFiles, Trust};
-use crate::reconcile::webhook::{Manage, OnExit};
+use crate::reconcile::webhook::{Machine, Manage, OnExit};
 use crate::relay::deliver;
 use crate::relay::destination::Auth;
 use crate::relay::journal;
@@ -60,6 +62,8 @@ pub struct Config {
     pub orbit: Option<orbit::Config>,
     /// Where Orbit is, for whoever only looks; without a token its text is empty.
     pub orbit_host: Option<orbit::Config>,
+    /// The gateway of the default route, if there is one.
+    pub gateway: Option<IpAddr>,
     /// Whether the log gets the table of `check` at start and after each test payload.
     pub check_at_start: bool,
     /// How our webhook should be. Its port is set again when the listener has another.
@@ -138,19 +142,27 @@ impl Config {
         let mut problems = Problems::default();
         let mut file = File::read(input, variables, &mut problems);
         let mut values = Values::find(input, variables, &file.settings, |_| true, &mut problems);
-        let shown = shown(&values, &file);
+        let mut shown = shown(&values, &file);
         let mut warnings = Vec::new();
         let placeholders = remove_placeholders(&mut values);
+        let gateway = input.routes.gateway();
+        let machine = gateway::settle(&mut values, gateway, &mut shown, &mut problems);
 
         let secret = problems.of(values.read("webhook-secret", WebhookSecret::parse));
         let (orbit, orbit_host, not_configured) =
             orbit(&values, &placeholders, secret.is_some(), &mut problems);
         let tls = tls(&values, &mut problems);
-        let (webhook, port) = webhook(&values, tls.is_some(), &mut warnings, &mut problems);
+        let (webhook, port) = webhook(
+            &values,
+            tls.is_some(),
+            machine,
+            &mut warnings,
+            &mut problems,
+        );
         warnings.extend(unknown_variables(variables, &file));
 
         let subscribed = webhook.events.clone();
-        let polling = webhook.url.is_none();
+        let polling = webhook.urls.is_empty();
         let backfill = backfill(&values, subscribed.clone(), polling, &mut problems);
         let mut forwarded = subscribed.clone();
         if switch(&values, "forward-test", &mut problems)
@@ -174,6 +186,7 @@ impl Config {
         let config = Self {
             orbit,
             orbit_host,
+            gateway,
             check_at_start: true,
             listen: SocketAddr::new(bind, port),
             tls,
@@ -313,6 +326,7 @@ fn tls(values: &Values, problems: &mut Problems) -> Option<ServerFiles> {
 fn webhook(
     values: &Values,
     https: bool,
+    machine: Machine,
     warnings: &mut Vec<String>,
     problems: &mut Problems,
 ) -> (reconcile::webhook::Config, u16) {
@@ -327,24 +341,24 @@ fn webhook(
              21443 and 21001 are taken there; elsewhere it works"
         ));
     }
-    let host = values
+    let hosts = values
         .get("webhook-host")
-        .map_or("0.0.0.0", |(host, _)| host)
-        .trim();
-    let anywhere = matches!(host, "0.0.0.0" | "::" | "[::]");
-    if anywhere {
+        .map_or("0.0.0.0", |(hosts, _)| hosts)
+        .split(',')
+        .map(str::trim);
+    for host in hosts.filter(|host| matches!(*host, "0.0.0.0" | "::" | "[::]")) {
         warnings.push(format!(
             "--webhook-host {host}: Orbit can probably not call that; give the address of this \
              machine as Orbit reaches it"
         ));
     }
     let scheme = if https { "https" } else { "http" };
-    let url = problems.of(values.read("webhook-host", |host| {
-        parse::webhook_url(scheme, host, port)
+    let urls = problems.of(values.read("webhook-host", |hosts| {
+        parse::webhook_urls(scheme, hosts, port)
     }));
-    if let Some(Some(url)) = url.as_ref().filter(|_| !anywhere && !https)
-        && !is_loopback(url)
-    {
+    let urls = urls.unwrap_or_else(|| vec![nowhere()]);
+    let stays_here = |url: &url::Url| Machine::is_loopback(url) || machine.is_ours(url);
+    for url in urls.iter().filter(|url| !https && !stays_here(url)) {
         let url = url.as_str().trim_end_matches('/');
         warnings.push(format!(
             "inspections come to {url} unencrypted: who is in between can read them; --tls-cert \
@@ -354,7 +368,8 @@ fn webhook(
     let manage = problems.of(values.read("manage", |text| word(text, &MANAGE)));
     let on_exit = problems.of(values.read("on-exit", |text| word(text, &ON_EXIT)));
     let webhook = reconcile::webhook::Config {
-        url: url.unwrap_or_else(|| Some(nowhere())),
+        urls,
+        machine,
         events: problems
             .of(values.read("payload-types", parse::several))
             .unwrap_or_default(),
@@ -384,15 +399,6 @@ fn backfill(
     }
 }
 
-/// Whether what goes there stays on this machine.
-fn is_loopback(url: &url::Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
 const MANAGE: [(&str, Manage); 3] = [
     ("repair", Manage::Repair),
     ("observe", Manage::Observe),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::dotenv::{self, DotenvError};
 use super::file::{self, Place};
+use super::gateway::Routes;
 use super::problem::{Origin, Problem, Problems};
 use super::settings::{Kind, SETTINGS, Setting};
 
@@ -24,6 +25,8 @@ pub struct Input {
     pub dotenv: Option<Vec<u8>>,
     /// The configuration file that [`super::Config::file`] names, and its content.
     pub file: Option<(PathBuf, Vec<u8>)>,
+    /// In which the gateway is found.
+    pub routes: Routes,
 }
 
 /// The environment, and `.env` below it.
@@ -118,6 +121,10 @@ impl Values {
         self.0
             .get(name)
             .map(|(value, origin)| (value.as_str(), origin))
+    }
+
+    pub(super) fn set(&mut self, name: &'static str, value: String, origin: Origin) {
+        self.0.insert(name, (value, origin));
     }
 
     pub(super) fn remove(&mut self, name: &str) {
