@@ -5,7 +5,6 @@
 //! - The word never reaches a parser of hosts: it is an address by then, or a problem.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
 
 use super::problem::{Origin, Problems};
 use super::resolve::{Shown, Values};
@@ -33,7 +32,7 @@ pub struct Routes {
 impl Routes {
     /// Reads them; one that is not there has no routes.
     pub fn read() -> Self {
-        let read = |path: &str| std::fs::read_to_string(Path::new(path)).unwrap_or_default();
+        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
         Self {
             ipv4: read(IPV4),
             ipv6: read(IPV6),

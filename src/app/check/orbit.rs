@@ -392,6 +392,20 @@ mod tests {
     }
 
     #[test]
+    fn where_any_certificate_is_accepted_the_row_has_the_line_that_pins_it() {
+        let seen = Seen {
+            certificate: Some("ab".repeat(32)),
+            ..Seen::default()
+        };
+        let line = format!("ORBIT_VERIFY=sha256:{}", "ab".repeat(32));
+        let any = certificate("not verified", true, &seen);
+        assert_eq!(any.verdict, Verdict::Good);
+        assert!(any.what.contains(&line), "{any:?}");
+        let pinned = certificate("pinned", false, &seen);
+        assert!(!pinned.what.contains("ORBIT_VERIFY"), "{pinned:?}");
+    }
+
+    #[test]
     fn each_right_that_is_missing_says_what_does_not_work() {
         let seen = Seen {
             webhooks: Some(Err(CallError::Unauthorized(403))),

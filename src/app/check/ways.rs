@@ -217,6 +217,7 @@ mod tests {
 
     use super::*;
     use crate::app::check::Verdict;
+    use crate::app::check::reach::Reach;
     use crate::config::gateway::Routes;
     use crate::config::{Config, Input};
 
@@ -297,6 +298,12 @@ mod tests {
         ] {
             assert_eq!(next(&subject(hosts)).as_deref(), says, "{hosts}");
         }
+        let nothing = Reach::Nothing {
+            waited: DEADLINE,
+            refused: None,
+        };
+        let advice = nothing.row(&subject("127.0.0.1")).advice.unwrap();
+        assert!(advice.ends_with("set WEBHOOK_HOST=gateway"), "{advice}");
     }
 
     #[test]

@@ -331,6 +331,47 @@ mod tests {
     }
 
     #[test]
+    fn one_made_by_hand_for_this_machine_is_ours_and_a_path_is_not_as_it_should_be() {
+        let by_hand = |url: &str| Webhook {
+            url: Some(url.into()),
+            ..webhook()
+        };
+        let config = webhook::Config {
+            urls: vec![Url::parse("http://127.0.0.1:21600").unwrap()],
+            machine: webhook::Machine::Ours { gateway: None },
+            events: vec!["A".into()],
+            enabled: true,
+            validate_tls_cert: true,
+            manage: webhook::Manage::Repair,
+            on_exit: webhook::OnExit::Keep,
+        };
+        for (url, verdict, says) in [
+            ("http://0.0.0.0:21600/", Verdict::Good, "enabled, calls"),
+            (
+                "http://0.0.0.0:21600/canary",
+                Verdict::Bad,
+                "it calls http://0.0.0.0:21600, but is not as it should be: address",
+            ),
+        ] {
+            let wanted = Wanted {
+                url: config.urls.first().cloned(),
+                config: &config,
+                secret: None,
+                has_token: true,
+                runs: true,
+            };
+            let seen = Seen {
+                webhooks: Some(Ok(vec![by_hand(url)])),
+                ..Seen::default()
+            };
+            let [ours, others] = rows(&wanted, &seen).try_into().unwrap();
+            assert_eq!(ours.verdict, verdict, "{ours:?}");
+            assert!(ours.what.contains(says), "{ours:?}");
+            assert_eq!(others.verdict, Verdict::Good, "{others:?}");
+        }
+    }
+
+    #[test]
     fn another_webhook_for_the_same_events_is_a_rival_and_its_path_is_not_shown() {
         let rival = Webhook {
             name: Some("example".into()),

@@ -77,7 +77,11 @@ impl Reconcile {
             .iter()
             .filter(|w| w.archived != Some(true) && on_record.is_none_or(|uuid| *uuid == w.uuid));
         let is_there = address.parsed().is_some_and(|url| {
-            ours.any(|w| w.enabled != Some(false) && self.config.is_at(w, &url))
+            ours.any(|w| {
+                // What Orbit leaves out is not compared.
+                let is_at = w.url.is_none() || self.config.is_at(w, &url);
+                is_at && w.enabled != Some(false)
+            })
         });
         if !address.proven && is_there && came {
             address.proven = true;
