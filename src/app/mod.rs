@@ -175,8 +175,7 @@ impl App {
         };
         tasks.start_intake(listeners, intake);
         let (desk, asks) = hook::desk();
-        let desk = orbit.is_some().then_some(desk);
-        let mut backfill = None;
+        let (desk, mut backfill) = (orbit.is_some().then_some(desk), None);
         tasks.start_orders(&served, orbit.clone());
         if let Some(subject) = subject {
             tasks.start_check(subject, orbit.clone(), &served, tests.clone());
@@ -186,7 +185,7 @@ impl App {
             if configured {
                 let wakes = (lines.wake_clock, Arc::clone(&lines.refused));
                 let clock = tasks.start_orbit_clock(&client, lines.ahead_ms, wakes);
-                let tell = (lines.progress, lines.refused);
+                let tell = (lines.progress, lines.refused, nudge.clone());
                 backfill = Some(tasks.start_backfill(config.backfill, &client, clock, tell));
             }
             let reconcile = Reconcile {
@@ -196,6 +195,7 @@ impl App {
                 keys,
                 changes: lines.change_keys,
                 nudge: nudge.clone(),
+                orbit_clock: parts.orbit_clock.clone(),
                 clock,
                 status: lines.webhook,
                 looked_at: lines.looked_at,

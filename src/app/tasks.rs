@@ -157,6 +157,7 @@ impl Tasks {
             api,
             last_test,
         } = intake;
+        let verified = nudge.clone();
         let receive = Receive {
             journal: journal.clone(),
             orbit_clock,
@@ -171,6 +172,7 @@ impl Tasks {
                     clock_wake.notify_one();
                 }
             }),
+            on_verified: Box::new(move || verified.came()),
             on_test: Box::new(say_test(parts.clone(), clock.clone(), last_test)),
             say_accepted,
             closes,
@@ -209,7 +211,7 @@ impl Tasks {
         config: backfill::Config,
         client: &Arc<orbit::Client>,
         orbit_clock: Arc<OrbitClock>,
-        (progress, refused): (watch::Sender<backfill::Progress>, Arc<Notify>),
+        (progress, refused, nudge): (watch::Sender<backfill::Progress>, Arc<Notify>, Nudge),
     ) -> mpsc::Sender<backfill::Asked> {
         let Common {
             journal,
@@ -226,7 +228,7 @@ impl Tasks {
             asked,
         };
         let (client, journal, clock) = (Arc::clone(client), journal.clone(), clock.clone());
-        let backfill = Backfill::new(config, client, journal, clock, orbit_clock, progress);
+        let backfill = Backfill::new(config, client, journal, clock, orbit_clock, progress, nudge);
         self.start("backfill", backfill.run(signals, stop.clone()));
         ask
     }
@@ -292,9 +294,14 @@ impl Tasks {
             destinations.map(|s| (s.destination.name().to_owned(), s.destination.clone()));
         let subject = subject.of_running(client, destinations.collect());
         let Common {
-            parts, clock, stop, ..
+            journal,
+            parts,
+            clock,
+            stop,
+            ..
         } = &self.common;
-        let saying = check::said::run(subject, parts.clone(), tests, clock.clone(), stop.clone());
+        let (parts, journal) = (parts.clone(), journal.clone());
+        let saying = check::said::run(subject, parts, tests, journal, clock.clone(), stop.clone());
         self.start("check", saying);
     }
 

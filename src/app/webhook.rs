@@ -34,13 +34,14 @@ pub async fn act(config: Config, journal: Journal, wish: Wish, who: &str) -> any
     let stop = CancellationToken::new();
     let (publish, keys) = watch::channel(Err("the secret is not read yet".to_owned()));
     let (changes_tx, changes) = mpsc::channel(1);
+    // No event comes to this process, so nothing ends here.
+    let orbit_clock = Remote::new(clock.clone(), watch::channel(None).1);
     let wanted = Wanted {
         given: config.secret,
         not_configured: None,
         data_dir: config.data_dir,
         max_age: config.max_age,
-        // No event comes to this process, so nothing ends here.
-        orbit_clock: Remote::new(clock.clone(), watch::channel(None).1),
+        orbit_clock: orbit_clock.clone(),
     };
     let reconcile = Reconcile {
         status: watch::Sender::new(Status::at_start(&config.webhook, true)),
@@ -51,6 +52,7 @@ pub async fn act(config: Config, journal: Journal, wish: Wish, who: &str) -> any
         changes: changes_tx,
         nudge: Nudge::default(),
         clock: clock.clone(),
+        orbit_clock,
         looked_at: watch::Sender::new(None),
     };
     let availability = reconcile.journal.availability();

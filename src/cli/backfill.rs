@@ -18,6 +18,7 @@ use crate::config::{Config, Input};
 use crate::orbit;
 use crate::reconcile::backfill::{Backfill, Found, Order};
 use crate::reconcile::orbit_clock::OrbitClock;
+use crate::reconcile::webhook::Nudge;
 use crate::relay::journal::Journal;
 
 pub(super) fn run(input: &Input, matches: &ArgMatches) -> Outcome {
@@ -98,6 +99,7 @@ async fn alone(input: &Input, journal: &Journal, order: &Order) -> anyhow::Resul
         clock,
         Arc::new(orbit_clock),
         watch::Sender::default(),
+        Nudge::default(),
     );
     let found = backfill.carry_out(order).await;
     found.map_err(|why| anyhow::anyhow!(why))

@@ -22,6 +22,7 @@ use crate::app::{control, secret};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::event::TEST;
+use crate::reconcile::webhook::{Address, NOTE_ADDRESS};
 use crate::relay::journal::Reader;
 
 /// At a terminal a test payload is waited for so long, unless something else is said.
@@ -79,6 +80,7 @@ async fn look(config: &Config, mut subject: Subject, wait: Duration) -> Checked 
     }
     let kept = || secret::kept(&config.data_dir);
     subject.secret = subject.secret.or_else(kept);
+    subject.noted = noted_address(config);
     let mut findings = check::look(&subject, &clock).await;
     let last = last_test(config);
     let earlier = last.as_ref().map(|(tested, _)| *tested);
@@ -88,6 +90,12 @@ async fn look(config: &Config, mut subject: Subject, wait: Duration) -> Checked 
     let body = body.or_else(|| last_test(config).map(|(_, body)| body));
     let answers = answers::all(&findings.orbit, &reach, body.as_deref());
     Checked { findings, answers }
+}
+
+/// The address on record, by which Orbit is to call the relay.
+fn noted_address(config: &Config) -> Option<Address> {
+    let reader = Reader::open(&config.data_dir).ok()?;
+    Address::read(&reader.note(NOTE_ADDRESS).ok()??)
 }
 
 /// The last test payload in the journal.
@@ -120,7 +128,7 @@ async fn reached(
         let why = why.to_owned();
         (Reach::NotWaited { why, last }, None)
     };
-    if subject.webhook_url().is_none() {
+    if subject.webhook.urls.is_empty() {
         return not_waited("not asked: no webhook is wanted");
     }
     if wait.is_zero() {

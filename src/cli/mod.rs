@@ -64,6 +64,7 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
+use crate::config::gateway::Routes;
 use crate::config::{ConfigError, Input, settings};
 use crate::relay::journal::Kind;
 
@@ -223,6 +224,7 @@ fn as_far_as_readable(matches: &ArgMatches) -> (Input, Option<String>) {
     let input = Input {
         flags,
         environment,
+        routes: Routes::read(),
         ..Input::default()
     };
     (input, not_utf8)

@@ -84,7 +84,7 @@ async fn serve(mut config: Config, watched: Option<Watched>) -> Outcome {
     let (webhook_at, ops_at) = (webhook.local_addr()?, ops.local_addr()?);
     if config.listen.port() == 0 {
         // Setting a port fails only where the URL has no host, and ours has one.
-        if let Some(url) = &mut config.webhook.url {
+        for url in &mut config.webhook.urls {
             url.set_port(Some(webhook_at.port())).ok();
         }
     }
@@ -176,11 +176,13 @@ fn announce(config: &Config, webhook_at: &str, ops_at: &str) {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    if let (None, Some(_), Some(url)) = (&config.orbit, &config.secret, &config.webhook.url) {
+    let urls = config.webhook.urls.iter();
+    let urls: Vec<_> = urls.map(|url| url.as_str().trim_end_matches('/')).collect();
+    if let (None, Some(_), [_, ..]) = (&config.orbit, &config.secret, &*urls) {
         tracing::info!(
             "no Orbit host with an API token is set: a webhook that was made by hand is used; in Orbit it must \
              point to {} and have the same secret",
-            url.as_str().trim_end_matches('/')
+            urls.join(" or ")
         );
     }
     if config.destinations.is_empty() {

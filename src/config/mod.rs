@@ -10,6 +10,7 @@
 //! destinations  where events go: the integration URL and the file's destinations
 //! egress        what their URLs may name, and what they go through
 //! describe      destinations as they are shown
+//! gateway       the machine that a container runs on
 //! orbit         Orbit and our webhook there
 //! parse         what each kind of value may look like
 //! nearest       what somebody meant who wrote a wrong word
@@ -26,6 +27,7 @@ mod destinations;
 pub mod dotenv;
 mod egress;
 mod file;
+pub mod gateway;
 mod nearest;
 mod orbit;
 mod parse;
@@ -34,7 +36,7 @@ mod resolve;
 pub mod settings;
 mod sources;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -55,8 +57,7 @@ use crate::relay::journal;
 use crate::relay::receive::WorkOrdersAuth;
 use crate::secret::WebhookSecret;
 
-const DEFAULT_OPS: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 22101);
+const DEFAULT_OPS: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 22101);
 
 /// The whole configuration.
 #[derive(Debug)]
@@ -65,6 +66,8 @@ pub struct Config {
     pub orbit: Option<crate::orbit::Config>,
     /// Where Orbit is, for whoever only looks; without a token its text is empty.
     pub orbit_host: Option<crate::orbit::Config>,
+    /// The gateway of the default route, if there is one.
+    pub gateway: Option<IpAddr>,
     /// Whether the log gets the table of `check` at start and after each test payload.
     pub check_at_start: bool,
     /// How our webhook should be. Its port is set again when the listener has another.
@@ -145,9 +148,11 @@ impl Config {
         let mut problems = Problems::default();
         let mut file = File::read(input, variables, &mut problems);
         let mut values = Values::find(input, variables, &file.settings, |_| true, &mut problems);
-        let shown = shown(&values, &file);
+        let mut shown = shown(&values, &file);
         let mut warnings = Vec::new();
         let placeholders = remove_placeholders(&mut values);
+        let gateway = input.routes.gateway();
+        let machine = gateway::settle(&mut values, gateway, &mut shown, &mut problems);
 
         let secret = problems.of(values.read("webhook-secret", WebhookSecret::parse));
         let has_secret = secret.is_some();
@@ -160,11 +165,17 @@ impl Config {
             &mut problems,
         );
         let tls = tls(&values, &mut problems);
-        let (webhook, port) = webhook(&values, tls.is_some(), &mut warnings, &mut problems);
+        let (webhook, port) = webhook(
+            &values,
+            tls.is_some(),
+            machine,
+            &mut warnings,
+            &mut problems,
+        );
         warnings.extend(uncounted(variables, &file, &values, input));
 
         let subscribed = webhook.events.clone();
-        let polling = webhook.url.is_none();
+        let polling = webhook.urls.is_empty();
         let backfill = backfill(&values, subscribed.clone(), polling, &mut problems);
         let mut forwarded = subscribed.clone();
         if switch(&values, "forward-test", &mut problems)
@@ -188,6 +199,7 @@ impl Config {
         let config = Self {
             orbit,
             orbit_host,
+            gateway,
             check_at_start: true,
             listen: SocketAddr::new(bind, port),
             tls,

@@ -10,7 +10,7 @@ use super::problem::Problems;
 use super::resolve::{Input, Values};
 use super::{parse, path, settings, switch, word};
 use crate::http::{ServerFiles, Trust};
-use crate::reconcile::webhook::{Manage, OnExit};
+use crate::reconcile::webhook::{Machine, Manage, OnExit};
 use crate::secret::Secret;
 use crate::{orbit, reconcile};
 
@@ -84,6 +84,7 @@ pub(super) fn tls(values: &Values, problems: &mut Problems) -> Option<ServerFile
 pub(super) fn webhook(
     values: &Values,
     https: bool,
+    machine: Machine,
     warnings: &mut Vec<String>,
     problems: &mut Problems,
 ) -> (reconcile::webhook::Config, u16) {
@@ -98,24 +99,24 @@ pub(super) fn webhook(
              21443 and 21001 are taken there; elsewhere it works"
         ));
     }
-    let host = values
+    let hosts = values
         .get("webhook-host")
-        .map_or("0.0.0.0", |(host, _)| host)
-        .trim();
-    let anywhere = matches!(host, "0.0.0.0" | "::" | "[::]");
-    if anywhere {
+        .map_or("0.0.0.0", |(hosts, _)| hosts)
+        .split(',')
+        .map(str::trim);
+    for host in hosts.filter(|host| matches!(*host, "0.0.0.0" | "::" | "[::]")) {
         warnings.push(format!(
             "--webhook-host {host}: Orbit can probably not call that; give the address of this \
              machine as Orbit reaches it"
         ));
     }
     let scheme = if https { "https" } else { "http" };
-    let url = problems.of(values.read("webhook-host", |host| {
-        parse::webhook_url(scheme, host, port)
+    let urls = problems.of(values.read("webhook-host", |hosts| {
+        parse::webhook_urls(scheme, hosts, port)
     }));
-    if let Some(Some(url)) = url.as_ref().filter(|_| !anywhere && !https)
-        && !is_loopback(url)
-    {
+    let urls = urls.unwrap_or_else(|| vec![nowhere()]);
+    let stays_here = |url: &url::Url| Machine::is_loopback(url) || machine.is_ours(url);
+    for url in urls.iter().filter(|url| !https && !stays_here(url)) {
         let url = url.as_str().trim_end_matches('/');
         warnings.push(format!(
             "inspections come to {url} unencrypted: who is in between can read them; --tls-cert \
@@ -125,7 +126,8 @@ pub(super) fn webhook(
     let manage = problems.of(values.read("manage", |text| word(text, &MANAGE)));
     let on_exit = problems.of(values.read("on-exit", |text| word(text, &ON_EXIT)));
     let webhook = reconcile::webhook::Config {
-        url: url.unwrap_or_else(|| Some(nowhere())),
+        urls,
+        machine,
         events: problems
             .of(values.read("payload-types", parse::several))
             .unwrap_or_default(),
@@ -152,16 +154,6 @@ pub(super) fn backfill(
         interval: rate.map_or(Duration::from_millis(500), |rate| rate.per / rate.count),
         events,
         polling,
-    }
-}
-
-/// Whether what goes there stays on this machine.
-fn is_loopback(url: &url::Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

@@ -19,6 +19,8 @@ use crate::relay::destination::Auth;
 
 /// Longer than this nobody waits; and sums of such times do not overflow.
 const LONGEST: Duration = Duration::from_hours(3650 * 24);
+/// So many addresses may be tried, one after the other.
+const MOST_HOSTS: usize = 8;
 /// A smaller journal could not even hold its own log.
 const LEAST_JOURNAL: u64 = 64 << 20;
 
@@ -104,11 +106,28 @@ pub(super) fn is_none(webhook_host: &str) -> bool {
     webhook_host.trim().eq_ignore_ascii_case("none")
 }
 
-/// What Orbit is to call; none for `none`.
-pub(super) fn webhook_url(scheme: &str, host: &str, port: u16) -> Result<Option<Url>, String> {
-    if is_none(host) {
-        return Ok(None);
+/// What Orbit may call, in the order in which it is tried; nothing for `none`.
+pub(super) fn webhook_urls(scheme: &str, hosts: &str, port: u16) -> Result<Vec<Url>, String> {
+    if is_none(hosts) {
+        return Ok(Vec::new());
     }
+    let mut urls = Vec::new();
+    for host in hosts.split(',') {
+        if is_none(host) {
+            return Err("`none` stands alone".to_owned());
+        }
+        let url = webhook_url(scheme, host, port)?;
+        if !urls.contains(&url) {
+            urls.push(url);
+        }
+    }
+    if urls.len() > MOST_HOSTS {
+        return Err(format!("more than {MOST_HOSTS} hosts"));
+    }
+    Ok(urls)
+}
+
+fn webhook_url(scheme: &str, host: &str, port: u16) -> Result<Url, String> {
     let bare = host.trim().trim_start_matches('[').trim_end_matches(']');
     let written = if bare.parse::<std::net::Ipv6Addr>().is_ok() {
         format!("[{bare}]")
@@ -121,9 +140,7 @@ pub(super) fn webhook_url(scheme: &str, host: &str, port: u16) -> Result<Option<
     {
         return Err(wrong());
     }
-    Url::parse(&format!("{scheme}://{written}:{port}"))
-        .map(Some)
-        .map_err(|_| wrong())
+    Url::parse(&format!("{scheme}://{written}:{port}")).map_err(|_| wrong())
 }
 
 pub(super) fn port(text: &str) -> Result<u16, String> {
@@ -414,7 +431,7 @@ mod tests {
 
     #[test]
     fn a_webhook_url_is_http_host_port() {
-        let url = |host| webhook_url("http", host, 21600).map(|url| url.unwrap().to_string());
+        let url = |host| webhook_url("http", host, 21600).map(|url| url.to_string());
         assert_eq!(url("10.0.0.5").unwrap(), "http://10.0.0.5:21600/");
         assert_eq!(url("relay.plant").unwrap(), "http://relay.plant:21600/");
         for host in ["::1", "[::1]"] {
@@ -423,7 +440,24 @@ mod tests {
         for bad in ["http://x", "x:1", "x/y", "", "me@x"] {
             assert!(webhook_url("http", bad, 21600).is_err(), "{bad}");
         }
-        assert_eq!(webhook_url("http", "none", 21600), Ok(None));
+    }
+
+    #[test]
+    fn several_webhook_hosts_stand_in_order_and_none_stands_alone() {
+        let urls = |hosts| webhook_urls("http", hosts, 21600);
+        let texts = |hosts| {
+            let urls = urls(hosts).unwrap().into_iter();
+            urls.map(|url| url.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(texts("none"), [""; 0]);
+        assert_eq!(
+            texts("127.0.0.1, relay.plant,127.0.0.1"),
+            ["http://127.0.0.1:21600/", "http://relay.plant:21600/"]
+        );
+        assert!(urls("127.0.0.1,none").unwrap_err().contains("alone"));
+        for bad in ["a,", "a,,b", "a,b:1", "a,b,c,d,e,f,g,h,i"] {
+            assert!(urls(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::dotenv;
 use super::file::{self, Place};
+use super::gateway::Routes;
 use super::problem::{ConfigError, Origin, Problem, Problems};
 use super::settings::{Kind, SETTINGS, Setting};
 use super::sources::{Found, Level, Text};
@@ -27,6 +28,8 @@ pub struct Input {
     pub file: Option<Text>,
     /// What counts because it is there.
     pub found: Vec<Found>,
+    /// In which the gateway is found.
+    pub routes: Routes,
 }
 
 impl Input {
@@ -169,6 +172,10 @@ impl Values {
         self.0
             .get(name)
             .map(|(value, origin)| (value.as_str(), origin))
+    }
+
+    pub(super) fn set(&mut self, name: &'static str, value: String, origin: Origin) {
+        self.0.insert(name, (value, origin));
     }
 
     pub(super) fn remove(&mut self, name: &str) {

@@ -64,7 +64,7 @@ pub const SETTINGS: &[Setting] = &[
         &["ORBIT_HOSTNAME"],
         None,
         "HOST[:PORT]",
-        "Orbit's address",
+        "Orbit's address; `gateway`: the machine that this container runs on",
     ),
     one(
         "verify",
@@ -88,8 +88,9 @@ pub const SETTINGS: &[Setting] = &[
         "webhook-host",
         &["WEBHOOK_HOST"],
         Some("0.0.0.0"),
-        "HOST",
-        "This machine's address as Orbit reaches it; `none` where it cannot: Orbit is then polled",
+        "HOSTS",
+        "This machine's address as Orbit reaches it; several by commas are tried in order; `gateway`: \
+         the machine that this container runs on; `none` where it cannot: Orbit is then polled",
     ),
     one(
         "webhook-port",

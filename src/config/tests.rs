@@ -54,7 +54,7 @@ fn a_webhook_host_of_none_means_polling_and_needs_orbit_and_a_token() {
     let secret = "ab".repeat(32);
     let given = [("WEBHOOK_SECRET", &*secret)];
     let config = load(&flags, &given, "");
-    assert!(config.webhook.url.is_none());
+    assert!(config.webhook.urls.is_empty());
     let why = config.not_configured.unwrap();
     assert!(why.contains("--webhook-host none"), "{why}");
     assert_eq!(config.warnings, [""; 0], "ports and hosts do not matter");
@@ -281,8 +281,8 @@ fn plain_http_is_warned_of_once_unless_it_stays_on_this_machine() {
         assert_eq!(warnings.len(), 1, "{host}");
         let url = load(&[("webhook-host", host)], &[], "")
             .webhook
-            .url
-            .unwrap();
+            .urls
+            .remove(0);
         let url = url.as_str().trim_end_matches('/');
         assert_eq!(
             warnings[0],
@@ -358,6 +358,115 @@ fn env_example_lists_every_variable() {
         assert!(
             known || variable.contains(' '),
             ".env.example lists unknown {variable}"
+        );
+    }
+}
+
+/// The routing table of a container, whose gateway is 172.17.0.1.
+const IN_A_CONTAINER: &str = "eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n";
+
+fn in_a_container(environment: &[(&str, &str)]) -> Input {
+    let routes = gateway::Routes {
+        ipv4: IN_A_CONTAINER.to_owned(),
+        ipv6: String::new(),
+    };
+    Input {
+        routes,
+        ..input(&[], environment, None)
+    }
+}
+
+fn shown_of(config: &Config, name: &str) -> (String, String) {
+    let shown = config.shown.iter().find(|shown| shown.name == name);
+    let shown = shown.unwrap();
+    (shown.value.clone(), shown.origin.clone())
+}
+
+#[test]
+fn gateway_is_the_machine_of_the_container_and_shown_with_its_address() {
+    for (hostname, host, shown) in [
+        ("gateway", "172.17.0.1", "gateway (172.17.0.1)"),
+        (
+            "Gateway:8443",
+            "172.17.0.1:8443",
+            "Gateway:8443 (172.17.0.1)",
+        ),
+    ] {
+        let config = Config::load(&in_a_container(&[
+            ("ORBIT_HOSTNAME", hostname),
+            ("WEBHOOK_HOST", "127.0.0.1, gateway,10.0.0.5"),
+        ]));
+        let config = config.unwrap();
+        assert_eq!(config.orbit_host.as_ref().unwrap().host, host);
+        assert_eq!(shown_of(&config, "hostname").0, shown);
+        let hosts = "127.0.0.1,gateway (172.17.0.1),10.0.0.5";
+        assert_eq!(shown_of(&config, "webhook-host").0, hosts);
+        let urls = config.webhook.urls.iter().map(ToString::to_string);
+        assert_eq!(
+            urls.collect::<Vec<_>>(),
+            ["127.0.0.1", "172.17.0.1", "10.0.0.5"].map(|host| format!("http://{host}:21600/"))
+        );
+        // To the gateway nothing leaves this machine.
+        let unencrypted = config.warnings.iter().filter(|w| w.contains("unencrypted"));
+        let unencrypted: Vec<_> = unencrypted.collect();
+        assert_eq!(unencrypted.len(), 1, "{unencrypted:?}");
+        assert!(unencrypted[0].contains("http://10.0.0.5:21600"));
+    }
+}
+
+#[test]
+fn without_a_default_route_gateway_is_a_problem_that_names_the_file() {
+    for variable in ["ORBIT_HOSTNAME", "WEBHOOK_HOST"] {
+        let error = error(&[(variable, "gateway")]);
+        assert!(error.starts_with(variable), "{error}");
+        assert!(
+            error.contains("/proc/net/route has no default route"),
+            "{error}"
+        );
+    }
+    assert!(error(&[("WEBHOOK_HOST", "127.0.0.1,gateway")]).contains("/proc/net/route"));
+}
+
+#[test]
+fn any_certificate_of_orbit_is_accepted_at_the_gateway_unless_somebody_sets_verify() {
+    let trust = |environment: &[_]| {
+        let config = Config::load(&in_a_container(environment)).unwrap();
+        let shown = shown_of(&config, "verify");
+        (config.orbit_host.unwrap().trust, shown)
+    };
+    let (at_gateway, shown) = trust(&[("ORBIT_HOSTNAME", "gateway")]);
+    assert!(matches!(at_gateway, Trust::Anything));
+    assert_eq!(shown, ("false".into(), "default with gateway".into()));
+    let (set, shown) = trust(&[("ORBIT_HOSTNAME", "gateway"), ("ORBIT_VERIFY", "true")]);
+    assert!(matches!(set, Trust::Authorities(_)));
+    assert_eq!(shown, ("true".into(), "ORBIT_VERIFY".into()));
+    let (elsewhere, _) = trust(&[("ORBIT_HOSTNAME", "172.17.0.1")]);
+    assert!(matches!(elsewhere, Trust::Authorities(_)));
+}
+
+#[test]
+fn orbit_is_on_this_machine_where_it_is_the_gateway_or_loopback() {
+    let machine = |host| {
+        let config = Config::load(&in_a_container(&[("ORBIT_HOSTNAME", host)]));
+        config.unwrap().webhook.machine
+    };
+    let gateway = Some("172.17.0.1".parse().unwrap());
+    assert_eq!(
+        machine("gateway:8443"),
+        reconcile::webhook::Machine::Ours { gateway }
+    );
+    for host in ["127.0.0.1:8443", "localhost", "[::1]:443"] {
+        assert_eq!(
+            machine(host),
+            reconcile::webhook::Machine::Ours { gateway: None },
+            "{host}"
+        );
+    }
+    for host in ["orbit.plant", "10.0.0.9", "gateway.plant", "gateways"] {
+        assert_eq!(
+            machine(host),
+            reconcile::webhook::Machine::Another,
+            "{host}"
         );
     }
 }

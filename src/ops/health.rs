@@ -146,6 +146,18 @@ fn orbit(status: &webhook::Status) -> Part {
             "--webhook-host is none: nothing is registered, Orbit is polled",
         ),
         Status::Unknown => ill("unknown", "Orbit has not answered yet"),
+        Status::Registered {
+            enabled: true,
+            tried: Some(tried),
+            ..
+        } => because(
+            "registered",
+            &format!(
+                "{} is tried ({}): no signed request has come by it yet",
+                tried.url,
+                tried.place()
+            ),
+        ),
         Status::Registered { enabled: true, .. } => well("registered"),
         Status::Registered { enabled: false, .. } => ill(
             "disabled",

@@ -6,6 +6,7 @@
 //! | [`path`] | an inspection goes from Orbit to the plant |
 //! | [`registration`] | our webhook in Orbit, in any weather |
 //! | [`repair`] | what others do to it there, and what a person asks for |
+//! | [`address`] | by which of several addresses Orbit calls |
 //! | [`rotation`] | its secret, as it changes |
 //! | [`signature`] | whose events are taken |
 //! | [`limits`] | senders that send too much, too slowly or not to the end |
@@ -38,6 +39,7 @@
     reason = "this is a test binary: to panic is to fail"
 )]
 
+mod address;
 mod backfill;
 mod check;
 mod clock;

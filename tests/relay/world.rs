@@ -492,7 +492,7 @@ impl Relay {
     pub(crate) async fn registered(&self) -> (String, bool) {
         let registered = |status: &Status| matches!(status, Status::Registered { .. });
         match level(self.parts.webhook.clone(), "registered", registered).await {
-            Status::Registered { uuid, enabled } => (uuid, enabled),
+            Status::Registered { uuid, enabled, .. } => (uuid, enabled),
             other => panic!("{other:?}"),
         }
     }

@@ -7,6 +7,7 @@
 //! place        configuration, data directory, ports, asset map
 //! orbit        asks Orbit; what its answers mean (pure)
 //! webhooks     our webhook, and others beside it (pure)
+//! ways         where else Orbit may be, and by which address it may call us
 //! destinations what destinations answered (pure)
 //! reach        whether Orbit can call us: the test payload
 //! answers      what nobody outside can know of a real Orbit (pure)
@@ -24,6 +25,7 @@ mod place;
 pub mod reach;
 pub mod said;
 mod subject;
+mod ways;
 mod webhooks;
 
 pub use self::orbit::Seen;
@@ -62,12 +64,17 @@ impl Findings {
 pub async fn look(subject: &Subject, clock: &Clock) -> Findings {
     let mut rows = place::rows(subject).await;
     let looks = destinations::begin(&subject.destinations, clock.wall());
-    let seen = match &subject.orbit {
+    let mut seen = match &subject.orbit {
         Some(orbit) => orbit::look(orbit, subject.answer_questions, clock).await,
         None => Seen::default(),
     };
+    if !orbit::is_reached(&seen) {
+        seen.elsewhere = Some(ways::find_orbit(subject).await);
+    }
+    let pinged = ways::ping(subject).await;
     rows.extend(orbit::rows(subject, &seen));
     rows.extend(webhooks::rows(&subject.wanted_webhook(), &seen));
+    rows.push(ways::row(subject, &pinged));
     rows.extend(place::rows_of_the_rest(subject, &seen));
     rows.extend(destinations::end(&subject.destinations, looks).await);
     Findings { rows, orbit: seen }

@@ -11,6 +11,7 @@ use url::Host;
 
 use super::answers::Questions;
 use super::subject::OrbitAt;
+use super::ways::Elsewhere;
 use super::{Row, Subject};
 use crate::clock::{Clock, until};
 use crate::http::ExchangeError;
@@ -31,6 +32,8 @@ const TOKENS_PAGE: &str = "Settings → Developer Features → API Access Tokens
 pub struct Seen {
     /// The addresses of its name, or why there are none.
     pub resolved: Option<Result<Vec<IpAddr>, String>>,
+    /// Where else it was looked for.
+    pub elsewhere: Option<Elsewhere>,
     /// SHA-256 of the certificate that it showed, in hex.
     pub certificate: Option<String>,
     /// What it says of itself.
@@ -63,7 +66,16 @@ pub(super) async fn look(orbit: &OrbitAt, with_questions: bool, clock: &Clock) -
     seen
 }
 
-async fn resolve(host: &str) -> Result<Vec<IpAddr>, String> {
+/// Whether something answered where Orbit should be.
+pub(super) fn is_reached(seen: &Seen) -> bool {
+    match &seen.version {
+        Some(Err(CallError::Http(error))) => matches!(error, ExchangeError::Certificate(_)),
+        Some(_) => true,
+        None => false,
+    }
+}
+
+pub(super) async fn resolve(host: &str) -> Result<Vec<IpAddr>, String> {
     let url = client::base_url(host).ok_or_else(|| format!("`{host}` is not HOST or HOST:PORT"))?;
     let port = url.port_or_known_default().unwrap_or(443);
     match url.host() {
@@ -147,14 +159,18 @@ async fn skew_ms(client: &Client, clock: &Clock) -> Result<i64, CallError> {
 /// What it means.
 pub(super) fn rows(subject: &Subject, seen: &Seen) -> Vec<Row> {
     let Some(orbit) = &subject.orbit else {
-        return vec![Row::unknown(REACHED, "not asked: no Orbit host is set")];
+        let row = Row::unknown(REACHED, "not asked: no Orbit host is set");
+        return vec![match &seen.elsewhere {
+            Some(elsewhere) => row.advising(elsewhere.advice()),
+            None => row,
+        }];
     };
     if let Err(why) = &orbit.client {
         let advice = "correct ORBIT_VERIFY and ORBIT_CERT";
         return vec![Row::bad(REACHED, why, advice)];
     }
     let mut rows = vec![reached(&orbit.host, seen)];
-    rows.push(certificate(&orbit.verified, seen));
+    rows.push(certificate(&orbit.verified, orbit.accepts_any, seen));
     rows.push(version(seen));
     rows.push(token(orbit.has_token, seen));
     if orbit.has_token {
@@ -165,6 +181,9 @@ pub(super) fn rows(subject: &Subject, seen: &Seen) -> Vec<Row> {
 }
 
 fn reached(host: &str, seen: &Seen) -> Row {
+    let elsewhere = seen.elsewhere.as_ref();
+    let elsewhere = elsewhere.map(|elsewhere| format!("; {}", elsewhere.advice()));
+    let elsewhere = elsewhere.unwrap_or_default();
     let addresses = match &seen.resolved {
         Some(Ok(addresses)) => addresses
             .iter()
@@ -174,27 +193,30 @@ fn reached(host: &str, seen: &Seen) -> Row {
             return Row::bad(
                 REACHED,
                 format!("the name {host} does not resolve: {why}"),
-                "correct ORBIT_HOSTNAME, or the name service of this machine or container",
+                format!(
+                    "correct ORBIT_HOSTNAME, or the name service of this machine or \
+                     container{elsewhere}"
+                ),
             );
         }
         None => return Row::unknown(REACHED, "not asked"),
     };
     let addresses = addresses.join(", ");
     match &seen.version {
-        Some(Err(CallError::Http(error))) if !matches!(error, ExchangeError::Certificate(_)) => {
-            Row::bad(
-                REACHED,
-                format!("{host} is at {addresses}, but: {error}"),
-                "look whether Orbit is on, whether ORBIT_HOSTNAME has the right port, and whether \
-                 a firewall is in between",
-            )
-        }
+        Some(Err(CallError::Http(error))) if !is_reached(seen) => Row::bad(
+            REACHED,
+            format!("{host} is at {addresses}, but: {error}"),
+            format!(
+                "look whether Orbit is on, whether ORBIT_HOSTNAME has the right port, and \
+                     whether a firewall is in between{elsewhere}"
+            ),
+        ),
         Some(_) => Row::good(REACHED, format!("{host} is at {addresses} and answers")),
         None => Row::unknown(REACHED, "not asked"),
     }
 }
 
-fn certificate(verified: &str, seen: &Seen) -> Row {
+fn certificate(verified: &str, accepts_any: bool, seen: &Seen) -> Row {
     let refused = match &seen.version {
         Some(Err(CallError::Http(ExchangeError::Certificate(refused)))) => Some(refused),
         _ => None,
@@ -216,7 +238,12 @@ fn certificate(verified: &str, seen: &Seen) -> Row {
         return Row::bad(CERTIFICATE, what, advice);
     }
     match &seen.certificate {
-        Some(sha256) => Row::good(CERTIFICATE, format!("SHA-256 {sha256}; {verified}")),
+        Some(sha256) => {
+            let strict = format!("; ORBIT_VERIFY=sha256:{sha256} accepts only this one");
+            let strict = if accepts_any { &*strict } else { "" };
+            let what = format!("SHA-256 {sha256}; {verified}{strict}");
+            Row::good(CERTIFICATE, what)
+        }
         None => Row::unknown(CERTIFICATE, "not shown"),
     }
 }
@@ -338,7 +365,7 @@ mod tests {
     fn a_refused_certificate_says_the_line_that_pins_it_and_a_changed_pin_says_that_it_changed() {
         let line = format!("ORBIT_VERIFY=sha256:{}", "ab".repeat(32));
         for (pinned, says) in [(false, "browser"), (true, "has changed")] {
-            let row = certificate("", &refused(pinned));
+            let row = certificate("", false, &refused(pinned));
             assert_eq!(row.verdict, Verdict::Bad);
             let advice = row.advice.unwrap();
             assert!(advice.contains(&line) && advice.contains(says), "{advice}");
@@ -352,7 +379,7 @@ mod tests {
         let seen = Seen::default();
         let mut rows = vec![
             reached("orbit", &seen),
-            certificate("", &seen),
+            certificate("", false, &seen),
             version(&seen),
             token(true, &seen),
             token(false, &seen),
@@ -362,6 +389,20 @@ mod tests {
         for row in rows {
             assert_eq!(row.verdict, Verdict::Unknown, "{row:?}");
         }
+    }
+
+    #[test]
+    fn where_any_certificate_is_accepted_the_row_has_the_line_that_pins_it() {
+        let seen = Seen {
+            certificate: Some("ab".repeat(32)),
+            ..Seen::default()
+        };
+        let line = format!("ORBIT_VERIFY=sha256:{}", "ab".repeat(32));
+        let any = certificate("not verified", true, &seen);
+        assert_eq!(any.verdict, Verdict::Good);
+        assert!(any.what.contains(&line), "{any:?}");
+        let pinned = certificate("pinned", false, &seen);
+        assert!(!pinned.what.contains("ORBIT_VERIFY"), "{pinned:?}");
     }
 
     #[test]

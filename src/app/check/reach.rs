@@ -20,8 +20,8 @@ use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::webhooks::{is_there, text};
-use super::{Row, Seen, Subject};
+use super::webhooks::is_there;
+use super::{Row, Seen, Subject, ways};
 use crate::app::control::{self, Answer, Ask};
 use crate::clock::{Clock, later};
 use crate::event::{Envelope, TEST};
@@ -90,7 +90,7 @@ pub enum Taker {
 /// Whether it is worth waiting: Orbit has a webhook with our URL, or cannot be asked for it.
 pub fn is_worth_it(subject: &Subject, seen: &Seen) -> bool {
     let by_hand = subject.orbit.as_ref().is_none_or(|orbit| !orbit.has_token);
-    by_hand || is_there(subject.webhook_url(), seen)
+    by_hand || is_there(&subject.webhook, seen)
 }
 
 /// Waits until a test payload comes; gives its body where this process took it.
@@ -220,7 +220,9 @@ async fn refuse(
 impl Reach {
     /// What it means.
     pub fn row(&self, subject: &Subject) -> Row {
-        let url = subject.webhook_url().map(text).unwrap_or_default();
+        let url = subject.address().map(|now| now.url).unwrap_or_default();
+        let next = ways::next(subject).map(|next| format!("; as the next address to try, {next}"));
+        let next = next.unwrap_or_default();
         match self {
             Self::Tested(tested) => Row::good(
                 NAME,
@@ -240,7 +242,7 @@ impl Reach {
                 format!(
                     "press the button ({PRESS}) while this waits; if it was pressed, Orbit cannot \
                      call {url}: look at --webhook-host, at a firewall, and at the message that \
-                     Orbit shows"
+                     Orbit shows{next}"
                 ),
             ),
             Self::NotWaited {

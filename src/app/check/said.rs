@@ -15,8 +15,8 @@ use super::reach::{Reach, Tested};
 use super::{Row, Subject, Verdict, look};
 use crate::clock::{Clock, later};
 use crate::ops::health::Parts;
-use crate::reconcile::webhook;
-use crate::relay::journal::Availability;
+use crate::reconcile::webhook::{self, Address, NOTE_ADDRESS};
+use crate::relay::journal::{Availability, Journal};
 
 /// One table takes no longer.
 const LONGEST: Duration = Duration::from_mins(2);
@@ -30,6 +30,7 @@ pub(in crate::app) async fn run(
     subject: Subject,
     parts: Parts,
     mut tests: watch::Receiver<Option<Tested>>,
+    journal: Journal,
     clock: Clock,
     stop: CancellationToken,
 ) {
@@ -41,7 +42,9 @@ pub(in crate::app) async fn run(
             let keys = parts.secret.borrow().as_ref().ok().cloned();
             let keys = keys.filter(|keys| keys.previous.is_none());
             let secret = keys.map(|keys| keys.current);
+            let noted = journal.note(NOTE_ADDRESS).await.ok().flatten();
             let subject = Subject {
+                noted: noted.and_then(|note| Address::read(&note)),
                 secret,
                 ..subject.clone()
             };

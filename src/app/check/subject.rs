@@ -5,7 +5,7 @@
 //!   what its deliveries see.
 
 use std::error::Error;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::webhooks::Wanted;
 use crate::config::{Config, ConfigError};
 use crate::http::Trust;
 use crate::orbit::Client;
-use crate::reconcile::webhook;
+use crate::reconcile::webhook::{self, Address, Machine};
 use crate::relay::destination::Destination;
 use crate::secret::WebhookSecret;
 
@@ -37,6 +37,8 @@ pub struct OrbitAt {
     pub host: String,
     /// How its certificate is verified, in words.
     pub verified: String,
+    /// Whether any is accepted.
+    pub accepts_any: bool,
     /// Whether there is a token.
     pub has_token: bool,
     /// The client, or why there is none.
@@ -70,6 +72,10 @@ pub struct Subject {
     pub answer_questions: bool,
     /// How our webhook should be.
     pub webhook: webhook::Config,
+    /// The address on record.
+    pub noted: Option<Address>,
+    /// The gateway of the default route, if there is one.
+    pub gateway: Option<IpAddr>,
     /// The signing secret, if it is known.
     pub secret: Option<WebhookSecret>,
     /// The asset map.
@@ -97,7 +103,8 @@ impl Subject {
         let expressions = expressions.filter(|to| to.when.is_some()).count();
         let orbit = config.orbit_host.as_ref().map(|orbit| OrbitAt {
             host: orbit.host.clone(),
-            verified: verified(&orbit.trust),
+            verified: verified(&orbit.trust, config.webhook.machine),
+            accepts_any: matches!(orbit.trust, Trust::Anything),
             has_token: config.orbit.is_some(),
             client: Client::build(orbit.clone())
                 .map(Arc::new)
@@ -126,6 +133,8 @@ impl Subject {
             orbit,
             answer_questions: true,
             webhook: config.webhook.clone(),
+            noted: None,
+            gateway: config.gateway,
             secret: config.secret.clone(),
             asset_map: config.asset_map.clone(),
             backfill: config.backfill.on,
@@ -160,14 +169,9 @@ impl Subject {
         }
     }
 
-    /// What Orbit is to call, if it is to call anything.
-    pub fn webhook_url(&self) -> Option<&Url> {
-        self.webhook.url.as_ref()
-    }
-
     pub(super) fn wanted_webhook(&self) -> Wanted<'_> {
         Wanted {
-            url: self.webhook_url(),
+            url: self.address().and_then(|now| Url::parse(&now.url).ok()),
             config: &self.webhook,
             secret: self.secret.as_ref(),
             has_token: self.orbit.as_ref().is_some_and(|orbit| orbit.has_token),
@@ -176,11 +180,15 @@ impl Subject {
     }
 }
 
-fn verified(trust: &Trust) -> String {
+fn verified(trust: &Trust, machine: Machine) -> String {
     match trust {
         Trust::Authorities(added) if added.is_empty() => "by the public authorities".to_owned(),
         Trust::Authorities(_) => "by the authorities that ORBIT_VERIFY names".to_owned(),
         Trust::Pinned(_) => "it is the one that is pinned".to_owned(),
+        // Who could stand in between is on this machine, and could read all that the relay has.
+        Trust::Anything if machine != Machine::Another => {
+            "not verified: Orbit is on this machine".to_owned()
+        }
         Trust::Anything => "not verified: ORBIT_VERIFY=false accepts any".to_owned(),
     }
 }

@@ -22,7 +22,7 @@ const NAME_CHARS: usize = 60;
 #[derive(Debug)]
 pub(super) struct Wanted<'a> {
     /// None where Orbit is to call nobody.
-    pub(super) url: Option<&'a Url>,
+    pub(super) url: Option<Url>,
     pub(super) config: &'a webhook::Config,
     pub(super) secret: Option<&'a WebhookSecret>,
     /// Whether the relay takes care of it itself.
@@ -49,7 +49,7 @@ pub(super) fn rows(wanted: &Wanted<'_>, seen: &Seen) -> Vec<Row> {
         None => return unasked("not asked: Orbit cannot be"),
     };
     let live = webhooks.iter().filter(|hook| hook.archived != Some(true));
-    let (ours, others): (Vec<_>, Vec<_>) = live.partition(|hook| is_ours(hook, wanted.url));
+    let (ours, others): (Vec<_>, Vec<_>) = live.partition(|hook| wanted.config.has(hook));
     vec![own(wanted, &ours), rivals(wanted, &others)]
 }
 
@@ -58,16 +58,18 @@ fn unasked(why: &str) -> Vec<Row> {
 }
 
 /// Whether one of these is ours, and Orbit is to call it.
-pub(super) fn is_there(url: Option<&Url>, seen: &Seen) -> bool {
+pub(super) fn is_there(config: &webhook::Config, seen: &Seen) -> bool {
     let webhooks = seen.webhooks.as_ref().and_then(|asked| asked.as_ref().ok());
     let mut webhooks = webhooks.into_iter().flatten();
-    webhooks.any(|hook| hook.archived != Some(true) && is_ours(hook, url))
+    webhooks.any(|hook| hook.archived != Some(true) && config.has(hook))
 }
 
 fn own(wanted: &Wanted<'_>, ours: &[&Webhook]) -> Row {
-    let Some(url) = wanted.url.map(text) else {
+    let Some(url) = &wanted.url else {
         return Row::unknown(OURS, "none is wanted: Orbit is polled");
     };
+    let there = ours.first().filter(|hook| !wanted.config.is_at(hook, url));
+    let url = there.map_or_else(|| text(url), |hook| place(hook));
     let (hook, doubles) = match ours {
         [] if wanted.runs => {
             return Row::bad(
@@ -162,7 +164,9 @@ fn differences(wanted: &Wanted<'_>, hook: &Webhook) -> Vec<&'static str> {
     };
     let checks = hook.validate_tls_cert;
     let other_flag = checks.is_some_and(|checks| checks != wanted.config.validate_tls_cert);
+    let at = |url: &Url| wanted.config.is_at(hook, url);
     let all = [
+        (!wanted.url.as_ref().is_some_and(at), "address"),
         (!same_events, "events"),
         (other_flag, "TLS flag"),
         (other_secret, "secret"),
@@ -198,9 +202,7 @@ fn rivals(wanted: &Wanted<'_>, others: &[&Webhook]) -> Row {
 fn name(hook: &Webhook) -> String {
     let url = hook.url.as_deref().and_then(|url| Url::parse(url).ok());
     let port = url.as_ref().and_then(Url::port_or_known_default);
-    let place = url.map_or("nowhere".to_owned(), |url| {
-        url.origin().ascii_serialization()
-    });
+    let place = place(hook);
     let called = hook.name.as_deref().unwrap_or_default();
     let called: String = called
         .chars()
@@ -216,6 +218,14 @@ fn name(hook: &Webhook) -> String {
     format!("“{called}” at {place}{guess}")
 }
 
+/// Scheme, host and port: the rest may hold a secret.
+fn place(hook: &Webhook) -> String {
+    let url = hook.url.as_deref().and_then(|url| Url::parse(url).ok());
+    url.map_or("nowhere".to_owned(), |url| {
+        url.origin().ascii_serialization()
+    })
+}
+
 /// What Orbit gives for a webhook's secret.
 pub(super) fn shown_secret(hook: &Webhook) -> ShownSecret {
     match hook.secret.as_ref().map(crate::secret::Secret::expose) {
@@ -223,12 +233,6 @@ pub(super) fn shown_secret(hook: &Webhook) -> ShownSecret {
         Some(text) if WebhookSecret::parse(text).is_ok() => ShownSecret::Whole,
         Some(_) => ShownSecret::Masked,
     }
-}
-
-/// A trailing slash makes no difference.
-fn is_ours(hook: &Webhook, ours: Option<&Url>) -> bool {
-    let theirs = hook.url.as_deref().and_then(|url| Url::parse(url).ok());
-    theirs.is_some_and(|theirs| ours.is_some_and(|ours| text(&theirs) == text(ours)))
 }
 
 pub(super) fn text(url: &Url) -> String {
@@ -258,7 +262,8 @@ mod tests {
         let url = Url::parse("http://10.0.0.5:21600").unwrap();
         let secret = WebhookSecret::parse(&"ab".repeat(32)).unwrap();
         let config = webhook::Config {
-            url: Some(url.clone()),
+            urls: vec![url.clone()],
+            machine: webhook::Machine::Another,
             manage: webhook::Manage::Repair,
             on_exit: webhook::OnExit::Keep,
             events: vec!["A".into()],
@@ -266,7 +271,7 @@ mod tests {
             validate_tls_cert: true,
         };
         let mut wanted = Wanted {
-            url: Some(&url),
+            url: Some(url),
             config: &config,
             secret: Some(&secret),
             has_token: true,
@@ -323,6 +328,47 @@ mod tests {
             Verdict::Unknown,
             "it is made at the start: {row:?}"
         );
+    }
+
+    #[test]
+    fn one_made_by_hand_for_this_machine_is_ours_and_a_path_is_not_as_it_should_be() {
+        let by_hand = |url: &str| Webhook {
+            url: Some(url.into()),
+            ..webhook()
+        };
+        let config = webhook::Config {
+            urls: vec![Url::parse("http://127.0.0.1:21600").unwrap()],
+            machine: webhook::Machine::Ours { gateway: None },
+            events: vec!["A".into()],
+            enabled: true,
+            validate_tls_cert: true,
+            manage: webhook::Manage::Repair,
+            on_exit: webhook::OnExit::Keep,
+        };
+        for (url, verdict, says) in [
+            ("http://0.0.0.0:21600/", Verdict::Good, "enabled, calls"),
+            (
+                "http://0.0.0.0:21600/canary",
+                Verdict::Bad,
+                "it calls http://0.0.0.0:21600, but is not as it should be: address",
+            ),
+        ] {
+            let wanted = Wanted {
+                url: config.urls.first().cloned(),
+                config: &config,
+                secret: None,
+                has_token: true,
+                runs: true,
+            };
+            let seen = Seen {
+                webhooks: Some(Ok(vec![by_hand(url)])),
+                ..Seen::default()
+            };
+            let [ours, others] = rows(&wanted, &seen).try_into().unwrap();
+            assert_eq!(ours.verdict, verdict, "{ours:?}");
+            assert!(ours.what.contains(says), "{ours:?}");
+            assert_eq!(others.verdict, Verdict::Good, "{others:?}");
+        }
     }
 
     #[test]

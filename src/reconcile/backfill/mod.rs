@@ -35,7 +35,7 @@ use self::pages::NotAsAsked;
 pub use self::round::Found;
 use self::round::{Keep, Window};
 use super::orbit_clock::OrbitClock;
-use super::webhook;
+use super::webhook::{self, Nudge};
 use crate::clock::{Clock, later, until};
 use crate::orbit::{CallError, Client};
 use crate::relay::journal::{Availability, Journal, WriteError};
@@ -133,6 +133,8 @@ pub struct Backfill {
     orbit_clock: Arc<OrbitClock>,
     lists: Lists,
     progress: watch::Sender<Progress>,
+    /// Told of what our webhook did not bring.
+    nudge: Nudge,
     swept_at: Option<Timestamp>,
     /// Run events that anomalies name and Orbit has no more.
     gone: HashSet<String>,
@@ -185,6 +187,7 @@ impl Backfill {
         clock: Clock,
         orbit_clock: Arc<OrbitClock>,
         progress: watch::Sender<Progress>,
+        nudge: Nudge,
     ) -> Self {
         let lists = Lists::new(client, clock.clone(), config.interval);
         Self {
@@ -194,6 +197,7 @@ impl Backfill {
             orbit_clock,
             lists,
             progress,
+            nudge,
             swept_at: None,
             gone: HashSet::new(),
             sweep_failing: None,
@@ -347,8 +351,13 @@ impl Backfill {
             until: None,
             unsettled_at: waits_for_webhook.then_some(now.at),
         };
-        self.bring(&window, &mut Keep::Following(&mut mark), found)
-            .await?;
+        let mut keep = Keep::Following(&mut mark);
+        let brought = self.bring(&window, &mut keep, found).await;
+        // One with a time that is yet to come was stored by a clock that was ahead.
+        if let Some(at) = found.last_missed_at.filter(|at| *at <= now.at) {
+            self.nudge.missed(at);
+        }
+        brought?;
         mark.ended(began_at);
         self.journal.set_note(NOTE, mark.text()).await?;
         let raised_in = Window {

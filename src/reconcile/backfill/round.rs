@@ -77,6 +77,9 @@ pub struct Found {
     pub unreadable: u64,
     /// The run events of the first of them.
     pub first: Vec<String>,
+    /// When Orbit stored the last one that was missed.
+    #[serde(skip)]
+    pub(super) last_missed_at: Option<Timestamp>,
 }
 
 impl Found {
@@ -192,7 +195,9 @@ impl Backfill {
         let appended = self.journal.append_missing(missing, note).await?;
         for ((at, missing), appended) in entries.iter().zip(appended) {
             if let Appended::Accepted(_) = appended {
-                found.count(missing, since.is_some_and(|since| *at >= since));
+                let is_missed = since.is_some_and(|since| *at >= since);
+                found.count(missing, is_missed);
+                found.last_missed_at = found.last_missed_at.max(is_missed.then_some(*at));
             }
         }
         Ok(())

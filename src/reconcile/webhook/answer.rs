@@ -49,14 +49,14 @@ impl Reconcile {
             let why = "--manage is off: the relay changes no webhook; set observe or repair";
             return Err(LookError::Keys(why.to_owned()));
         }
-        if self.config.url.is_none() && wish != Wish::Delete {
+        if self.config.urls.is_empty() && wish != Wish::Delete {
             let why = "--webhook-host is none: nothing is to be registered";
             return Err(LookError::Keys(why.to_owned()));
         }
         let mut lines = Vec::new();
         if wish == Wish::Delete {
             lines = self.delete().await?;
-            if self.config.url.is_some() {
+            if !self.config.urls.is_empty() {
                 self.note(turn, Ok(Status::Deleted));
             }
             return Ok(Told::Done(lines));
@@ -107,11 +107,14 @@ impl Reconcile {
     /// Where it only observes, Orbit gets a new secret because a person wants it, and nothing
     /// else.
     async fn push_secret(&self, lines: &mut Vec<String>) -> Result<(), LookError> {
-        let Found { webhooks, record } = self.find().await?;
+        let found = self.find().await?;
         let (config, keys) = (&self.config, self.current_keys()?);
-        let Some(url) = &config.url else {
+        let Some(url) = &found.url() else {
             return Ok(());
         };
+        let Found {
+            webhooks, record, ..
+        } = found;
         let view = View {
             config,
             url,
@@ -163,7 +166,9 @@ impl Reconcile {
     }
 
     async fn delete(&self) -> Result<Vec<String>, LookError> {
-        let Found { webhooks, record } = self.find_and_note().await?;
+        let Found {
+            webhooks, record, ..
+        } = self.find_and_note().await?;
         let mut record = record.unwrap_or_else(|| Record {
             enabled: self.config.enabled,
             ..Record::default()
@@ -189,7 +194,8 @@ impl Reconcile {
         let found = self.find().await?;
         let (config, record) = (&self.config, found.record.as_ref());
         let keys = self.current_keys().ok();
-        let planned = config.url.as_ref().zip(keys.as_ref()).map(|(url, keys)| {
+        let url = found.url();
+        let planned = url.as_ref().zip(keys.as_ref()).map(|(url, keys)| {
             let view = View {
                 config,
                 url,
@@ -228,7 +234,7 @@ impl Reconcile {
         Ok(Told::Status(Box::new(Report {
             status: word(config, plan, &differences).to_owned(),
             manage: config.manage.as_str().to_owned(),
-            url: config.url.as_ref().map(text),
+            url: url.as_ref().map(text),
             events: config.events.clone(),
             enabled: config.enabled,
             validate_tls_cert: config.validate_tls_cert,

@@ -12,7 +12,7 @@ use super::{Manage, OnExit, Reconcile};
 impl Reconcile {
     /// Tells Orbit that the relay stops, if it is to be told.
     pub(super) async fn leave(&self) {
-        let managed = self.config.url.is_some() && self.config.manage == Manage::Repair;
+        let managed = !self.config.urls.is_empty() && self.config.manage == Manage::Repair;
         let left = match self.config.on_exit {
             OnExit::Keep => return,
             _ if !managed => return,
@@ -26,8 +26,12 @@ impl Reconcile {
 
     async fn disable_on_exit(&self) -> Result<(), LookError> {
         let keys = self.current_keys()?;
-        let Found { webhooks, record } = self.find().await?;
-        let (Some(url), Some(mut record)) = (self.config.url.as_ref(), record) else {
+        let found = self.find().await?;
+        let url = found.url();
+        let Found {
+            webhooks, record, ..
+        } = found;
+        let (Some(url), Some(mut record)) = (url, record) else {
             return Ok(());
         };
         let ours = webhooks.iter().find(|w| w.uuid == record.uuid);
@@ -39,7 +43,7 @@ impl Reconcile {
         record.disabled_on_exit = true;
         self.remember(&record).await?;
         let name = ours.name.clone().unwrap_or_else(|| NAME.to_owned());
-        let wanted = self.wanted(name, url, false, &keys.current);
+        let wanted = self.wanted(name, &url, false, &keys.current);
         self.client.update_webhook(&ours.uuid, &wanted).await?;
         let uuid = &ours.uuid;
         tracing::info!(uuid, "webhook: disabled in Orbit until the next start");

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use url::Url;
 
+use super::address::{Address, NOTE as NOTE_ADDRESS};
 use super::plan::{self, Act, NAME, Plan, View, text};
 use super::record::Record;
 use super::{KeyChange, Manage, Reconcile, Status, Turn};
@@ -50,6 +51,17 @@ pub(super) struct Done {
 pub(super) struct Found {
     pub(super) webhooks: Vec<Webhook>,
     pub(super) record: Option<Record>,
+    /// The address on record.
+    pub(super) noted: Option<Address>,
+    /// The address that Orbit is to have; none where nothing is to be registered.
+    pub(super) address: Option<Address>,
+}
+
+impl Found {
+    /// What Orbit is to call.
+    pub(super) fn url(&self) -> Option<Url> {
+        self.address.as_ref().and_then(Address::parsed)
+    }
 }
 
 impl Reconcile {
@@ -59,7 +71,17 @@ impl Reconcile {
         let webhooks = self.client.webhooks().await?;
         let record = self.journal.note(NOTE).await?;
         let record = record.and_then(|note| Record::read(&note));
-        Ok(Found { webhooks, record })
+        let noted = self.journal.note(NOTE_ADDRESS).await?;
+        let noted = noted.and_then(|note| Address::read(&note));
+        // A person may know which one works.
+        let by_a_person = if record.is_none() { &*webhooks } else { &[] };
+        let address = Address::now(&self.config, noted.as_ref(), by_a_person);
+        Ok(Found {
+            webhooks,
+            record,
+            noted,
+            address,
+        })
     }
 
     /// As [`Self::find`], and notes that Orbit was asked.
@@ -83,17 +105,24 @@ impl Reconcile {
         turn: &mut Turn,
         by_person: bool,
     ) -> Result<Done, LookError> {
-        let Some(url) = self.config.url.clone() else {
+        if self.config.urls.is_empty() {
             return Ok(Done {
                 status: Status::Polling,
                 lines: Vec::new(),
             });
-        };
+        }
         self.take_nudges(turn);
         let observe = self.config.manage != Manage::Repair && !by_person;
         let mut keys = self.current_keys()?;
         let mut found = self.find_and_note().await?;
         turn.said.answered();
+        self.search(turn, &mut found, observe).await?;
+        let address = found.address.clone();
+        let Some(url) = found.url() else {
+            return Err(LookError::Keys(
+                "the address on record is no URL".to_owned(),
+            ));
+        };
         let unverified = turn.wrong_secret && (by_person || self.may_rewrite(turn));
         let planned = |keys: &Keys, record: Option<&Record>| {
             plan::plan(&View {
@@ -115,7 +144,9 @@ impl Reconcile {
             tracing::info!(uuid, enabled, "webhook: as it should be in Orbit");
         }
         if observe {
-            let done = observed(&plan, self.config.enabled);
+            let mut done = observed(&plan, self.config.enabled);
+            let untouched = matches!(plan.act, Act::Nothing { .. });
+            self.searched(turn, &mut done.status, address, untouched);
             let given = found.record.as_ref().map(|r| &r.secret_fingerprint);
             if given == Some(&keys.current.fingerprint()) && plan.has_secret() {
                 self.say_in_orbit(&keys).await;
@@ -132,9 +163,10 @@ impl Reconcile {
             lines.push("the secret that Orbit has was taken over".to_owned());
             plan = planned(&keys, found.record.as_ref());
         }
+        let untouched = matches!(plan.act, Act::Nothing { .. });
         let rewrites = matches!(&plan.act, Act::Update { why, .. } if why.contains(&"secret"));
         let status = self.carry_out(plan, &url, &keys, found, &mut lines);
-        let status = status.await?;
+        let mut status = status.await?;
         // One that failed is tried again, and not only when the next event fails.
         if unverified {
             turn.wrong_secret = false;
@@ -142,6 +174,7 @@ impl Reconcile {
                 turn.rewritten_at = Some(self.clock.steady());
             }
         }
+        self.searched(turn, &mut status, address, untouched);
         if matches!(status, Status::Registered { .. }) {
             self.say_in_orbit(&keys).await;
         }
@@ -222,7 +255,11 @@ impl Reconcile {
         if !plan.doubled.is_empty() {
             self.remember(&now).await?;
         }
-        Ok(Status::Registered { uuid, enabled })
+        Ok(Status::Registered {
+            uuid,
+            enabled,
+            tried: None,
+        })
     }
 
     async fn adopt(&self, theirs: WebhookSecret) -> Result<(), LookError> {
@@ -251,7 +288,8 @@ impl Reconcile {
 
         let nudged = &self.nudge.0;
         nudged.asked.store(false, Relaxed);
-        nudged.unverified.store(false, Relaxed);
+        let refused = nudged.unverified.swap(false, Relaxed);
+        turn.search.hear(nudged, refused);
         turn.wrong_secret |= nudged.wrong_secret.swap(false, Relaxed);
     }
 
@@ -331,6 +369,7 @@ fn observed(plan: &Plan, wants_enabled: bool) -> Done {
         Act::Nothing { uuid, enabled } if what.is_empty() => Status::Registered {
             uuid: uuid.clone(),
             enabled: *enabled,
+            tried: None,
         },
         _ => Status::Drift {
             what: what.into_iter().map(str::to_owned).collect(),

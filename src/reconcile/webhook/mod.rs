@@ -3,22 +3,27 @@
 //! ```text
 //! mod     the loop: at start, every minute, when it is nudged or asked, and at the end
 //! plan    what is to be done (pure)
+//! address which of our addresses Orbit is given (pure)
 //! look    looks at Orbit, and does it
 //! answer  does what a person asks
 //! leave   what Orbit is told when the relay stops
 //! record  what the journal remembers of ours
 //! ask     what a person can ask, and what is answered
 //! say     what the log says, and how often
+//! search  whether another address is to be tried
 //! ```
 //!
 //! # Invariants
 //! - Ours is the one on record, else one with our URL. Others are never touched.
 //! - At first contact everything is set; afterwards `enabled` only when `--enabled` itself
 //!   changed, so that an administrator who disables it is respected.
+//! - Of several addresses another is tried only after an inspection that the one before did not
+//!   bring, and none once a signed request came by it.
 //! - With `manage = "observe"` nothing is changed in Orbit but what a person asks for; with `off`
 //!   Orbit is not asked at all but for lists.
 //! - What strangers send makes it look at Orbit at most every 5 s.
 
+mod address;
 mod answer;
 mod ask;
 mod leave;
@@ -26,9 +31,10 @@ mod look;
 mod plan;
 mod record;
 mod say;
+mod search;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -36,12 +42,14 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+pub use self::address::{Address, Machine, NOTE as NOTE_ADDRESS};
 pub use self::ask::{Asked, Desk, Listed, Report, Told, Wish, desk};
 pub use self::look::NOTE_RECONCILED;
 pub use self::plan::{Relation, ShownSecret};
 pub use self::record::Record;
 use self::say::Said;
-use crate::clock::{Clock, later};
+use self::search::Search;
+use crate::clock::{Clock, Remote, later};
 use crate::orbit::{CallError, Client};
 use crate::relay::journal::Journal;
 use crate::relay::verify::Keys;
@@ -61,8 +69,11 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// How the webhook should be.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What Orbit is to call; none where Orbit cannot reach us and is polled.
-    pub url: Option<Url>,
+    /// What Orbit may call, in the order in which it is tried; nothing where Orbit cannot reach us
+    /// and is polled.
+    pub urls: Vec<Url>,
+    /// Whose machine Orbit runs on.
+    pub machine: Machine,
     /// What it is to call for.
     pub events: Vec<String>,
     /// Whether it is to call.
@@ -127,6 +138,8 @@ pub enum Status {
         uuid: String,
         /// Whether Orbit calls it.
         enabled: bool,
+        /// Which of several addresses is tried; none once one is proven.
+        tried: Option<Address>,
     },
     /// It is not as it should be, and is only observed.
     Drift {
@@ -142,11 +155,11 @@ pub enum Status {
 impl Status {
     /// How it is before Orbit was asked.
     pub fn at_start(config: &Config, has_orbit: bool) -> Self {
-        match (has_orbit, &config.url, config.manage) {
-            (false, _, _) => Self::ByHand,
-            (true, None, _) => Self::Polling,
-            (true, Some(_), Manage::Off) => Self::Off,
-            (true, Some(_), Manage::Repair | Manage::Observe) => Self::Unknown,
+        match (has_orbit, config.manage) {
+            (false, _) => Self::ByHand,
+            (true, _) if config.urls.is_empty() => Self::Polling,
+            (true, Manage::Off) => Self::Off,
+            (true, Manage::Repair | Manage::Observe) => Self::Unknown,
         }
     }
 }
@@ -155,10 +168,16 @@ impl Status {
     /// Whether Orbit calls us, as far as can be known: where a person takes care of it, it does.
     pub fn calls_us(&self) -> bool {
         match self {
-            Self::ByHand | Self::Off | Self::Registered { enabled: true, .. } => true,
+            Self::ByHand
+            | Self::Off
+            | Self::Registered {
+                enabled: true,
+                tried: None,
+                ..
+            } => true,
             Self::Polling
             | Self::Unknown
-            | Self::Registered { enabled: false, .. }
+            | Self::Registered { .. }
             | Self::Drift { .. }
             | Self::Deleted
             | Self::Failing(_) => false,
@@ -190,12 +209,33 @@ struct Nudged {
     unverified: AtomicBool,
     /// And was signed with another secret.
     wrong_secret: AtomicBool,
+    /// A signed request of Orbit came.
+    came: AtomicBool,
+    /// When Orbit stored the latest inspection that did not come, on its clock, in milliseconds
+    /// since 1970; 0 where there is none.
+    missed_ms: AtomicI64,
 }
 
 impl Nudge {
     /// A person or a part of the relay wants Orbit to be looked at.
     pub fn look(&self) {
         self.0.asked.store(true, Ordering::Relaxed);
+        self.0.wake.notify_one();
+    }
+
+    /// A signed request of Orbit came.
+    pub fn came(&self) {
+        // Looked at first: this is on the path of every event.
+        if !self.0.came.load(Ordering::Relaxed) {
+            self.0.came.store(true, Ordering::Relaxed);
+            self.0.wake.notify_one();
+        }
+    }
+
+    /// An inspection that Orbit stored then, on its clock, did not come.
+    pub fn missed(&self, at: Timestamp) {
+        let ms = at.as_millisecond();
+        self.0.missed_ms.fetch_max(ms, Ordering::Relaxed);
         self.0.wake.notify_one();
     }
 
@@ -227,6 +267,8 @@ pub struct Reconcile {
     pub nudge: Nudge,
     /// Time.
     pub clock: Clock,
+    /// Orbit's time.
+    pub orbit_clock: Remote,
     /// Told how it is.
     pub status: watch::Sender<Status>,
     /// Told when Orbit was last asked, and answered.
@@ -245,6 +287,7 @@ struct Turn {
     wrong_secret: bool,
     /// When Orbit was given ours for that, on the steady clock.
     rewritten_at: Option<Timestamp>,
+    search: Search,
     said: Said,
 }
 
@@ -291,7 +334,7 @@ impl Reconcile {
 
     /// Waits until Orbit is to be looked at.
     async fn due(&self, turn: &Turn) {
-        if self.config.url.is_none() || self.config.manage == Manage::Off {
+        if self.config.urls.is_empty() || self.config.manage == Manage::Off {
             return std::future::pending().await;
         }
         let mut keys = self.keys.clone();
@@ -312,8 +355,11 @@ impl Reconcile {
         loop {
             let asked = nudged.asked.load(Ordering::Relaxed);
             let unverified = nudged.unverified.load(Ordering::Relaxed);
+            let news = turn.search.is_on()
+                && (nudged.came.load(Ordering::Relaxed)
+                    || nudged.missed_ms.load(Ordering::Relaxed) > 0);
             // While Orbit gives no answer, what strangers send does not make it asked more often.
-            if asked || (unverified && turn.failures == 0) {
+            if asked || ((unverified || news) && turn.failures == 0) {
                 let since = turn.last_at.unwrap_or(Timestamp::MIN);
                 return self.clock.sleep_until(later(since, AT_MOST_EVERY)).await;
             }
@@ -338,6 +384,7 @@ impl Reconcile {
             }
             Err(error) => {
                 turn.failures = turn.failures.saturating_add(1);
+                turn.search.interrupt();
                 let wait = match &error {
                     look::LookError::Orbit(CallError::Unauthorized(_)) => EVERY_REFUSED,
                     look::LookError::Orbit(CallError::Busy {

@@ -138,6 +138,7 @@ mod tests {
         let registered = |enabled| Status::Registered {
             uuid: "u".to_owned(),
             enabled,
+            tried: None,
         };
         said.repeat(&registered(false), true, now);
         assert_eq!(said.disabled_at, Some(now));

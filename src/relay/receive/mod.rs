@@ -36,7 +36,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CONTENT_LENGTH, RETRY_AFTER};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
@@ -85,6 +85,8 @@ pub struct Receive {
     pub metrics: Metrics,
     /// Told of each signature of the right form that did not verify.
     pub on_unverified: Box<dyn Fn(orbit::Refusal) + Send + Sync>,
+    /// Told of each signed request that verified and did not come before.
+    pub on_verified: Box<dyn Fn() + Send + Sync>,
     /// Told of each test payload that verified, after it was kept, and whose address it came from.
     pub on_test: Box<dyn Fn(Option<IpAddr>) + Send + Sync>,
     /// Whether the log names each accepted event: nobody else does while there is no destination.
@@ -154,11 +156,27 @@ pub fn router(receive: Receive) -> Router {
         .route("/", post(take))
         .route("/hooks/orbit", post(take))
         .route("/ping", get(async || "PONG"))
-        .fallback(async || refuse(StatusCode::NOT_FOUND, "no such path"))
+        .fallback(elsewhere)
         .method_not_allowed_fallback(async || {
             refuse(StatusCode::METHOD_NOT_ALLOWED, "events come by POST")
         })
         .with_state(edge)
+}
+
+/// A person who made the webhook by hand may have typed any path: what is signed is an event
+/// wherever it comes.
+async fn elsewhere(
+    edge: State<Arc<Edge>>,
+    method: Method,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    if method == Method::POST && headers.contains_key(orbit::HEADER) {
+        take(edge, peer, headers, body).await
+    } else {
+        refuse(StatusCode::NOT_FOUND, "no such path")
+    }
 }
 
 async fn take(
@@ -223,6 +241,7 @@ impl Edge {
         if self.replays.knows(proof) {
             return self.count_replay().await;
         }
+        (self.receive.on_verified)();
         let envelope = Envelope::parse(&body).map_err(|e| Rejection::NotAnEvent(e.to_string()))?;
         let event_type = envelope.event_type().to_owned();
         let identity = envelope.identity(&body);

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::Config;
+pub(super) use super::address::text;
 use super::record::Record;
 use crate::orbit::Webhook;
 use crate::relay::verify::Keys;
@@ -138,9 +139,9 @@ pub(super) fn plan(view: &View<'_>) -> Plan {
     for other in live(view.webhooks).filter(|w| ours.is_none_or(|ours| ours.uuid != w.uuid)) {
         let owned = view.record.is_some_and(|record| record.owns(&other.uuid));
         // All of them were to go, wherever they point: those of an unfinished deletion are left.
-        if owned && (stays_deleted || at(other, view.url)) {
+        if owned && (stays_deleted || view.config.has(other)) {
             plan.doubled.push(other.uuid.clone());
-        } else if !owned && at(other, view.url) {
+        } else if !owned && view.config.has(other) {
             plan.twins.push(other.uuid.clone());
         }
     }
@@ -167,14 +168,11 @@ pub(super) fn relation(
     if record.is_some_and(|record| record.owns(&webhook.uuid)) {
         return Relation::FormerlyOurs;
     }
-    let Some(url) = config.url.as_ref() else {
-        return Relation::Other;
-    };
     if webhook.archived == Some(true) {
         Relation::Other
-    } else if at(webhook, url) {
+    } else if config.has(webhook) {
         Relation::Twin
-    } else if looks_alike(webhook, config, url) {
+    } else if looks_alike(webhook, config) {
         Relation::LookAlike
     } else {
         Relation::Other
@@ -188,12 +186,12 @@ pub(super) fn find<'a>(view: &View<'a>) -> Option<&'a Webhook> {
     let on_record = |record: &Record| live.clone().find(|w| w.uuid == record.uuid);
     let was_ours = |record: &Record| {
         let mut owned = live.clone().filter(|w| record.owns(&w.uuid));
-        owned.find(|w| at(w, view.url))
+        owned.find(|w| view.config.has(w))
     };
     view.record
         .and_then(on_record)
         .or_else(|| view.record.and_then(was_ours))
-        .or_else(|| live.find(|w| at(w, view.url) && may_be_ours(view, w)))
+        .or_else(|| live.find(|w| view.config.has(w) && may_be_ours(view, w)))
 }
 
 /// After ours is gone, one at our address is ours only if nothing speaks against it: its making may
@@ -235,7 +233,10 @@ fn compare(view: &View<'_>, ours: &Webhook, plan: &mut Plan) {
     };
     let differences = [
         (known.is_none() && !view.observe, "first contact"),
-        (ours.url.is_some() && !at(ours, view.url), "address"),
+        (
+            ours.url.is_some() && !config.is_at(ours, view.url),
+            "address",
+        ),
         (
             ours.events
                 .as_ref()
@@ -313,23 +314,13 @@ fn live(webhooks: &[Webhook]) -> impl Iterator<Item = &Webhook> + Clone {
     webhooks.iter().filter(|w| w.archived != Some(true))
 }
 
-/// Whether Orbit calls our URL: a trailing slash makes no difference.
-fn at(webhook: &Webhook, ours: &Url) -> bool {
-    let theirs = webhook.url.as_deref().and_then(|url| Url::parse(url).ok());
-    theirs.is_some_and(|theirs| text(&theirs) == text(ours))
-}
-
-fn looks_alike(webhook: &Webhook, config: &Config, ours: &Url) -> bool {
-    let theirs = webhook.url.as_deref().and_then(|url| Url::parse(url).ok());
-    let same_port =
-        theirs.is_some_and(|theirs| theirs.port_or_known_default() == ours.port_or_known_default());
+fn looks_alike(webhook: &Webhook, config: &Config) -> bool {
+    let port = webhook.url.as_deref().and_then(|url| Url::parse(url).ok());
+    let port = port.and_then(|theirs| theirs.port_or_known_default());
+    let ours = config.urls.first().and_then(Url::port_or_known_default);
+    let same_port = port.is_some() && port == ours;
     let events = webhook.events.as_ref();
     same_port && events.is_some_and(|events| same_set(events, &config.events))
-}
-
-/// `http://HOST:PORT`, without the slash that a URL without a path ends in.
-pub(super) fn text(url: &Url) -> String {
-    url.as_str().trim_end_matches('/').to_owned()
 }
 
 fn same_set(a: &[String], b: &[String]) -> bool {

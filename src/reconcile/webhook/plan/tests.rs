@@ -1,7 +1,7 @@
 //! The plan as a table: what Orbit has, what is on record, what follows.
 
 use super::*;
-use crate::reconcile::webhook::{Manage, OnExit};
+use crate::reconcile::webhook::{Machine, Manage, OnExit};
 use crate::relay::verify::Previous;
 
 const OURS: &str = "http://10.0.0.5:21600";
@@ -12,7 +12,8 @@ fn secret(of: &str) -> WebhookSecret {
 
 fn config() -> Config {
     Config {
-        url: Some(Url::parse(OURS).unwrap()),
+        urls: vec![Url::parse(OURS).unwrap()],
+        machine: Machine::Another,
         events: vec!["A".into(), "B".into()],
         enabled: true,
         validate_tls_cert: true,
@@ -76,7 +77,7 @@ impl Case {
     fn plan(&self) -> Plan {
         plan(&View {
             config: &self.config,
-            url: self.config.url.as_ref().unwrap(),
+            url: self.config.urls.first().unwrap(),
             keys: &self.keys,
             record: self.record.as_ref(),
             webhooks: &self.webhooks,
@@ -400,4 +401,74 @@ fn when_ours_is_gone_one_at_our_address_with_another_secret_is_somebody_elses() 
     let mut first_contact = case([copy("cd")]);
     first_contact.record = None;
     assert!(matches!(first_contact.plan().act, Act::Update { .. }));
+}
+
+/// Two addresses of ours, for an Orbit on this machine; the first is given.
+fn here(webhooks: impl Into<Vec<Webhook>>) -> Case {
+    let urls = ["http://127.0.0.1:21600", "http://172.17.0.1:21600"];
+    let mut case = case(webhooks);
+    case.config.urls = urls.map(|url| Url::parse(url).unwrap()).into();
+    case.config.machine = Machine::Ours {
+        gateway: "172.17.0.1".parse().ok(),
+    };
+    case
+}
+
+fn calling(url: &str) -> Webhook {
+    Webhook {
+        url: Some(url.to_owned()),
+        ..webhook()
+    }
+}
+
+#[test]
+fn a_webhook_made_by_hand_for_any_name_of_this_machine_is_taken_over_with_any_path() {
+    for url in [
+        "http://0.0.0.0:21600",
+        "http://0.0.0.0:21600/",
+        "http://0.0.0.0:21600/some/path",
+        "http://localhost:21600",
+        "http://172.17.0.1:21600/hook",
+    ] {
+        let mut case = here([calling(url)]);
+        case.record = None;
+        let plan = case.plan();
+        assert!(
+            matches!(&plan.act, Act::Update { uuid, .. } if uuid == "u"),
+            "{url}: {plan:?}"
+        );
+        case.config.machine = Machine::Another;
+        case.config.urls.truncate(1);
+        assert_eq!(case.plan().act, Act::Create, "{url}: of another machine");
+    }
+}
+
+#[test]
+fn what_a_person_makes_of_our_address_stands_where_it_is_the_same_and_a_path_is_repaired() {
+    let rows = [
+        ("http://127.0.0.1:21600/", vec![]),
+        ("http://0.0.0.0:21600/", vec![]),
+        ("http://localhost:21600", vec![]),
+        ("http://0.0.0.0:21600/x", vec!["address"]),
+        ("http://127.0.0.1:21600/x", vec!["address"]),
+        ("http://172.17.0.1:21600", vec!["address"]),
+        ("http://10.0.0.9:21600", vec!["address"]),
+    ];
+    for (url, differences) in rows {
+        assert_eq!(here([calling(url)]).differences(), differences, "{url}");
+    }
+}
+
+#[test]
+fn at_any_of_our_addresses_a_strangers_is_a_twin_and_our_own_is_doubled() {
+    let other = Webhook {
+        uuid: "o".into(),
+        ..calling("http://172.17.0.1:21600/x")
+    };
+    let mut case = here([calling("http://127.0.0.1:21600"), other.clone()]);
+    assert_eq!(case.plan().twins, ["o"]);
+    let relation = relation(&other, &case.config, case.record.as_ref(), Some("u"));
+    assert_eq!(relation, Relation::Twin);
+    case.record.as_mut().unwrap().made = ["o", "u"].map(str::to_owned).into();
+    assert_eq!(case.plan().doubled, ["o"]);
 }
