@@ -22,7 +22,7 @@ here=$PWD/bench/footprint
 python3 -c 'import venv, ensurepip' 2>/dev/null || fail "python3 with venv is missing: apt-get install python3-venv"
 
 if [[ -n ${BINARY:-} ]]; then
-    relay=$(realpath -e "$BINARY") || fail "BINARY is no file: $BINARY"
+    relay=$(realpath -e "$BINARY" 2>/dev/null) || fail "BINARY is no file: $BINARY"
 else
     command -v musl-gcc >/dev/null || fail "musl-gcc is missing: apt-get install musl-tools"
     [[ -d $(rustc --print target-libdir --target $musl) ]] \
