@@ -195,7 +195,7 @@ async fn its_container_is_as_closed_as_it_can_be() {
     assert_eq!(host["CapAdd"], Value::Null);
     assert_eq!(host["SecurityOpt"], json!(["no-new-privileges:true"]));
     assert_eq!(host["Privileged"], false);
-    assert_eq!(host["Memory"], 256_000_000);
+    assert_eq!(host["Memory"], 256 << 20);
     assert_eq!(host["OomScoreAdj"], 1000);
     assert_eq!(host["RestartPolicy"]["Name"], "unless-stopped");
     assert_eq!(state["Config"]["User"], "65532:65532");

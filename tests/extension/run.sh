@@ -40,8 +40,9 @@ if ! docker info >/dev/null 2>&1; then
 fi
 
 # The version after this one: a table more in the journal, nothing else.
-next=$work/next
-mkdir "$next"
+next=$root/target/next/source
+rm -rf "$next"
+mkdir -p "$next"
 git ls-files -z | tar --create --null --files-from=- | tar --extract --directory "$next"
 (
     cd "$next"
