@@ -18,7 +18,7 @@ FROM scratch AS image
 COPY --from=build /image/orbit-relay /orbit-relay
 COPY --from=build --chown=65532:65532 /image/data /data
 USER 65532:65532
-ENV DATA_DIR=/data CONFIG_DIR=/config PACKAGE_DIR=/package OPS_BIND=0.0.0.0:22101
+ENV DATA_DIR=/data CONFIG_DIR=/config OPS_BIND=0.0.0.0:22101
 EXPOSE 21600 22101
 HEALTHCHECK --interval=30s --timeout=10s --start-period=10s --retries=3 CMD ["/orbit-relay", "health"]
 LABEL org.opencontainers.image.title="orbit-relay" \

@@ -163,7 +163,7 @@ mv "$work/layer.tar" "$work/image/$layer/layer.tar"
 cat >"$work/config.json" <<EOF
 {"architecture":"amd64","os":"linux","created":"$date",
 "config":{"User":"$user:$user","WorkingDir":"/","Entrypoint":["/orbit-relay"],
-"Env":["DATA_DIR=/data","CONFIG_DIR=/config","PACKAGE_DIR=/package","OPS_BIND=0.0.0.0:22101"],
+"Env":["DATA_DIR=/data","CONFIG_DIR=/config","OPS_BIND=0.0.0.0:22101"],
 "ExposedPorts":{"21600/tcp":{},"22101/tcp":{}},
 "Healthcheck":{"Test":["CMD","/orbit-relay","health"],"Interval":30000000000,"Timeout":10000000000,"StartPeriod":10000000000,"Retries":3},
 "Labels":{"org.opencontainers.image.title":"orbit-relay","org.opencontainers.image.licenses":"Apache-2.0"}},

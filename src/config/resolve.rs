@@ -231,8 +231,10 @@ fn find(
     in_file: Option<&(Place, Origin)>,
 ) -> Result<Option<(String, Origin)>, Problem> {
     let default = || {
-        let value = setting.default?;
-        Some((value.to_owned(), Origin::outside("default")))
+        let extension = setting.in_extension.filter(|_| input.gives("package-dir"));
+        let extension = extension.map(|value| (value, "default of the extension"));
+        let (value, origin) = extension.or(setting.default.map(|value| (value, "default")))?;
+        Some((value.to_owned(), Origin::outside(origin)))
     };
     Ok(given(setting, input, variables, in_file)?.or_else(default))
 }

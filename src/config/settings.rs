@@ -13,6 +13,8 @@ pub struct Setting {
     pub variables: &'static [&'static str],
     /// What holds where nothing is set.
     pub default: Option<&'static str>,
+    /// What holds there in an extension of Orbit, which runs on Orbit's own host.
+    pub in_extension: Option<&'static str>,
     /// How its value is given.
     pub kind: Kind,
     /// What people read in `--help` and `.env.example`.
@@ -59,13 +61,16 @@ pub const SETTINGS: &[Setting] = &[
         "Folder of a package, whose `.env` is taken into the data directory; by flag or environment \
          only",
     ),
-    one(
-        "hostname",
-        &["ORBIT_HOSTNAME"],
-        None,
-        "HOST[:PORT]",
-        "Orbit's address; `gateway`: the machine that this container runs on",
-    ),
+    Setting {
+        in_extension: Some("gateway"),
+        ..one(
+            "hostname",
+            &["ORBIT_HOSTNAME"],
+            None,
+            "HOST[:PORT]",
+            "Orbit's address; `gateway`: the machine that this container runs on",
+        )
+    },
     one(
         "verify",
         &["ORBIT_VERIFY"],
@@ -84,14 +89,17 @@ pub const SETTINGS: &[Setting] = &[
             "Certificate shown to Orbit: one PEM file, or certificate and key",
         )
     },
-    one(
-        "webhook-host",
-        &["WEBHOOK_HOST"],
-        Some("0.0.0.0"),
-        "HOSTS",
-        "This machine's address as Orbit reaches it; several by commas are tried in order; `gateway`: \
+    Setting {
+        in_extension: Some("127.0.0.1,gateway"),
+        ..one(
+            "webhook-host",
+            &["WEBHOOK_HOST"],
+            Some("0.0.0.0"),
+            "HOSTS",
+            "This machine's address as Orbit reaches it; several by commas are tried in order; `gateway`: \
          the machine that this container runs on; `none` where it cannot: Orbit is then polled",
-    ),
+        )
+    },
     one(
         "webhook-port",
         &["WEBHOOK_PORT"],
@@ -304,6 +312,7 @@ const fn one(
         name,
         variables,
         default,
+        in_extension: None,
         kind: Kind::One,
         help,
         value,
@@ -320,6 +329,7 @@ const fn switch(
         name,
         variables,
         default: Some(default),
+        in_extension: None,
         kind: Kind::Switch,
         help,
         value: "BOOL",
@@ -335,6 +345,7 @@ const fn secret(
         name,
         variables,
         default: None,
+        in_extension: None,
         kind: Kind::Secret,
         help,
         value: "",

@@ -244,6 +244,36 @@ fn a_time_zone_is_known_by_its_name_and_the_nearest_right_one_is_named() {
 }
 
 #[test]
+fn an_extension_looks_for_orbit_on_its_own_host_unless_it_is_told_otherwise() {
+    let route = "eth0 00000000 010011AC 0003 0 0 0 00000000 0 0 0";
+    let load = |environment: &[(&str, &str)]| {
+        let mut input = input(&[], environment, None);
+        input.routes.ipv4 = route.to_owned();
+        Config::load(&input).unwrap()
+    };
+    let of = |config: &Config, name: &str| {
+        let shown = config.shown.iter().find(|shown| shown.name == name);
+        shown.map(|shown| format!("{} from {}", shown.value, shown.origin))
+    };
+    let extension = load(&[("PACKAGE_DIR", "/package")]);
+    let said = of(&extension, "hostname").unwrap();
+    assert_eq!(said, "gateway (172.17.0.1) from default of the extension");
+    let said = of(&extension, "webhook-host").unwrap();
+    assert_eq!(
+        said,
+        "127.0.0.1,gateway (172.17.0.1) from default of the extension"
+    );
+    let told = load(&[("PACKAGE_DIR", "/package"), ("ORBIT_HOSTNAME", "orbit")]);
+    assert_eq!(of(&told, "hostname").unwrap(), "orbit from ORBIT_HOSTNAME");
+    let elsewhere = load(&[]);
+    assert_eq!(of(&elsewhere, "hostname"), None);
+    assert_eq!(
+        of(&elsewhere, "webhook-host").unwrap(),
+        "0.0.0.0 from default"
+    );
+}
+
+#[test]
 fn each_official_placeholder_is_named() {
     let why = load(
         &[],
