@@ -2,7 +2,7 @@
 # build_spx.sh, which needs no image of anybody; a test holds that both give the same.
 ARG BUILDER=rust:1.95-alpine
 
-FROM ${BUILDER} AS build
+FROM --platform=linux/amd64 ${BUILDER} AS build
 # `sim` adds the simulator, for the target `demo`.
 ARG FEATURES=
 WORKDIR /src

@@ -20,7 +20,7 @@ fail() {
 source=$(cd "$(dirname "$0")" && pwd)
 target=x86_64-unknown-linux-musl
 user=65532
-env_file='' config_dir='' config_version=1.0.0 binary='' out=dist
+env_file='' config_dir='' config_version='' binary='' out=dist
 while (($# > 0)); do
     case $1 in
         -h | --help)
@@ -81,17 +81,23 @@ package() { # NAME FILE…
     echo "$out/$name: $(wc -c <"$out/$name") bytes"
 }
 
-# Whether a .env sets something that nobody else should see.
-warn_of_credentials() { # FILE
-    if grep -qE '^[[:space:]]*(export[[:space:]]+)?[A-Za-z_]*(TOKEN|SECRET|AUTH|PASSWORD)[A-Za-z_]*=[[:space:]]*[^[:space:]#]' "$1"; then
-        echo "the package contains credentials: keep it as you keep a password"
-    fi
+# Says which files hold something that nobody else should see.
+warn_of_credentials() { # FILE…
+    local file
+    for file in "$@"; do
+        case $file in
+            *.key | *.token | *.secret) ;;
+            *) grep -qE 'PRIVATE KEY|^[^#]*([Tt][Oo][Kk][Ee][Nn]|[Ss][Ee][Cc][Rr][Ee][Tt]|[Aa][Uu][Tt][Hh]|[Pp][Aa][Ss][Ss])[A-Za-z_]*[[:space:]]*=[[:space:]]*[^[:space:]#{]' "$file" || continue ;;
+        esac
+        echo "the package contains credentials (${file##*/}): keep it as you keep a password"
+    done
 }
 
 mkdir "$work/files"
 
 if [[ -n $config_dir ]]; then
     [[ -d $config_dir ]] || fail "$config_dir is no directory"
+    config_version=${config_version:-1.0.0}
     [[ $config_version =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] || fail "--version $config_version: write X.Y.Z"
     [[ -z $env_file$binary ]] || fail "--config-only packs the files of $config_dir alone; put the .env there"
     files=()
@@ -119,15 +125,11 @@ if [[ -n $config_dir ]]; then
 }
 EOF
     package "orbit-relay-config-$config_version.spx" manifest.json "${files[@]}" icon.png
-    for file in "$config_dir"/*.key "$config_dir"/*.token "$config_dir"/*.secret; do
-        echo "$file: the package contains credentials: keep it as you keep a password"
-    done
-    if [[ -f $config_dir/.env ]]; then
-        warn_of_credentials "$config_dir/.env"
-    fi
+    warn_of_credentials "${files[@]/#/$work/files/}"
     exit 0
 fi
 
+[[ -z $config_version ]] || fail "--version is for --config-only; that of the extension stands in Cargo.toml"
 version=$(member "$source/extension/manifest.json" version)
 grep -q "^version = \"$version\"\$" "$source/Cargo.toml" ||
     fail "extension/manifest.json has version $version, Cargo.toml another"
@@ -150,6 +152,9 @@ if [[ -z $binary ]]; then
     binary=${CARGO_TARGET_DIR:-$source/target}/$target/ship/orbit-relay
 fi
 [[ -f $binary ]] || fail "$binary is no file"
+[[ $(od -An -tx1 -j0 -N5 "$binary")$(od -An -tx1 -j18 -N2 "$binary") == ' 7f 45 4c 46 02 3e 00' ]] ||
+    fail "$binary is no program for x86-64"
+! grep -aq '/lib64/ld-linux' "$binary" || fail "$binary needs the libraries of a system, and the image has none: build it for $target"
 
 # The image: one layer with the program and an empty data directory, written as `docker save` would.
 mkdir -p "$work/root/data" "$work/image"

@@ -2,8 +2,9 @@
 //!
 //! # Invariants
 //! - A change is judged once the folder stood still for two looks; so a file that is being written
-//!   is not read half-way.
-//! - What cannot be used changes nothing: it is said, and the relay goes on as it was.
+//!   is not read half-way. One that lost all that it had gets a minute: an installer that removes
+//!   the old before it brings the new must not leave the relay without its destinations.
+//! - Files that cannot be used change nothing: it is said, and the relay goes on as it was.
 //! - A look costs a `stat` for each of at most [`MOST`] files; they are read only after a change.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,10 @@ use crate::clock::Clock;
 
 /// How often the folder is looked at.
 const EVERY: Duration = Duration::from_secs(2);
+/// So many looks must have seen the same.
+const STILL: u32 = 2;
+/// And so many that there is nothing any more.
+const STILL_EMPTY: u32 = 30;
 /// More files are not looked at.
 const MOST: usize = 100;
 /// No more of a file is compared.
@@ -38,6 +43,8 @@ pub struct Watch {
     judged: Seen,
     /// The state at the last look.
     last: Seen,
+    /// How many looks have seen it.
+    looks: u32,
     /// What the running relay was started with.
     running: BTreeMap<OsString, Stamp>,
     /// The state before it, by content.
@@ -62,9 +69,9 @@ type Mark = (u64, u64, u64, (i64, i64), (i64, i64));
 /// What became of the folder since it was last judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
-    /// It was removed, or another one took its place.
-    Replaced,
-    /// Something in it.
+    /// It was removed. Where it was mounted, one that took its place is not seen before a new start.
+    Gone,
+    /// Something in it, or another one took its place.
     Files,
 }
 
@@ -86,6 +93,7 @@ impl Watch {
             dir,
             judged: seen.clone(),
             last: seen,
+            looks: 0,
             before: running.clone(),
             running,
         }
@@ -102,8 +110,8 @@ impl Watch {
             };
             match self.judge(seen) {
                 None => {}
-                Some(Change::Replaced) => {
-                    return format!("the folder {} was removed or replaced", self.dir.display());
+                Some(Change::Gone) => {
+                    return format!("the folder {} was removed", self.dir.display());
                 }
                 Some(Change::Files) => {
                     let load = Arc::clone(&load);
@@ -118,7 +126,13 @@ impl Watch {
     async fn files_changed(&mut self, assets: &Assets, load: Load) -> Option<String> {
         let (dir, seen) = (self.dir.clone(), self.judged.clone());
         let now = tokio::task::spawn_blocking(move || stamps(&dir, &seen)).await;
-        let now = now.ok()?;
+        let now = match now {
+            Ok(now) => now,
+            Err(error) => {
+                tracing::error!(%error, "config: what changed cannot be read");
+                return None;
+            }
+        };
         let map = assets
             .path()
             .filter(|path| path.parent() == Some(&self.dir));
@@ -152,18 +166,23 @@ impl Watch {
         None
     }
 
-    /// What became of the folder, once it stood still for two looks.
+    /// What became of the folder, once it stood still for long enough.
     fn judge(&mut self, seen: Seen) -> Option<Change> {
-        let stood_still = seen == self.last;
+        self.looks = if seen == self.last {
+            self.looks.saturating_add(1)
+        } else {
+            1
+        };
         self.last = seen;
-        if !stood_still || self.last == self.judged {
+        let has_lost_all = !self.before.is_empty() && self.last.is_empty();
+        let enough = if has_lost_all { STILL_EMPTY } else { STILL };
+        if self.looks < enough || self.last == self.judged {
             return None;
         }
         let before = std::mem::replace(&mut self.judged, self.last.clone());
         match (before, &self.judged) {
-            (Seen::There(before, _), Seen::There(now, _)) if before == *now => Some(Change::Files),
-            (Seen::There(..), _) => Some(Change::Replaced),
-            (Seen::Gone, _) => Some(Change::Files),
+            (Seen::There(..), Seen::Gone) => Some(Change::Gone),
+            _ => Some(Change::Files),
         }
     }
 
@@ -192,6 +211,15 @@ impl Watch {
             load: differs,
             reload_assets,
             is_as_at_start: differed && !differs,
+        }
+    }
+}
+
+impl Seen {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Gone => true,
+            Self::There(_, files) => files.is_empty(),
         }
     }
 }
@@ -324,19 +352,45 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_removed_or_replaced_counts_and_one_that_never_was_does_not() {
+    fn a_folder_that_was_removed_or_emptied_gets_a_minute_to_come_back() {
+        let minute = usize::try_from(STILL_EMPTY).unwrap();
         let (parent, dir) = folder();
         let mut watch = Watch::begin(dir.clone());
         std::fs::rename(&dir, parent.path().join("old")).unwrap();
-        assert_eq!(looks(&mut watch, 2), Some(Change::Replaced));
+        assert_eq!(looks(&mut watch, minute - 1), None);
+        assert_eq!(looks(&mut watch, 1), Some(Change::Gone));
+
         let mut watch = Watch::begin(dir.clone());
-        assert_eq!(looks(&mut watch, 3), None, "it was not there at the start");
+        assert_eq!(
+            looks(&mut watch, minute),
+            None,
+            "it was not there at the start"
+        );
         std::fs::create_dir(&dir).unwrap();
         assert_eq!(looks(&mut watch, 2), Some(Change::Files), "it comes");
+
+        std::fs::write(dir.join(".env"), "A=1\n").unwrap();
         let mut watch = Watch::begin(dir.clone());
-        std::fs::rename(&dir, parent.path().join("older")).unwrap();
+        std::fs::remove_file(dir.join(".env")).unwrap();
+        assert_eq!(
+            looks(&mut watch, minute - 1),
+            None,
+            "it may be brought anew"
+        );
+        std::fs::write(dir.join(".env"), "A=1\n").unwrap();
+        assert_eq!(looks(&mut watch, 2), Some(Change::Files));
+        assert!(!verdict(&mut watch).load, "it is as it was");
+    }
+
+    #[test]
+    fn a_folder_that_took_the_place_of_another_is_judged_by_its_files() {
+        let (parent, dir) = folder();
+        let mut watch = Watch::begin(dir.clone());
+        std::fs::rename(&dir, parent.path().join("old")).unwrap();
         std::fs::create_dir(&dir).unwrap();
-        assert_eq!(looks(&mut watch, 2), Some(Change::Replaced));
+        std::fs::write(dir.join(".env"), "A=2\n").unwrap();
+        assert_eq!(looks(&mut watch, 2), Some(Change::Files));
+        assert!(verdict(&mut watch).load);
     }
 
     #[test]

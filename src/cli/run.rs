@@ -4,6 +4,7 @@
 //! - A port that is taken is exit 1; a malformed configuration is exit 2; a configuration that
 //!   changed is exit 5, once all is drained; all else keeps it up.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -27,15 +28,10 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let watch = input.config_dir().map(Watch::begin);
     let bare = input.clone();
     input.read_files()?;
-    let mut config = load(&input)?;
+    let config = load(&input)?;
     log::start(&config.log);
-    match taken::take(&input, &config.data_dir) {
-        Taken::Nothing => {}
-        Taken::Settings => tracing::info!("settings of the package taken into the data directory"),
-        Taken::Not(why) => config.warnings.push(why),
-    }
     let watched = watch.map(|watch| Watched { watch, bare });
-    runtime()?.block_on(serve(config, watched))
+    runtime()?.block_on(serve(config, &input, watched))
 }
 
 /// The configuration as a start takes it.
@@ -46,6 +42,12 @@ fn load(input: &Input) -> anyhow::Result<Config> {
     Ok(config)
 }
 
+fn can_be_listened_on(address: SocketAddr) -> anyhow::Result<()> {
+    let listener = std::net::TcpListener::bind(address);
+    listener.with_context(|| format!("cannot listen on {address}"))?;
+    Ok(())
+}
+
 /// The folder of the configuration, and what it is read with again.
 struct Watched {
     watch: Watch,
@@ -54,14 +56,20 @@ struct Watched {
 }
 
 impl Watched {
-    /// Ends when the relay must be started again.
-    async fn changed(self, assets: &Assets) -> String {
+    /// Ends when the relay must be started again. It listens at these addresses.
+    async fn changed(self, assets: &Assets, listens: [SocketAddr; 2]) -> String {
         let bare = self.bare;
         let again = move || {
             let mut input = bare.clone();
             let read = input.read_files().map_err(anyhow::Error::from);
             let loaded = read.and_then(|()| load(&input));
-            loaded.map(drop).map_err(|error| super::lines(&error))
+            let usable = loaded.and_then(|config| {
+                let others = [config.listen, config.ops_listen].into_iter();
+                others
+                    .filter(|address| !listens.contains(address))
+                    .try_for_each(can_be_listened_on)
+            });
+            usable.map_err(|error| super::lines(&error))
         };
         let clock = Clock::system();
         self.watch
@@ -70,7 +78,7 @@ impl Watched {
     }
 }
 
-async fn serve(mut config: Config, watched: Option<Watched>) -> Outcome {
+async fn serve(mut config: Config, input: &Input, watched: Option<Watched>) -> Outcome {
     let signals = Signals::listen()?;
     let webhook = TcpListener::bind(config.listen).await.with_context(|| {
         format!(
@@ -88,7 +96,14 @@ async fn serve(mut config: Config, watched: Option<Watched>) -> Outcome {
             url.set_port(Some(webhook_at.port())).ok();
         }
     }
+    // Not before the ports are ours: a second relay that is started by mistake changes nothing.
+    match taken::take(input, &config.data_dir) {
+        Taken::Nothing => {}
+        Taken::Settings => tracing::info!("settings of the package taken into the data directory"),
+        Taken::Not(why) => config.warnings.push(why),
+    }
     announce(&config, &webhook_at.to_string(), &ops_at.to_string());
+    let listens = [config.listen, config.ops_listen];
     let mut has_changed = false;
     let stop = CancellationToken::new();
     let hard = CancellationToken::new();
@@ -102,7 +117,7 @@ async fn serve(mut config: Config, watched: Option<Watched>) -> Outcome {
     };
     let changed = async {
         match watched {
-            Some(watched) => watched.changed(&assets).await,
+            Some(watched) => watched.changed(&assets, listens).await,
             None => std::future::pending().await,
         }
     };

@@ -2,7 +2,7 @@
 //! without one goes on with the same settings.
 //!
 //! # Invariants
-//! - Only what the relay starts with is taken: nothing that cannot be used.
+//! - Nothing is taken that cannot be read as a configuration.
 //! - That it cannot be taken is no error: it is read where it is.
 
 use std::io::Write as _;

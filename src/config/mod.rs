@@ -189,6 +189,10 @@ impl Config {
         let bind = of.of(values.read("bind", parse::ip));
         let bind = bind.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
         let ops_listen = of.of(values.read("ops-bind", parse::socket));
+        if ops_listen.is_some_and(|ops| ops.port() == port && port != 0) {
+            let same = format!("port {port} is the webhook port; choose another");
+            of.of(values.read("ops-bind", |_| Err::<(), _>(same)));
+        }
         let max_age = of.of(values.read("max-age", parse::duration));
         let keep_delivered = of.of(values.read("keep-delivered", parse::duration));
         let journal_limit = of.of(values.read("journal-limit", parse::journal_limit));

@@ -72,15 +72,40 @@ async fn a_wrong_change_is_said_line_by_line_and_the_relay_goes_on_as_it_was() {
 #[tokio::test]
 async fn a_folder_that_is_removed_ends_with_5_so_that_it_is_mounted_again() {
     let watched = Watched::new();
-    let mut relay = Relay::ready(watched.command()).await;
-    std::fs::remove_dir_all(&watched.dir).unwrap();
-    relay.process.line("was removed or replaced").await;
+    for file in [".env", "assets.csv"] {
+        std::fs::remove_file(watched.dir.join(file)).unwrap();
+    }
+    // As where Docker made it, since no configuration was installed yet.
+    let mut relay = Relay::start(watched.command()).await;
+    std::fs::remove_dir(&watched.dir).unwrap();
+    relay.process.line("was removed").await;
     assert_eq!(relay.process.ended(PATIENCE).await, Some(5));
     let mut relay = Relay::start(watched.command()).await;
     relay
         .process
         .line("events are answered 503: not configured")
         .await;
+    assert_eq!(relay.stop().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_change_to_a_port_that_is_taken_ends_no_relay() {
+    let watched = Watched::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let mut command = watched.home.command(&["--bind", "127.0.0.1"]);
+    command.arg("--data-dir").arg(watched.home.data());
+    command.env("CONFIG_DIR", &watched.dir);
+    let ports = "WEBHOOK_PORT=0\nOPS_BIND=127.0.0.1:0\n";
+    watched.write(".env", &format!("WEBHOOK_SECRET={SECRET}\n{ports}"));
+    let mut relay = Relay::ready(command).await;
+    let ports = format!("WEBHOOK_PORT={port}\nOPS_BIND=127.0.0.1:0\n");
+    watched.write(".env", &format!("WEBHOOK_SECRET={SECRET}\n{ports}"));
+    let line = relay.process.line("cannot listen on").await;
+    assert!(line.contains(&format!("127.0.0.1:{port}")), "{line}");
+    let same = format!("WEBHOOK_PORT={port}\nOPS_BIND=127.0.0.1:{port}\n");
+    watched.write(".env", &format!("WEBHOOK_SECRET={SECRET}\n{same}"));
+    relay.process.line("is the webhook port").await;
     assert_eq!(relay.stop().await, Some(0));
 }
 

@@ -122,3 +122,9 @@ pub(crate) async fn until<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     };
     tokio::time::timeout(PATIENCE, looking).await.ok()
 }
+
+/// Waits for what must come, for [`PATIENCE`].
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    let came = tokio::time::timeout(PATIENCE, what).await;
+    came.expect("it comes in time")
+}

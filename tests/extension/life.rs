@@ -1,6 +1,7 @@
 //! The extension from its first start to its upgrade.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use orbit_relay::sim::backend::{Answer, Backend};
@@ -8,8 +9,8 @@ use orbit_relay::sim::orbit::Orbit;
 use orbit_relay::sim::site::UNMAPPED_ACTION;
 use serde_json::Value;
 
-use crate::docker::{self, Container, docker, line};
-use crate::site::{RELAY, Site, TOKEN, manifest, next, stock};
+use crate::docker::{self, Container, docker, line, until};
+use crate::site::{NEXT, RELAY, Site, TOKEN, VOLUME, manifest, next, stock};
 
 /// As long as Docker waits before it kills.
 const STOP: Duration = Duration::from_secs(10);
@@ -91,9 +92,9 @@ async fn the_package_registers_delivers_and_loses_nothing_over_stop_and_kill() {
     docker(&["start", RELAY]);
     site.until_registered().await;
     inspect(&orbit, 1).await;
-    plant.world().wait_for(42).await;
     // What was under way when it was killed may have come twice, under the same key.
-    assert_eq!(plant.world().deliveries_by_key().len(), 42);
+    let arrived = until(|| (plant.world().deliveries_by_key().len() == 42).then_some(()));
+    assert!(arrived.await.is_some(), "{}", docker::logs(RELAY));
     assert_eq!(
         orbit.world().webhooks().len(),
         1,
@@ -132,8 +133,12 @@ async fn a_start_without_settings_is_no_crash_loop_and_a_configuration_extension
     let files = [(".env", settings.as_str()), ("assets.csv", assets)];
     site.install(&site.configuration("1.0.0", &files));
     site.until_registered().await;
+    let url = &orbit.world().webhooks()[0].url;
+    let of_the_extension = format!("http://{}:21600", docker::gateway());
+    assert_eq!(url.trim_end_matches('/'), of_the_extension);
     inspect(&orbit, 1).await;
     all_arrived_once(&plant, 1).await;
+    assert_eq!(Container::state_of(RELAY)["RestartCount"], 1);
     orbit.stop().await;
     plant.stop().await;
 }
@@ -176,8 +181,8 @@ async fn an_upgrade_keeps_settings_secret_map_and_queue_and_a_downgrade_is_refus
 
     // A stock package of the next version, whose journal has another schema.
     site.install(&next());
-    let folder = std::path::Path::new("/data/.extensions/orbit-relay");
-    assert_eq!(manifest(folder)["version"], "0.1.1");
+    let folder = Path::new("/data/.extensions/orbit-relay");
+    assert_eq!(manifest(folder)["version"], NEXT);
     assert!(
         !folder.join(".env").exists(),
         "nothing came with this package"
@@ -206,6 +211,13 @@ async fn an_upgrade_keeps_settings_secret_map_and_queue_and_a_downgrade_is_refus
     let unmapped = BTreeSet::from([UNMAPPED_ACTION.to_owned()]);
     assert_eq!(without_asset(&plant), unmapped, "the map was kept");
     stop();
+    let volume = docker(&["volume", "inspect", "--format", "{{.Mountpoint}}", VOLUME]);
+    let on_disk = |name: &str| std::fs::metadata(Path::new(volume.trim()).join(name));
+    assert!(
+        on_disk("journal.db-wal").is_err(),
+        "the journal's log was emptied"
+    );
+    assert!(on_disk("journal.db").unwrap().len() < 16 << 20);
     let journal = docker(&[
         "run",
         "--rm",
@@ -213,7 +225,7 @@ async fn an_upgrade_keeps_settings_secret_map_and_queue_and_a_downgrade_is_refus
         "orbit-relay-data:/data",
         "--entrypoint",
         "/orbit-relay",
-        "orbit-relay:0.1.1",
+        &format!("orbit-relay:{NEXT}"),
         "status",
         "--json",
     ]);

@@ -15,9 +15,18 @@ root=$PWD
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
 work=$(mktemp -d)
 engine=''
+images=(builder-of-orbit-relay orbit-relay:built-by-docker orbit-relay:local orbit-relay:demo orbit-relay:999.0.0)
+# What a checkout has, also where it came without git.
+sources() { # DIRECTORY
+    rm -rf "$1"
+    mkdir -p "$1"
+    tar --create --exclude=./target --exclude=./.git --exclude=./dist --exclude=./data --exclude=./.env . |
+        tar --extract --directory "$1"
+}
 finish() {
+    docker rmi --force "${images[@]}" >/dev/null 2>&1 || true
     if [[ -n $engine ]]; then
-        kill "$engine"
+        kill "$engine" 2>/dev/null || true
         wait "$engine" || true
     fi
     rm -rf "$work"
@@ -41,9 +50,7 @@ fi
 
 # The version after this one: a table more in the journal, nothing else.
 next=$root/target/next/source
-rm -rf "$next"
-mkdir -p "$next"
-git ls-files -z | tar --create --null --files-from=- | tar --extract --directory "$next"
+sources "$next"
 (
     cd "$next"
     version=$(sed -n 's/^pub(super) const VERSION: i64 = \([0-9]*\);$/\1/p' src/relay/journal/open.rs)
@@ -53,9 +60,9 @@ git ls-files -z | tar --create --null --files-from=- | tar --extract --directory
         -e "s/^const MIGRATIONS: \[&str; $version\] = \[/const MIGRATIONS: [\&str; $((version + 1))] = [/" \
         -e "s|^    include_str!(\"../../../migrations/$(printf '%04d' "$version").sql\"),|&\n    include_str!(\"../../../migrations/$migration\"),|" \
         src/relay/journal/open.rs
-    sed -i '/^name = "orbit-relay"$/,/^version/s/^version = .*/version = "0.1.1"/' Cargo.toml Cargo.lock
-    sed -i 's/"version": ".*"/"version": "0.1.1"/' extension/manifest.json
-    sed -i 's/image: "orbit-relay:.*"/image: "orbit-relay:0.1.1"/' extension/docker-compose.yml
+    sed -i '/^name = "orbit-relay"$/,/^version/s/^version = .*/version = "999.0.0"/' Cargo.toml Cargo.lock
+    sed -i 's/"version": ".*"/"version": "999.0.0"/' extension/manifest.json
+    sed -i 's/image: "orbit-relay:.*"/image: "orbit-relay:999.0.0"/' extension/docker-compose.yml
     ./build_spx.sh --out "$root/target/next/dist"
 )
 
@@ -74,8 +81,7 @@ cmp "$work/built-by-docker" "$program" || fail "docker build and build_spx.sh ma
 echo "docker build and build_spx.sh made the same program"
 
 compose=$work/compose
-mkdir "$compose"
-git ls-files -z | tar --create --null --files-from=- | tar --extract --directory "$compose"
+sources "$compose"
 (
     cd "$compose"
     echo "WEBHOOK_SECRET=$(printf '%064d' 7 | tr 07 a1)" >.env

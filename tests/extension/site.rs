@@ -22,13 +22,16 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::docker::{self, docker, try_run, until};
 use crate::process::{Answer, Web};
 
-/// The relay's container, as Compose names it.
-pub(crate) const RELAY: &str = "orbit-relay_relay_1";
+/// The relay's container.
+pub(crate) const RELAY: &str = "orbit-relay";
+/// The version after this one, as `run.sh` makes it.
+pub(crate) const NEXT: &str = "999.0.0";
 /// Orbit's API token.
 pub(crate) const TOKEN: &str = "token-of-the-simulated-orbit";
 
 const EXTENSIONS: &str = "/data/.extensions";
-const VOLUME: &str = "orbit-relay-data";
+/// Where its data lies.
+pub(crate) const VOLUME: &str = "orbit-relay-data";
 
 /// There is one machine.
 static MACHINE: Mutex<()> = Mutex::const_new(());
@@ -239,7 +242,7 @@ pub(crate) fn stock() -> PathBuf {
 
 /// The one of the version after this, which has another schema.
 pub(crate) fn next() -> PathBuf {
-    built("target/next/dist", "0.1.1")
+    built("target/next/dist", NEXT)
 }
 
 fn built(dist: &str, version: &str) -> PathBuf {
