@@ -28,7 +28,7 @@ while (($# > 0)); do
             exit 0
             ;;
         --env | --config-only | --version | --binary | --out)
-            (($# > 1)) || fail "$1 needs a value"
+            (($# > 1)) && [[ -n $2 ]] || fail "$1 needs a value"
             case $1 in
                 --env) env_file=$2 ;;
                 --config-only) config_dir=$2 ;;
@@ -42,7 +42,7 @@ while (($# > 0)); do
     esac
 done
 
-for tool in tar gzip sha256sum sed; do
+for tool in tar gzip sha256sum sed grep od; do
     command -v "$tool" >/dev/null || fail "$tool is missing; install it with your system's package manager"
 done
 tar --version | grep -q 'GNU tar' ||
@@ -86,9 +86,9 @@ warn_of_credentials() { # FILE…
     local file
     for file in "$@"; do
         case $file in
-            *.key | *.token | *.secret) ;;
-            *) grep -qE 'PRIVATE KEY|^[^#]*([Tt][Oo][Kk][Ee][Nn]|[Ss][Ee][Cc][Rr][Ee][Tt]|[Aa][Uu][Tt][Hh]|[Pp][Aa][Ss][Ss])[A-Za-z_]*[[:space:]]*=[[:space:]]*[^[:space:]#{]' "$file" || continue ;;
+            */.env | *.toml | *.csv | *.pem | *.crt) grep -qE 'PRIVATE KEY|^[^#]*([Tt][Oo][Kk][Ee][Nn]|[Ss][Ee][Cc][Rr][Ee][Tt]|[Aa][Uu][Tt][Hh]|[Pp][Aa][Ss][Ss])[A-Za-z_]*[[:space:]]*=[[:space:]]*[^[:space:]#{]' "$file" || continue ;;
         esac
+        # All else is a key or a secret.
         echo "the package contains credentials (${file##*/}): keep it as you keep a password"
     done
 }
@@ -105,10 +105,10 @@ if [[ -n $config_dir ]]; then
         name=${file##*/}
         case $name in
             .env | relay.toml | assets.csv | *.pem | *.crt | *.key | *.token | *.secret) ;;
-            *) fail "$file: not packed. A configuration holds .env, relay.toml, assets.csv, and *.pem, *.crt, *.key, *.token, *.secret that they name as /config/NAME" ;;
+            *.* | *[A-Z]*) fail "$file: not packed. A configuration holds .env, relay.toml, assets.csv, and what they name as /config/NAME: certificates and keys (*.pem, *.crt, *.key), and secrets, in files like cmms-token" ;;
         esac
         [[ -f $file ]] || fail "$file is no file"
-        [[ $name =~ ^[A-Za-z0-9._-]+$ ]] || fail "$file: use only letters, digits, dots and hyphens in the name"
+        [[ $name =~ ^[A-Za-z0-9.-]+$ ]] || fail "$file: use only letters, digits, dots and hyphens in the name"
         cp "$file" "$work/files/$name"
         files+=("$name")
     done
@@ -193,5 +193,5 @@ files+=(orbit-relay.tar.gz)
 package "orbit-relay-$version.spx" "${files[@]}"
 echo "image orbit-relay:$version: $(wc -c <"$work/image/$layer/layer.tar") bytes"
 if [[ -n $env_file ]]; then
-    warn_of_credentials "$env_file"
+    warn_of_credentials "$work/files/.env"
 fi

@@ -13,6 +13,7 @@
 //! jobs    does the bulk acts that people asked for
 //! control the socket by which commands ask the running relay for something
 //! check   whether all is as it should be, and what to do if not
+//! waiting    a configuration that cannot be used: what is answered meanwhile
 //! watch   the folder of the configuration, and what becomes of it
 //! trial   one post to a destination, to see how it answers
 //! webhook one act on our webhook, where no relay runs
@@ -37,6 +38,7 @@ mod retention;
 pub mod secret;
 mod tasks;
 pub mod trial;
+pub mod waiting;
 pub mod watch;
 pub mod webhook;
 

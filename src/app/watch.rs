@@ -99,8 +99,18 @@ impl Watch {
         }
     }
 
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Looks until the relay must be started again, and gives why.
-    pub async fn until_changed(mut self, clock: &Clock, assets: &Assets, load: Load) -> String {
+    pub async fn until_changed(
+        mut self,
+        clock: &Clock,
+        assets: Option<&Assets>,
+        load: Load,
+    ) -> String {
         loop {
             clock.sleep(EVERY).await;
             let dir = self.dir.clone();
@@ -123,7 +133,7 @@ impl Watch {
         }
     }
 
-    async fn files_changed(&mut self, assets: &Assets, load: Load) -> Option<String> {
+    async fn files_changed(&mut self, assets: Option<&Assets>, load: Load) -> Option<String> {
         let (dir, seen) = (self.dir.clone(), self.judged.clone());
         let now = tokio::task::spawn_blocking(move || stamps(&dir, &seen)).await;
         let now = match now {
@@ -134,10 +144,10 @@ impl Watch {
             }
         };
         let map = assets
-            .path()
+            .and_then(Assets::path)
             .filter(|path| path.parent() == Some(&self.dir));
         let verdict = self.verdict(now, map.and_then(Path::file_name));
-        if verdict.reload_assets {
+        if let Some(assets) = assets.filter(|_| verdict.reload_assets) {
             assets.reload();
         }
         if verdict.is_as_at_start {

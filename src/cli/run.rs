@@ -1,8 +1,8 @@
 //! `run`: the relay itself.
 //!
 //! # Invariants
-//! - A port that is taken is exit 1; a malformed configuration is exit 2; a configuration that
-//!   changed is exit 5, once all is drained; all else keeps it up.
+//! - A port that is taken is exit 1; a malformed configuration is exit 2 where no folder of it is
+//!   watched; a configuration that changed is exit 5, once all is drained; all else keeps it up.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -17,21 +17,33 @@ use super::signals::Signals;
 use super::taken::{self, Taken};
 use super::{CHANGED, FAILED, Outcome, Usage, log, runtime};
 use crate::app::assets::Assets;
+use crate::app::waiting::answer;
 use crate::app::watch::Watch;
 use crate::app::{App, Exit, Listeners};
 use crate::clock::Clock;
-use crate::config::{Config, Input};
+use crate::config::{Config, Input, Shown};
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let mut input = super::without_files(matches)?;
     // Before anything is read: what changes meanwhile is then seen.
     let watch = input.config_dir().map(Watch::begin);
     let bare = input.clone();
-    input.read_files()?;
-    let config = load(&input)?;
-    log::start(&config.log);
+    let read = input.read_files().map_err(anyhow::Error::from);
+    let loaded = read.and_then(|()| load(&input));
     let watched = watch.map(|watch| Watched { watch, bare });
-    runtime()?.block_on(serve(config, &input, watched))
+    match (loaded, watched) {
+        (Ok(config), watched) => {
+            log::start(&config.log);
+            runtime()?.block_on(serve(config, &input, watched))
+        }
+        // Who sees nothing but a log must not be left with a program that ends again and again.
+        (Err(error), Some(watched)) => {
+            let (config, _) = Config::as_far_as_it_goes(&input);
+            log::start(&config.log);
+            runtime()?.block_on(wait(&config, &super::lines(&error), watched))
+        }
+        (Err(error), None) => Err(error),
+    }
 }
 
 /// The configuration as a start takes it.
@@ -57,7 +69,7 @@ struct Watched {
 
 impl Watched {
     /// Ends when the relay must be started again. It listens at these addresses.
-    async fn changed(self, assets: &Assets, listens: [SocketAddr; 2]) -> String {
+    async fn changed(self, assets: Option<&Assets>, listens: [SocketAddr; 2]) -> String {
         let bare = self.bare;
         let again = move || {
             let mut input = bare.clone();
@@ -78,8 +90,8 @@ impl Watched {
     }
 }
 
-async fn serve(mut config: Config, input: &Input, watched: Option<Watched>) -> Outcome {
-    let signals = Signals::listen()?;
+/// Listens where the relay would.
+async fn listen(config: &Config) -> anyhow::Result<Listeners> {
     let webhook = TcpListener::bind(config.listen).await.with_context(|| {
         format!(
             "cannot listen on {} (--bind, --webhook-port)",
@@ -89,7 +101,35 @@ async fn serve(mut config: Config, input: &Input, watched: Option<Watched>) -> O
     let ops = TcpListener::bind(config.ops_listen)
         .await
         .with_context(|| format!("cannot listen on {} (--ops-bind)", config.ops_listen))?;
-    let (webhook_at, ops_at) = (webhook.local_addr()?, ops.local_addr()?);
+    Ok(Listeners { webhook, ops })
+}
+
+/// Says what is wrong until it is changed, or until a signal ends it.
+async fn wait(config: &Config, wrong: &[String], watched: Watched) -> Outcome {
+    let signals = Signals::listen()?;
+    let listeners = listen(config).await?;
+    for problem in wrong {
+        tracing::error!("config: {problem}");
+    }
+    tracing::error!(
+        "config: it cannot be used: events are answered 503 until something in {} changes",
+        watched.watch.dir().display()
+    );
+    let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
+    let listens = [config.listen, config.ops_listen];
+    let why = tokio::select! {
+        why = watched.changed(None, listens) => why,
+        () = answer(listeners, wrong, &stop) => return Ok(ExitCode::SUCCESS),
+        () = signals.watch(stop.clone(), hard, Arc::new(|| {})) => return Ok(ExitCode::from(FAILED)),
+    };
+    tracing::info!("config: {why}: to be started again");
+    Ok(ExitCode::from(CHANGED))
+}
+
+async fn serve(mut config: Config, input: &Input, watched: Option<Watched>) -> Outcome {
+    let signals = Signals::listen()?;
+    let listeners = listen(&config).await?;
+    let (webhook_at, ops_at) = (listeners.webhook.local_addr()?, listeners.ops.local_addr()?);
     if config.listen.port() == 0 {
         // Setting a port fails only where the URL has no host, and ours has one.
         for url in &mut config.webhook.urls {
@@ -107,7 +147,6 @@ async fn serve(mut config: Config, input: &Input, watched: Option<Watched>) -> O
     let mut has_changed = false;
     let stop = CancellationToken::new();
     let hard = CancellationToken::new();
-    let listeners = Listeners { webhook, ops };
     let app = App::build(config, listeners, Clock::system(), stop.clone())?;
     let (assets, nudge) = (Arc::clone(&app.assets), app.nudge.clone());
     let hung_up = Arc::clone(&assets);
@@ -117,7 +156,7 @@ async fn serve(mut config: Config, input: &Input, watched: Option<Watched>) -> O
     };
     let changed = async {
         match watched {
-            Some(watched) => watched.changed(&assets, listens).await,
+            Some(watched) => watched.changed(Some(&assets), listens).await,
             None => std::future::pending().await,
         }
     };
@@ -174,13 +213,25 @@ fn announce(config: &Config, webhook_at: &str, ops_at: &str) {
     tracing::info!(
         "orbit-relay {version}: events at {scheme}://{webhook_at}/, health at http://{ops_at}/readyz"
     );
-    for setting in &config.shown {
-        tracing::info!(
-            "setting {} = {} (from {})",
-            setting.name,
-            setting.value,
-            setting.origin
-        );
+    let (set, defaults): (Vec<_>, Vec<_>) = config
+        .shown
+        .iter()
+        .partition(|setting| setting.origin != "default");
+    for Shown {
+        name,
+        value,
+        origin,
+    } in set
+    {
+        tracing::info!("setting {name} = {value} (from {origin})");
+    }
+    for Shown {
+        name,
+        value,
+        origin,
+    } in defaults
+    {
+        tracing::debug!("setting {name} = {value} (from {origin})");
     }
     for destination in &config.shown_destinations {
         let mut keys = destination.keys.iter();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::process::{Home, PATIENCE, Relay, SECRET};
+use crate::process::{Home, PATIENCE, Process, Relay, SECRET, Web, end};
 
 /// A home with a folder that holds a `.env`, an asset map, and a relay that reads them.
 struct Watched {
@@ -122,4 +122,42 @@ async fn an_asset_map_that_changes_is_loaded_again_without_an_end() {
         .line("asset map: the old one stays in use")
         .await;
     assert_eq!(relay.stop().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_start_with_a_wrong_configuration_waits_for_a_right_one_and_takes_nothing() {
+    let watched = Watched::new();
+    watched.write(".env", &format!("WEBHOOK_SECRET={SECRET}\nMAX_AGE=soon\n"));
+    let mut command = watched.home.relay();
+    command.env("CONFIG_DIR", &watched.dir);
+    // It does not say where it listens: nothing is served there yet.
+    let (webhook, ops) = (free_port(), free_port());
+    command.args(["--webhook-port", &webhook.to_string()]);
+    command.args(["--ops-bind", &format!("127.0.0.1:{ops}")]);
+    let mut relay = Process::start(command);
+    relay.line("ERROR config: MAX_AGE in ").await;
+    relay
+        .line("events are answered 503 until something in ")
+        .await;
+    let web = Web::new();
+    let event = web
+        .post(&format!("http://127.0.0.1:{webhook}/"), &[], "{}")
+        .await;
+    assert_eq!(event.unwrap().status, 503);
+    let mut health = watched.home.command(&["health"]);
+    health.args(["--ops-bind", &format!("127.0.0.1:{ops}")]);
+    let health = end(health).await;
+    assert_eq!(health.code, Some(1));
+    assert!(
+        health.out.contains("configuration: wrong: MAX_AGE in "),
+        "{health:?}"
+    );
+    assert!(!watched.home.data().exists(), "nothing was touched");
+    watched.write(".env", &format!("WEBHOOK_SECRET={SECRET}\n"));
+    assert_eq!(relay.ended(PATIENCE).await, Some(5));
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }

@@ -17,13 +17,15 @@ packages=$(apt-cache depends --recurse --installed --no-recommends --no-suggests
     --no-breaks --no-replaces --no-enhances \
     base-files bash dash coreutils sed grep gcc libc6-dev musl-tools | grep '^[a-z0-9]' | sort -u)
 {
-    printf '%s\n' /bin /sbin /lib /lib64 /usr/bin/sh
+    printf '%s\n' /bin /sbin /lib /lib64 /usr/bin/sh /usr/bin/cc
     # shellcheck disable=SC2086 # a list
     dpkg-query --listfiles $packages
     find "$sysroot/bin/cargo" "$sysroot/bin/rustc" "$sysroot/lib" -not -path '*/share/*'
     find "$cargo_home/registry"
     find /etc/alternatives -maxdepth 1
-    find "$compiled/ship" "$compiled/x86_64-unknown-linux-musl/ship" -not -path '*/incremental/*'
+    # Crates only: the relay itself has to be built there.
+    find "$compiled/ship" "$compiled/x86_64-unknown-linux-musl/ship" \
+        -not -path '*/incremental/*' -not -path '*orbit[-_]relay*'
     # /bin and its like are links into /usr; packages may list their files by either name.
 } 2>/dev/null | sed -E 's#^/(bin|sbin|lib|lib64)/#/usr&#' | sort -u >"$work/files"
 grep -vE '^/usr/share/(doc|man|locale|info|lintian)' "$work/files" |

@@ -246,6 +246,7 @@ impl Backfill {
                         due_at = due_at.min(soon);
                     }
                     was_right = is_right;
+                    is_first |= again;
                     again
                 }
                 () = signals.refused.notified() => {
@@ -267,7 +268,7 @@ impl Backfill {
             let wait = match self.look().await {
                 Ok(()) => {
                     failures = 0;
-                    let first = std::mem::take(&mut is_first);
+                    let first = was_right && std::mem::take(&mut is_first);
                     if self.config.polling || !was_right {
                         EVERY_WITHOUT_WEBHOOK
                     } else if first {
