@@ -77,6 +77,9 @@ package() { # NAME FILE…
     add "$work/package.tar" $user 0644 "$work/files" "$@"
     mkdir -p "$out"
     gzip -9 --no-name <"$work/package.tar" >"$work/package.spx"
+    if [[ -n $env_file$config_dir ]]; then
+        chmod 0600 "$work/package.spx"
+    fi
     mv "$work/package.spx" "$out/$name"
     echo "$out/$name: $(wc -c <"$out/$name") bytes"
 }

@@ -87,7 +87,7 @@ impl Watch {
     /// Begins with the folder as it is: before the configuration is read, so that no change is
     /// missed in between.
     pub fn begin(dir: PathBuf) -> Self {
-        let seen = look(&dir);
+        let seen = look(&dir).unwrap_or(Seen::Gone);
         let running = stamps(&dir, &seen);
         Self {
             dir,
@@ -118,7 +118,7 @@ impl Watch {
                 tracing::error!("config: the folder is not looked at; it is tried again");
                 continue;
             };
-            match self.judge(seen) {
+            match seen.and_then(|seen| self.judge(seen)) {
                 None => {}
                 Some(Change::Gone) => {
                     return format!("the folder {} was removed", self.dir.display());
@@ -234,20 +234,23 @@ impl Seen {
     }
 }
 
-fn look(dir: &Path) -> Seen {
-    // A folder that was removed while it is mounted is still there, without a name.
-    let Some(folder) = std::fs::metadata(dir)
-        .ok()
-        .filter(|folder| folder.nlink() > 0)
-    else {
-        return Seen::Gone;
+/// None where it cannot be seen.
+fn look(dir: &Path) -> Option<Seen> {
+    let folder = match std::fs::metadata(dir) {
+        Ok(folder) => folder,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(Seen::Gone),
+        Err(_) => return None,
     };
+    // A folder that was removed while it is mounted is still there, without a name.
+    if folder.nlink() == 0 {
+        return Some(Seen::Gone);
+    }
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let marks = entries.take(MOST).filter_map(|entry| {
         let metadata = std::fs::metadata(entry.path()).ok()?;
         Some((entry.file_name(), mark(&metadata)))
     });
-    Seen::There(folder.ino(), marks.collect())
+    Some(Seen::There(folder.ino(), marks.collect()))
 }
 
 fn mark(file: &Metadata) -> Mark {
@@ -286,7 +289,7 @@ mod tests {
     /// Looks until something is judged; at most so often.
     fn looks(watch: &mut Watch, most: usize) -> Option<Change> {
         (0..most).find_map(|_| {
-            let seen = look(&watch.dir);
+            let seen = look(&watch.dir).unwrap();
             watch.judge(seen)
         })
     }
@@ -409,6 +412,6 @@ mod tests {
         for n in 0..2 * MOST {
             std::fs::write(dir.join(n.to_string()), "").unwrap();
         }
-        assert!(matches!(look(&dir), Seen::There(_, files) if files.len() == MOST));
+        assert!(matches!(look(&dir), Some(Seen::There(_, files)) if files.len() == MOST));
     }
 }

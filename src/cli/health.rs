@@ -102,7 +102,9 @@ fn read(answer: &[u8]) -> Option<(Value, bool)> {
 fn lines(health: &Value) -> Vec<String> {
     let text = |part: &Value, name: &str| {
         let text = part.get(name).and_then(Value::as_str);
-        text.unwrap_or_default().to_owned()
+        // A part is one line, whatever answered.
+        let words: Vec<_> = text.unwrap_or_default().split_whitespace().collect();
+        words.join(" ")
     };
     let mut lines = vec![text(health, "status")];
     let mut say = |name: &str, part: &Value| {

@@ -59,6 +59,7 @@ mod simulate;
 mod taken;
 mod webhook;
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -253,7 +254,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 /// Writes a line to standard output. A closed pipe is the reader's choice.
 fn print(line: &str) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout().lock(), "{line}") {
+    match writeln!(std::io::stdout().lock(), "{}", visible(line)) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
@@ -261,5 +262,31 @@ fn print(line: &str) -> anyhow::Result<()> {
 
 fn complain(line: &str) {
     // Where standard error is closed there is nobody to tell.
-    writeln!(std::io::stderr().lock(), "{line}").ok();
+    writeln!(std::io::stderr().lock(), "{}", visible(line)).ok();
+}
+
+/// What would steer a terminal is shown instead.
+fn visible(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(steers) {
+        return text.into();
+    }
+    let shown = text.chars().map(|c| {
+        if steers(c) {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    });
+    Cow::Owned(shown.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_would_steer_a_terminal_is_shown_instead() {
+        let shown = super::visible("a\u{1b}[31m\u{9b}b\r\n\tc");
+        assert_eq!(shown, "a\\u{1b}[31m\\u{9b}b\\r\n\tc");
+        assert_eq!(super::visible("größer"), "größer");
+    }
 }

@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
@@ -34,16 +35,24 @@ pub(super) fn run(matches: &ArgMatches) -> Outcome {
     match (loaded, watched) {
         (Ok(config), watched) => {
             log::start(&config.log);
-            runtime()?.block_on(serve(config, &input, watched))
+            block_on(serve(config, &input, watched))
         }
         // Who sees nothing but a log must not be left with a program that ends again and again.
         (Err(error), Some(watched)) => {
             let (config, _) = Config::as_far_as_it_goes(&input);
             log::start(&config.log);
-            runtime()?.block_on(wait(&config, &super::lines(&error), watched))
+            block_on(wait(&config, &super::lines(&error), watched))
         }
         (Err(error), None) => Err(error),
     }
+}
+
+/// A file that is being read, from a disk that hangs for instance, does not hold up the end.
+fn block_on(what: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(what);
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    outcome
 }
 
 /// The configuration as a start takes it.

@@ -8,6 +8,7 @@
 //! - An error holds the line and the variable, never anything else of the file: it may be a secret.
 //! - Pure: the file is read elsewhere, and nothing is set in the environment.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A line that cannot be taken as it stands.
@@ -36,7 +37,7 @@ impl fmt::Display for DotenvError {
 /// Line ends inside quotes are read as `\n`.
 pub fn parse(text: &[u8]) -> Result<Vec<(String, String, usize)>, DotenvError> {
     let text = utf8(text)?.replace("\r\n", "\n");
-    let mut variables: Vec<(String, String, usize)> = Vec::new();
+    let mut variables: BTreeMap<String, (String, usize)> = BTreeMap::new();
     let mut rest = text.as_str();
     let mut line = 1;
     while !rest.is_empty() {
@@ -49,16 +50,19 @@ pub fn parse(text: &[u8]) -> Result<Vec<(String, String, usize)>, DotenvError> {
             let value = rest.get(first.len() - value.len()..).unwrap_or_default();
             let (value, after) = normalised(value).map_err(refused)?;
             taken = rest.get(..rest.len() - after.len()).unwrap_or(rest);
-            variables.retain(|(earlier, _, _)| earlier != name);
             let value = unquoted(name, &value).map_err(refused)?;
-            if !value.is_empty() {
-                variables.push((name.to_owned(), value, line));
-            }
+            variables.insert(name.to_owned(), (value, line));
         }
         line += taken.matches('\n').count() + 1;
         rest = rest.get(taken.len() + 1..).unwrap_or_default();
     }
-    Ok(variables)
+    let set = variables.into_iter();
+    let set = set.filter(|(_, (value, _))| !value.is_empty());
+    let mut set: Vec<_> = set
+        .map(|(name, (value, line))| (name, value, line))
+        .collect();
+    set.sort_unstable_by_key(|(_, _, line)| *line);
+    Ok(set)
 }
 
 const USE_SINGLE_QUOTES: &str = "put the value in single quotes";

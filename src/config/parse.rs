@@ -403,6 +403,7 @@ pub(super) fn time_zone(text: &str) -> Result<TimeZone, String> {
     if let Ok(zone) = zones.get(name) {
         return Ok(zone);
     }
+    let name = name.get(..64).unwrap_or(name);
     let known: Vec<_> = zones.available().map(|zone| zone.to_string()).collect();
     let known = || known.iter().map(String::as_str);
     let city = |zone: &str| zone.rsplit('/').next().unwrap_or_default().to_lowercase();

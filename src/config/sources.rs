@@ -6,7 +6,7 @@
 //! - A file that is not there is no error, unless somebody named it.
 //! - No file is opened that is not needed for what is wanted.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -53,6 +53,8 @@ pub struct Found {
 }
 
 const DOTENV: &str = ".env";
+/// No `.env` and no configuration file is larger.
+const LARGEST: u64 = 1024 * 1024;
 const FILE: &str = "relay.toml";
 const ASSET_MAP: &str = "assets.csv";
 
@@ -151,7 +153,7 @@ impl Input {
     fn read_file(&mut self, level: Level, dir: Option<&Path>, problems: &mut Problems) {
         let (path, bytes) = if let Some((path, origin)) = self.given("config") {
             let path = PathBuf::from(path);
-            let bytes = std::fs::read(&path).map_err(|error| {
+            let bytes = whole(&path).map_err(|error| {
                 problems.note(&origin, unreadable(&format!("{} ", path.display()), &error));
             });
             (path, bytes.ok())
@@ -197,11 +199,29 @@ impl Input {
 }
 
 fn read(path: &Path, origin: &Origin) -> Result<Option<Vec<u8>>, super::Problem> {
-    match std::fs::read(path) {
+    match whole(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if is_absence(&error) => Ok(None),
         Err(error) => Err(super::Problem::new(origin, unreadable("", &error))),
     }
+}
+
+/// What stands in a file. A pipe or a device would hold the reader up, or never end.
+fn whole(path: &Path) -> std::io::Result<Vec<u8>> {
+    let metadata = std::fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    if !metadata.is_file() {
+        return Err(std::io::Error::other("it is no file"));
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > LARGEST) {
+        return Err(std::io::Error::other("it is larger than 1 MiB"));
+    }
+    Ok(bytes)
 }
 
 fn unreadable(path: &str, error: &std::io::Error) -> String {
@@ -344,6 +364,20 @@ mod tests {
         home.write("data/.env", "ASSET_MAP=elsewhere.csv\n");
         assert_eq!(of(&[]), found, "what is in CONFIG_DIR wins");
         assert_eq!(of(&[("ASSET_MAP", "mine.csv")]).0, "mine.csv");
+    }
+
+    #[test]
+    fn what_is_no_file_or_too_large_is_named_and_holds_nobody_up() {
+        let home = Home::new();
+        let pipe = home.path("config/.env");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let error = home.load(&[]).unwrap_err().to_string();
+        assert!(error.contains("cannot be read: it is no file"), "{error}");
+        home.remove("config/.env");
+        home.write("config/.env", &"#".repeat(1024 * 1024 + 1));
+        let error = home.load(&[]).unwrap_err().to_string();
+        assert!(error.contains("larger than 1 MiB"), "{error}");
     }
 
     #[test]
