@@ -128,12 +128,18 @@ async fn an_asset_map_that_changes_is_loaded_again_without_an_end() {
 async fn a_start_with_a_wrong_configuration_waits_for_a_right_one_and_takes_nothing() {
     let watched = Watched::new();
     watched.write(".env", &format!("WEBHOOK_SECRET={SECRET}\nMAX_AGE=soon\n"));
-    let mut command = watched.home.relay();
-    command.env("CONFIG_DIR", &watched.dir);
     // It does not say where it listens: nothing is served there yet.
     let (webhook, ops) = (free_port(), free_port());
-    command.args(["--webhook-port", &webhook.to_string()]);
-    command.args(["--ops-bind", &format!("127.0.0.1:{ops}")]);
+    let ops_at = format!("127.0.0.1:{ops}");
+    let mut command = watched.home.command(&["--bind", "127.0.0.1"]);
+    command.args([
+        "--webhook-port",
+        &webhook.to_string(),
+        "--ops-bind",
+        &ops_at,
+    ]);
+    command.arg("--data-dir").arg(watched.home.data());
+    command.env("CONFIG_DIR", &watched.dir);
     let mut relay = Process::start(command);
     relay.line("ERROR config: MAX_AGE in ").await;
     relay
@@ -145,7 +151,7 @@ async fn a_start_with_a_wrong_configuration_waits_for_a_right_one_and_takes_noth
         .await;
     assert_eq!(event.unwrap().status, 503);
     let mut health = watched.home.command(&["health"]);
-    health.args(["--ops-bind", &format!("127.0.0.1:{ops}")]);
+    health.args(["--ops-bind", &ops_at]);
     let health = end(health).await;
     assert_eq!(health.code, Some(1));
     assert!(

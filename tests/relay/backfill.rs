@@ -450,3 +450,21 @@ async fn what_was_refused_is_looked_for_within_a_minute() {
     assert!(passed <= MINUTE * 2, "{passed:?}");
     relay.finish().await;
 }
+
+#[tokio::test]
+async fn what_came_just_before_a_start_is_found_within_two_minutes() {
+    let site = Site::with_a_manual_clock().await;
+    let relay = started(&site).await;
+    relay.looked_through(&site).await;
+    relay.finish().await;
+    // Too young for the first looks, which leave it to the webhook.
+    site.robots.inspect().await;
+    let relay = site.start().await;
+    relay.registered().await;
+    let here = |sums: &Sums| sums.backfilled == 1;
+    let passed = relay
+        .let_pass(site.hand(), Duration::from_secs(5), HOUR, here)
+        .await;
+    assert!(passed <= MINUTE * 2, "{passed:?}");
+    nothing_lost(&relay.finish().await, 1);
+}
