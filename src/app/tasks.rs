@@ -172,7 +172,7 @@ impl Tasks {
                     clock_wake.notify_one();
                 }
             }),
-            on_verified: Box::new(move || verified.came()),
+            on_verified: Box::new(move |host| verified.came(host)),
             on_test: Box::new(say_test(parts.clone(), clock.clone(), last_test)),
             say_accepted,
             closes,

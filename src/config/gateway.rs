@@ -3,8 +3,10 @@
 //! # Invariants
 //! - Pure, but for [`Routes::read`].
 //! - The word never reaches a parser of hosts: it is an address by then, or a problem.
+//! - Outside a container it is a problem: there the gateway is another machine.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 
 use super::problem::{Origin, Problems};
 use super::resolve::{Shown, Values};
@@ -15,18 +17,22 @@ use crate::reconcile::webhook::Machine;
 pub const WORD: &str = "gateway";
 const IPV4: &str = "/proc/net/route";
 const IPV6: &str = "/proc/net/ipv6_route";
+/// What Docker and Podman put into each container.
+const MARKS: [&str; 2] = ["/.dockerenv", "/run/.containerenv"];
 /// Flags of a route.
 const UP: u32 = 0x1;
 const BY_GATEWAY: u32 = 0x2;
 const REJECT: u32 = 0x200;
 
-/// The kernel's routing tables, as it writes them.
+/// The kernel's routing tables, as it writes them, and whose they are.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     /// `/proc/net/route`.
     pub ipv4: String,
     /// `/proc/net/ipv6_route`.
     pub ipv6: String,
+    /// Whether this is a container.
+    pub in_container: bool,
 }
 
 impl Routes {
@@ -36,11 +42,16 @@ impl Routes {
         Self {
             ipv4: read(IPV4),
             ipv6: read(IPV6),
+            in_container: MARKS.iter().any(|mark| Path::new(mark).exists()),
         }
     }
 
-    /// The gateway of the default route with the lowest metric; by IPv6 only where IPv4 has none.
+    /// The machine of this container: the gateway of the default route with the lowest metric; by
+    /// IPv6 only where IPv4 has none.
     pub fn gateway(&self) -> Option<IpAddr> {
+        if !self.in_container {
+            return None;
+        }
         let ipv4 = self.ipv4.lines().filter_map(default_by_ipv4).min();
         let ipv6 = || self.ipv6.lines().filter_map(default_by_ipv6).min();
         ipv4.map(|(_, gateway)| gateway.into())
@@ -58,7 +69,7 @@ fn default_by_ipv4(line: &str) -> Option<(u32, Ipv4Addr)> {
     let (gateway, metric) = (hex(gateway)?, metric.parse().ok()?);
     let is_default = hex(to)? == 0 && hex(mask)? == 0 && gateway != 0 && is_used(hex(flags)?);
     // The bytes stand in the order of the machine.
-    is_default.then(|| (metric, Ipv4Addr::from(gateway.to_le_bytes())))
+    is_default.then(|| (metric, Ipv4Addr::from(gateway.to_ne_bytes())))
 }
 
 fn default_by_ipv6(line: &str) -> Option<(u32, Ipv6Addr)> {
@@ -83,14 +94,16 @@ fn is_used(flags: u32) -> bool {
 }
 
 /// Puts the gateway's address in the place of the word, says both in what is shown, and tells whose
-/// machine Orbit runs on. Where Orbit is the gateway and nobody says how its certificate is
-/// verified, any is accepted: it is this same machine, and the name in it never fits.
+/// machine Orbit runs on. In an extension, where Orbit is the gateway and nobody says how its
+/// certificate is verified, any is accepted: the package's own compose file says that the gateway is
+/// this same machine, and the name in the certificate never fits.
 pub(super) fn settle(
     values: &mut Values,
-    gateway: Option<IpAddr>,
+    routes: &Routes,
     shown: &mut [Shown],
     problems: &mut Problems,
 ) -> Machine {
+    let gateway = routes.gateway();
     let mut orbit_is_gateway = false;
     for name in ["hostname", "webhook-host"] {
         let Some((text, origin)) = values.get(name) else {
@@ -102,8 +115,16 @@ pub(super) fn settle(
         }
         let Some(gateway) = gateway else {
             problems.of(values.read(name, |_| {
+                let why = if routes.in_container {
+                    format!("{IPV4} has no default route")
+                } else {
+                    format!(
+                        "this is no container ({} are not there)",
+                        MARKS.join(" and ")
+                    )
+                };
                 Err::<(), _>(format!(
-                    "`{WORD}` cannot be used: {IPV4} has no default route; write the address itself"
+                    "`{WORD}` cannot be used: {why}; write the address itself"
                 ))
             }));
             values.remove(name);
@@ -127,7 +148,8 @@ pub(super) fn settle(
     }
     if orbit_is_gateway {
         let by_default = |(_, origin): &(&str, &Origin)| **origin == Origin::outside("default");
-        if values.get("verify").as_ref().is_some_and(by_default) {
+        let in_extension = values.get("package-dir").is_some();
+        if in_extension && values.get("verify").as_ref().is_some_and(by_default) {
             let origin = Origin::outside(format!("default with {WORD}"));
             show(shown, "verify", |shown| {
                 "false".clone_into(&mut shown.value);
@@ -177,7 +199,13 @@ mod tests {
         let routes = Routes {
             ipv4: format!("{HEAD}{ipv4}"),
             ipv6: ipv6.to_owned(),
+            in_container: true,
         };
+        let outside = Routes {
+            in_container: false,
+            ..routes.clone()
+        };
+        assert_eq!(outside.gateway(), None, "that would be another machine");
         routes.gateway().map(|gateway| gateway.to_string())
     }
 

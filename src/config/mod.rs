@@ -66,7 +66,7 @@ pub struct Config {
     pub orbit: Option<crate::orbit::Config>,
     /// Where Orbit is, for whoever only looks; without a token its text is empty.
     pub orbit_host: Option<crate::orbit::Config>,
-    /// The gateway of the default route, if there is one.
+    /// The machine of this container, if it is one and has a default route.
     pub gateway: Option<IpAddr>,
     /// Whether the log gets the table of `check` at start and after each test payload.
     pub check_at_start: bool,
@@ -151,8 +151,7 @@ impl Config {
         let mut shown = shown(&values, &file);
         let mut warnings = Vec::new();
         let placeholders = remove_placeholders(&mut values);
-        let gateway = input.routes.gateway();
-        let machine = gateway::settle(&mut values, gateway, &mut shown, &mut problems);
+        let machine = gateway::settle(&mut values, &input.routes, &mut shown, &mut problems);
 
         let secret = problems.of(values.read("webhook-secret", WebhookSecret::parse));
         let has_secret = secret.is_some();
@@ -203,7 +202,7 @@ impl Config {
         let config = Self {
             orbit,
             orbit_host,
-            gateway,
+            gateway: input.routes.gateway(),
             check_at_start: true,
             listen: SocketAddr::new(bind, port),
             tls,

@@ -28,7 +28,7 @@ pub struct Input {
     pub file: Option<Text>,
     /// What counts because it is there.
     pub found: Vec<Found>,
-    /// In which the gateway is found.
+    /// In which the gateway is found, if this is a container.
     pub routes: Routes,
 }
 

@@ -247,6 +247,7 @@ fn is_absence(error: &std::io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::gateway::Routes;
 
     /// Directories for the configuration, the data and the package, and an input that names them.
     struct Home(tempfile::TempDir);
@@ -283,6 +284,11 @@ mod tests {
             let more = more.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
             Input {
                 environment: dirs.into_iter().chain(more).collect(),
+                routes: Routes {
+                    ipv4: "eth0 00000000 010011AC 0003 0 0 0 00000000 0 0 0".to_owned(),
+                    in_container: true,
+                    ..Routes::default()
+                },
                 ..Input::default()
             }
         }

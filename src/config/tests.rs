@@ -249,6 +249,7 @@ fn an_extension_looks_for_orbit_on_its_own_host_unless_it_is_told_otherwise() {
     let load = |environment: &[(&str, &str)]| {
         let mut input = input(&[], environment, None);
         input.routes.ipv4 = route.to_owned();
+        input.routes.in_container = true;
         Config::load(&input).unwrap()
     };
     let of = |config: &Config, name: &str| {
@@ -398,7 +399,8 @@ const IN_A_CONTAINER: &str = "eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\
 fn in_a_container(environment: &[(&str, &str)]) -> Input {
     let routes = gateway::Routes {
         ipv4: IN_A_CONTAINER.to_owned(),
-        ipv6: String::new(),
+        in_container: true,
+        ..gateway::Routes::default()
     };
     Input {
         routes,
@@ -445,33 +447,53 @@ fn gateway_is_the_machine_of_the_container_and_shown_with_its_address() {
 }
 
 #[test]
-fn without_a_default_route_gateway_is_a_problem_that_names_the_file() {
-    for variable in ["ORBIT_HOSTNAME", "WEBHOOK_HOST"] {
-        let error = error(&[(variable, "gateway")]);
-        assert!(error.starts_with(variable), "{error}");
-        assert!(
-            error.contains("/proc/net/route has no default route"),
-            "{error}"
-        );
+fn without_a_default_route_or_outside_a_container_gateway_is_a_problem_that_says_why() {
+    let error = |environment: &[_], ipv4: &str, in_container| {
+        let mut input = in_a_container(environment);
+        ipv4.clone_into(&mut input.routes.ipv4);
+        input.routes.in_container = in_container;
+        Config::load(&input).unwrap_err().to_string()
+    };
+    for (ipv4, in_container, why) in [
+        ("", true, "/proc/net/route has no default route"),
+        (IN_A_CONTAINER, false, "this is no container"),
+    ] {
+        for (variable, value) in [
+            ("ORBIT_HOSTNAME", "gateway"),
+            ("WEBHOOK_HOST", "gateway"),
+            ("WEBHOOK_HOST", "127.0.0.1,gateway"),
+        ] {
+            let error = error(&[(variable, value)], ipv4, in_container);
+            assert!(error.starts_with(variable), "{error}");
+            assert!(error.contains(why), "{error}");
+        }
+        let extension = [("PACKAGE_DIR", "/package")];
+        assert!(error(&extension, ipv4, in_container).contains(why));
     }
-    assert!(error(&[("WEBHOOK_HOST", "127.0.0.1,gateway")]).contains("/proc/net/route"));
 }
 
 #[test]
-fn any_certificate_of_orbit_is_accepted_at_the_gateway_unless_somebody_sets_verify() {
+fn any_certificate_of_orbit_is_accepted_at_an_extensions_gateway_unless_somebody_sets_verify() {
     let trust = |environment: &[_]| {
         let config = Config::load(&in_a_container(environment)).unwrap();
         let shown = shown_of(&config, "verify");
         (config.orbit_host.unwrap().trust, shown)
     };
-    let (at_gateway, shown) = trust(&[("ORBIT_HOSTNAME", "gateway")]);
+    let package = ("PACKAGE_DIR", "/package");
+    let (at_gateway, shown) = trust(&[package, ("ORBIT_HOSTNAME", "gateway")]);
     assert!(matches!(at_gateway, Trust::Anything));
     assert_eq!(shown, ("false".into(), "default with gateway".into()));
-    let (set, shown) = trust(&[("ORBIT_HOSTNAME", "gateway"), ("ORBIT_VERIFY", "true")]);
+    let (by_default, _) = trust(&[package]);
+    assert!(matches!(by_default, Trust::Anything));
+    let (set, shown) = trust(&[package, ("ORBIT_VERIFY", "true")]);
     assert!(matches!(set, Trust::Authorities(_)));
     assert_eq!(shown, ("true".into(), "ORBIT_VERIFY".into()));
-    let (elsewhere, _) = trust(&[("ORBIT_HOSTNAME", "172.17.0.1")]);
+    let (elsewhere, _) = trust(&[package, ("ORBIT_HOSTNAME", "172.17.0.1")]);
     assert!(matches!(elsewhere, Trust::Authorities(_)));
+    // Nothing says that the gateway of any other container is its own machine.
+    let (no_extension, shown) = trust(&[("ORBIT_HOSTNAME", "gateway")]);
+    assert!(matches!(no_extension, Trust::Authorities(_)));
+    assert_eq!(shown, ("true".into(), "default".into()));
 }
 
 #[test]

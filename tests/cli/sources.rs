@@ -11,6 +11,11 @@ fn folder(home: &Home, command: &mut Command, variable: &str, name: &str) -> Pat
     let dir = home.path().join(name);
     std::fs::create_dir_all(&dir).unwrap();
     command.env(variable, &dir);
+    if variable == "PACKAGE_DIR" {
+        // By default it is the gateway of the container, and this need not be one.
+        command.env("ORBIT_HOSTNAME", "127.0.0.1");
+        command.env("WEBHOOK_HOST", "127.0.0.1");
+    }
     dir
 }
 

@@ -168,6 +168,44 @@ async fn what_orbit_stored_while_the_relay_was_down_or_the_webhook_disabled_spea
 }
 
 #[tokio::test]
+async fn what_was_sent_to_another_address_proves_nothing_whenever_it_comes() {
+    let site = Site::with_a_manual_clock()
+        .await
+        .flag("webhook-host", HOSTS);
+    let relay = site.start().await;
+    relay.registered().await;
+    let port = relay.events.port();
+    relay.lives_on(&site, Duration::from_mins(1)).await;
+    inspect(&site, None).await;
+    relay
+        .tries(&site, &format!("http://127.0.0.1:{port}"))
+        .await;
+    // On its way by the address before, or by the twin that a person made; no host is signed.
+    let hosts = ["127.0.0.9", "relay", "10.0.0.5"].map(|host| format!("{host}:{port}"));
+    for (n, host) in hosts.iter().enumerate() {
+        say(&site, &relay, host, n).await;
+    }
+    relay.lives_on(&site, Duration::from_mins(3)).await;
+    assert_eq!(noted(&relay).await.map(|noted| noted.proven), Some(false));
+    assert!(tried(&relay).is_some());
+    say(&site, &relay, &format!("127.0.0.1:{port}"), hosts.len()).await;
+    relay.passes_until(&site, || tried(&relay).is_none()).await;
+    assert_eq!(noted(&relay).await.map(|noted| noted.proven), Some(true));
+    relay.finish().await;
+}
+
+/// A signed event comes that names this host.
+async fn say(site: &Site, relay: &Relay, host: &str, n: usize) {
+    let body = inspection(n).into_bytes();
+    let signature = relay.sign(&body);
+    let url = format!("http://{host}/");
+    let request = wire::request("POST", &url, &[("Orbit-Signature", &signature)], &body);
+    let answer = wire::send(relay.events, &request).await;
+    assert_eq!(answer.status, 200, "{host}: {answer:?}");
+    site.count(1);
+}
+
+#[tokio::test]
 async fn a_test_payload_proves_the_address_too() {
     let site = Site::with_a_manual_clock()
         .await
@@ -295,6 +333,7 @@ async fn an_orbit_that_is_not_where_it_should_be_is_found_at_the_gateway_without
         environment: set.map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
         routes: Routes {
             ipv4: "lo\t00000000\t0100007F\t0003\t0\t0\t0\t00000000\t0\t0\t0\n".to_owned(),
+            in_container: true,
             ..Routes::default()
         },
         ..Input::default()

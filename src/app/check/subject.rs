@@ -74,7 +74,7 @@ pub struct Subject {
     pub webhook: webhook::Config,
     /// The address on record.
     pub noted: Option<Address>,
-    /// The gateway of the default route, if there is one.
+    /// The machine of this container, if it is one and has a default route.
     pub gateway: Option<IpAddr>,
     /// The signing secret, if it is known.
     pub secret: Option<WebhookSecret>,

@@ -233,6 +233,7 @@ mod tests {
             environment: set.map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
             routes: Routes {
                 ipv4,
+                in_container: true,
                 ..Routes::default()
             },
             ..Input::default()

@@ -49,7 +49,7 @@ pub(super) fn rows(wanted: &Wanted<'_>, seen: &Seen) -> Vec<Row> {
         None => return unasked("not asked: Orbit cannot be"),
     };
     let live = webhooks.iter().filter(|hook| hook.archived != Some(true));
-    let (ours, others): (Vec<_>, Vec<_>) = live.partition(|hook| wanted.config.has(hook));
+    let (ours, others): (Vec<_>, Vec<_>) = live.partition(|hook| wanted.config.names(hook));
     vec![own(wanted, &ours), rivals(wanted, &others)]
 }
 
@@ -61,7 +61,7 @@ fn unasked(why: &str) -> Vec<Row> {
 pub(super) fn is_there(config: &webhook::Config, seen: &Seen) -> bool {
     let webhooks = seen.webhooks.as_ref().and_then(|asked| asked.as_ref().ok());
     let mut webhooks = webhooks.into_iter().flatten();
-    webhooks.any(|hook| hook.archived != Some(true) && config.has(hook))
+    webhooks.any(|hook| hook.archived != Some(true) && config.names(hook))
 }
 
 fn own(wanted: &Wanted<'_>, ours: &[&Webhook]) -> Row {

@@ -34,7 +34,7 @@ pub struct Address {
     pub url: String,
     /// All that may be given.
     pub of: Vec<String>,
-    /// A signed request of Orbit came by it.
+    /// A signed request of Orbit came that names it as its host.
     pub proven: bool,
 }
 
@@ -57,7 +57,7 @@ impl Address {
             });
         }
         let live = first_contact.iter().filter(|w| w.archived != Some(true));
-        let is_theirs = |url: &&Url| live.clone().any(|w| config.is_at(w, url));
+        let is_theirs = |url: &&Url| live.clone().any(|w| config.has(w) && config.is_at(w, url));
         let theirs = config.urls.iter().find(is_theirs).map(text);
         let url = theirs.or_else(|| of.first().cloned())?;
         Some(Self {
@@ -121,10 +121,44 @@ impl Machine {
     }
 }
 
+/// An address that is not proven yet.
+#[derive(Debug)]
+pub(super) struct Sought {
+    pub(super) url: Url,
+    config: Config,
+    /// A signed request came by it.
+    pub(super) came: bool,
+}
+
+impl Sought {
+    pub(super) fn new(url: Url, config: Config) -> Self {
+        Self {
+            url,
+            config,
+            came: false,
+        }
+    }
+
+    /// Whether a request for this host, as it stands in the request, came by this address.
+    pub(super) fn is_at(&self, host: &str) -> bool {
+        let called = Url::parse(&format!("{}://{host}", self.url.scheme()));
+        called.is_ok_and(|called| self.config.are_one(&called, &self.url))
+    }
+}
+
 impl Config {
-    /// Whether a webhook calls us: by one of our URLs, or, where Orbit is on this machine, our port
-    /// here by any name and path.
+    /// Whether a webhook that is not on record calls us: by one of our URLs, or, where Orbit is on
+    /// this machine, our port here by any name and path. Where Orbit is on another machine, what
+    /// it calls on loopback is that machine, whatever our own URLs say.
     pub fn has(&self, webhook: &Webhook) -> bool {
+        let is_elsewhere =
+            |url: Url| self.machine == Machine::Another && Machine::is_loopback(&url);
+        self.names(webhook) && !url_of(webhook).is_some_and(is_elsewhere)
+    }
+
+    /// Whether a webhook has one of our addresses, as [`Self::has`], or what would be one if Orbit
+    /// were here: for those that are on record as ours, and for whoever does not know the record.
+    pub fn names(&self, webhook: &Webhook) -> bool {
         let Some(theirs) = url_of(webhook) else {
             return false;
         };
@@ -136,13 +170,14 @@ impl Config {
     /// Whether a webhook calls this URL: a trailing slash makes no difference, and for an Orbit on
     /// this machine all names of loopback are one, but for those that are tried one by one.
     pub fn is_at(&self, webhook: &Webhook, ours: &Url) -> bool {
-        let Some(theirs) = url_of(webhook) else {
-            return false;
-        };
-        let is_another_of_ours = self.urls.iter().any(|url| text(url) == text(&theirs));
+        url_of(webhook).is_some_and(|theirs| self.are_one(&theirs, ours))
+    }
+
+    fn are_one(&self, theirs: &Url, ours: &Url) -> bool {
+        let is_another_of_ours = self.urls.iter().any(|url| text(url) == text(theirs));
         let both_loopback = self.machine != Machine::Another
             && !is_another_of_ours
-            && Machine::is_loopback(&theirs)
+            && Machine::is_loopback(theirs)
             && Machine::is_loopback(ours);
         let mut renamed = theirs.clone();
         if both_loopback && renamed.set_host(ours.host_str()).is_err() {
@@ -220,6 +255,17 @@ mod tests {
             assert_eq!(ours.has(&webhook(url)), is_ours, "{url}");
             assert!(!elsewhere.has(&webhook(url)), "{url}");
         }
+        // Also where our own address is one that only Orbit's own machine is called by.
+        for host in ["0.0.0.0", "127.0.0.1", "localhost"] {
+            let elsewhere = config(&[host, "10.0.0.5"], Machine::Another);
+            let theirs = webhook(&format!("http://{host}:21600"));
+            assert!(!elsewhere.has(&theirs), "{host}");
+            assert!(elsewhere.names(&theirs), "{host}: if it is on record");
+            assert!(elsewhere.has(&webhook("http://10.0.0.5:21600")));
+            let elsewhere = config(&["10.0.0.5", host], Machine::Another);
+            let address = Address::now(&elsewhere, None, &[theirs]).unwrap();
+            assert_eq!(address.url, "http://10.0.0.5:21600", "{host}");
+        }
         // The gateway of a relay that is in no container is somebody else.
         let native = config(&["127.0.0.1"], Machine::Ours { gateway: None });
         assert!(!native.has(&webhook("http://172.17.0.1:21600")));
@@ -242,6 +288,77 @@ mod tests {
             let elsewhere = config(&["127.0.0.1"], Machine::Another);
             assert!(!elsewhere.is_at(&webhook(url), &ours.urls[0]), "{url}");
         }
+    }
+
+    #[test]
+    fn a_request_came_by_the_address_that_its_host_names() {
+        let rows: [(&str, &[&str], &[&str]); 6] = [
+            (
+                "127.0.0.1",
+                &[
+                    "127.0.0.1:21600",
+                    "0.0.0.0:21600",
+                    "[::1]:21600",
+                    "LocalHost:21600",
+                ],
+                &[
+                    "172.17.0.1:21600",
+                    "127.0.0.1",
+                    "127.0.0.1:21605",
+                    "x@127.0.0.1:21600",
+                ],
+            ),
+            (
+                "172.17.0.1",
+                &["172.17.0.1:21600"],
+                &[
+                    "127.0.0.1:21600",
+                    "0.0.0.0:21600",
+                    "172.17.0.1:80",
+                    "172.17.0.1:21600/x",
+                ],
+            ),
+            (
+                "[fd00::1]",
+                &["[FD00::1]:21600", "[fd00:0::1]:21600"],
+                &["[fd00::2]:21600"],
+            ),
+            (
+                "relay.plant",
+                &["Relay.PLANT:21600"],
+                &["plant:21600", "", ":21600", "a b"],
+            ),
+            ("10.0.0.5", &["10.0.0.5:21600"], &["relay:21600"]),
+            // Of two that are tried one by one neither is the other.
+            (
+                "127.0.0.9",
+                &["127.0.0.9:21600", "127.0.0.8:21600"],
+                &["127.0.0.1:21600"],
+            ),
+        ];
+        let all = config(&rows.each_ref().map(|(of, ..)| *of), here());
+        for ((of, by, not_by), url) in rows.into_iter().zip(all.urls.clone()) {
+            let sought = Sought::new(url, all.clone());
+            for host in by {
+                assert!(sought.is_at(host), "{of} by {host}");
+            }
+            for host in not_by {
+                assert!(!sought.is_at(host), "{of} not by {host}");
+            }
+        }
+        for (url, host) in [
+            ("http://relay.plant:80", "relay.plant"),
+            ("https://relay.plant", "relay.plant:443"),
+        ] {
+            let sought = Sought::new(Url::parse(url).unwrap(), all.clone());
+            assert!(sought.is_at(host), "{url}: the port goes without saying");
+        }
+        let elsewhere = config(&["127.0.0.1", "10.0.0.5"], Machine::Another);
+        let sought = Sought::new(elsewhere.urls[0].clone(), elsewhere.clone());
+        assert!(
+            !sought.is_at("0.0.0.0:21600"),
+            "that is Orbit's own machine"
+        );
     }
 
     #[test]

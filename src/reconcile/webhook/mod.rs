@@ -14,11 +14,14 @@
 //! ```
 //!
 //! # Invariants
-//! - Ours is the one on record, else one with our URL. Others are never touched.
+//! - Ours is the one on record. Where that is not there it is, at first contact, one that has our
+//!   address, whoever made it, the one with our URL before others; later only one that has our
+//!   secret, as far as Orbit shows it. All others are never touched, nor is what has a loopback
+//!   address of another machine.
 //! - At first contact everything is set; afterwards `enabled` only when `--enabled` itself
 //!   changed, so that an administrator who disables it is respected.
 //! - Of several addresses another is tried only after an inspection that the one before did not
-//!   bring, and none once a signed request came by it.
+//!   bring, and none once a signed request came that names it as its host.
 //! - With `manage = "observe"` nothing is changed in Orbit but what a person asks for; with `off`
 //!   Orbit is not asked at all but for lists.
 //! - What strangers send makes it look at Orbit at most every 5 s.
@@ -33,8 +36,8 @@ mod record;
 mod say;
 mod search;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -42,6 +45,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use self::address::Sought;
 pub use self::address::{Address, Machine, NOTE as NOTE_ADDRESS};
 pub use self::ask::{Asked, Desk, Listed, Report, Told, Wish, desk};
 pub use self::look::NOTE_RECONCILED;
@@ -209,8 +213,8 @@ struct Nudged {
     unverified: AtomicBool,
     /// And was signed with another secret.
     wrong_secret: AtomicBool,
-    /// A signed request of Orbit came.
-    came: AtomicBool,
+    /// The address that is tried, and whether a signed request came by it.
+    sought: Mutex<Option<Sought>>,
     /// When Orbit stored the latest inspection that did not come, on its clock, in milliseconds
     /// since 1970; 0 where there is none.
     missed_ms: AtomicI64,
@@ -223,11 +227,14 @@ impl Nudge {
         self.0.wake.notify_one();
     }
 
-    /// A signed request of Orbit came.
-    pub fn came(&self) {
-        // Looked at first: this is on the path of every event.
-        if !self.0.came.load(Ordering::Relaxed) {
-            self.0.came.store(true, Ordering::Relaxed);
+    /// A signed request of Orbit came, which names this host.
+    pub fn came(&self, host: &str) {
+        let mut sought = self.0.sought();
+        // This is on the path of every event: what came already is not looked at again.
+        if let Some(sought) = sought.as_mut().filter(|sought| !sought.came)
+            && sought.is_at(host)
+        {
+            sought.came = true;
             self.0.wake.notify_one();
         }
     }
@@ -248,6 +255,17 @@ impl Nudge {
         }
         self.0.unverified.store(true, Ordering::Relaxed);
         self.0.wake.notify_one();
+    }
+}
+
+impl Nudged {
+    fn sought(&self) -> MutexGuard<'_, Option<Sought>> {
+        // Nothing that panics is done with it.
+        self.sought.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_come(&self) -> bool {
+        self.sought().as_ref().is_some_and(|sought| sought.came)
     }
 }
 
@@ -356,8 +374,7 @@ impl Reconcile {
             let asked = nudged.asked.load(Ordering::Relaxed);
             let unverified = nudged.unverified.load(Ordering::Relaxed);
             let news = turn.search.is_on()
-                && (nudged.came.load(Ordering::Relaxed)
-                    || nudged.missed_ms.load(Ordering::Relaxed) > 0);
+                && (nudged.has_come() || nudged.missed_ms.load(Ordering::Relaxed) > 0);
             // While Orbit gives no answer, what strangers send does not make it asked more often.
             if asked || ((unverified || news) && turn.failures == 0) {
                 let since = turn.last_at.unwrap_or(Timestamp::MIN);

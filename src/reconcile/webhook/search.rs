@@ -3,6 +3,8 @@
 //! # Invariants
 //! - Against an address speaks only an inspection that Orbit stored while our webhook was right and
 //!   enabled there, and that did not come though nothing hindered it here.
+//! - Only a signed request that names an address as its host speaks for it: another may have been
+//!   on its way by the address before, or come by a webhook that a person made.
 //! - Where the search is stands on record before Orbit is told.
 
 use std::sync::atomic::Ordering;
@@ -10,7 +12,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::address::{Address, NOTE};
+use super::address::{Address, NOTE, Sought};
 use super::look::{Found, LookError};
 use super::{Nudged, Reconcile, Status, Turn};
 use crate::clock::{later, until};
@@ -24,7 +26,7 @@ const IN_VAIN: Duration = Duration::from_mins(10);
 #[derive(Debug, Default)]
 pub(super) struct Search {
     is_on: bool,
-    /// A signed request of Orbit came since Orbit was given it.
+    /// A signed request of Orbit came by it.
     came: bool,
     /// When Orbit stored the latest inspection that did not come, on its clock.
     missed_at: Option<Timestamp>,
@@ -47,7 +49,9 @@ impl Search {
 
     /// Takes what was heard. What was refused did reach us.
     pub(super) fn hear(&mut self, nudged: &Nudged, refused: bool) {
-        self.came |= nudged.came.swap(false, Ordering::Relaxed);
+        if let Some(sought) = &mut *nudged.sought() {
+            self.came |= std::mem::take(&mut sought.came);
+        }
         let missed_ms = nudged.missed_ms.swap(0, Ordering::Relaxed);
         let missed_at = Timestamp::from_millisecond(missed_ms).ok();
         self.missed_at = self.missed_at.max(missed_at.filter(|_| missed_ms > 0));
@@ -116,7 +120,18 @@ impl Reconcile {
         {
             self.journal.set_note(NOTE, note).await?;
         }
+        self.listen_for(address);
         Ok(())
+    }
+
+    /// From now on what comes by this address is noticed, while it is not proven.
+    fn listen_for(&self, address: &Address) {
+        let mut sought = self.nudge.0.sought();
+        let url = address.parsed().filter(|_| address.is_searched());
+        // What came meanwhile by the same one counts.
+        if sought.as_ref().map(|sought| &sought.url) != url.as_ref() {
+            *sought = url.map(|url| Sought::new(url, self.config.clone()));
+        }
     }
 
     fn speaks_against(
@@ -150,9 +165,8 @@ impl Reconcile {
         let address = address.filter(Address::is_searched);
         search.is_on = address.is_some();
         if !untouched {
-            // What came meanwhile may have come by what was there before.
+            // What was missed meanwhile may have been sent to what was there before.
             search.hear(&self.nudge.0, false);
-            search.came = false;
             search.interrupt();
         }
         match status {

@@ -35,8 +35,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONTENT_LENGTH, RETRY_AFTER};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::header::{CONTENT_LENGTH, HOST, RETRY_AFTER};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
@@ -85,8 +86,8 @@ pub struct Receive {
     pub metrics: Metrics,
     /// Told of each signature of the right form that did not verify.
     pub on_unverified: Box<dyn Fn(orbit::Refusal) + Send + Sync>,
-    /// Told of each signed request that verified and did not come before.
-    pub on_verified: Box<dyn Fn() + Send + Sync>,
+    /// Told of each signed request that verified and did not come before, and which host it names.
+    pub on_verified: Box<dyn Fn(&str) + Send + Sync>,
     /// Told of each test payload that verified, after it was kept, and whose address it came from.
     pub on_test: Box<dyn Fn(Option<IpAddr>) + Send + Sync>,
     /// Whether the log names each accepted event: nobody else does while there is no destination.
@@ -168,12 +169,13 @@ pub fn router(receive: Receive) -> Router {
 async fn elsewhere(
     edge: State<Arc<Edge>>,
     method: Method,
+    uri: Uri,
     peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     if method == Method::POST && headers.contains_key(orbit::HEADER) {
-        take(edge, peer, headers, body).await
+        take(edge, uri, peer, headers, body).await
     } else {
         refuse(StatusCode::NOT_FOUND, "no such path")
     }
@@ -181,12 +183,17 @@ async fn elsewhere(
 
 async fn take(
     State(edge): State<Arc<Edge>>,
+    uri: Uri,
     peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let peer = peer.map(|Extension(Peer(address))| address);
-    let outcome = edge.take(peer, &headers, body).await;
+    let caller = Caller {
+        peer,
+        host: host(&uri, &headers),
+    };
+    let outcome = edge.take(caller, &headers, body).await;
     let metrics = &edge.receive.metrics;
     match &outcome {
         Outcome::Accepted => metrics.count_taken("accepted"),
@@ -199,9 +206,25 @@ async fn take(
     outcome.into_response()
 }
 
+/// How a request came.
+#[derive(Clone, Copy)]
+struct Caller<'a> {
+    /// Whose address it came from.
+    peer: Option<IpAddr>,
+    /// What it calls us; empty where it does not say.
+    host: &'a str,
+}
+
+/// What a request calls us: a whole URL in its first line counts before the header.
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
+    let named = || headers.get(HOST)?.to_str().ok();
+    let authority = uri.authority().map(Authority::as_str);
+    authority.or_else(named).unwrap_or_default()
+}
+
 impl Edge {
-    async fn take(&self, peer: Option<IpAddr>, headers: &HeaderMap, mut body: Body) -> Outcome {
-        match self.try_take(peer, headers, &mut body).await {
+    async fn take(&self, caller: Caller<'_>, headers: &HeaderMap, mut body: Body) -> Outcome {
+        match self.try_take(caller, headers, &mut body).await {
             Ok(Appended::Accepted(_)) => Outcome::Accepted,
             Ok(Appended::Duplicate) => Outcome::Duplicate,
             Err(rejection) => {
@@ -213,7 +236,7 @@ impl Edge {
 
     async fn try_take(
         &self,
-        peer: Option<IpAddr>,
+        caller: Caller<'_>,
         headers: &HeaderMap,
         body: &mut Body,
     ) -> Result<Appended, Rejection> {
@@ -241,7 +264,7 @@ impl Edge {
         if self.replays.knows(proof) {
             return self.count_replay().await;
         }
-        (self.receive.on_verified)();
+        (self.receive.on_verified)(caller.host);
         let envelope = Envelope::parse(&body).map_err(|e| Rejection::NotAnEvent(e.to_string()))?;
         let event_type = envelope.event_type().to_owned();
         let identity = envelope.identity(&body);
@@ -274,7 +297,7 @@ impl Edge {
         self.replays.remember(proof, now, max_age * 2);
         // Whoever presses the button again may send the same body, but signs anew.
         if is_test {
-            (self.receive.on_test)(peer);
+            (self.receive.on_test)(caller.peer);
         }
         Ok(appended)
     }

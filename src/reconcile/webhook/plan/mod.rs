@@ -3,7 +3,9 @@
 //! # Invariants
 //! - Pure.
 //! - Only a webhook that is on record as ours is ever deleted. One that is not is taken over only
-//!   where ours is missing and it has our address.
+//!   where ours is missing and it has our address: at first contact whoever made it, later unless
+//!   Orbit shows a secret that is not ours.
+//! - Of several that may be taken over it is the one with our URL.
 //! - What Orbit leaves out, or masks, is not compared.
 
 use serde::{Deserialize, Serialize};
@@ -139,7 +141,7 @@ pub(super) fn plan(view: &View<'_>) -> Plan {
     for other in live(view.webhooks).filter(|w| ours.is_none_or(|ours| ours.uuid != w.uuid)) {
         let owned = view.record.is_some_and(|record| record.owns(&other.uuid));
         // All of them were to go, wherever they point: those of an unfinished deletion are left.
-        if owned && (stays_deleted || view.config.has(other)) {
+        if owned && (stays_deleted || view.config.names(other)) {
             plan.doubled.push(other.uuid.clone());
         } else if !owned && view.config.has(other) {
             plan.twins.push(other.uuid.clone());
@@ -180,18 +182,25 @@ pub(super) fn relation(
 }
 
 /// Which webhook is ours: the one on record, else another that was ours, else one at our address
-/// that may be.
+/// that may be, the one with our URL first.
 pub(super) fn find<'a>(view: &View<'a>) -> Option<&'a Webhook> {
-    let mut live = live(view.webhooks);
+    let live = live(view.webhooks);
     let on_record = |record: &Record| live.clone().find(|w| w.uuid == record.uuid);
     let was_ours = |record: &Record| {
         let mut owned = live.clone().filter(|w| record.owns(&w.uuid));
-        owned.find(|w| view.config.has(w))
+        owned.find(|w| view.config.names(w))
     };
+    let candidates = || {
+        let all = live.clone();
+        all.filter(|w| view.config.has(w) && may_be_ours(view, w))
+    };
+    // Another one would be moved onto the URL of a twin.
+    let at_url = || candidates().find(|w| view.config.is_at(w, view.url));
     view.record
         .and_then(on_record)
         .or_else(|| view.record.and_then(was_ours))
-        .or_else(|| live.find(|w| view.config.has(w) && may_be_ours(view, w)))
+        .or_else(at_url)
+        .or_else(|| candidates().next())
 }
 
 /// After ours is gone, one at our address is ours only if nothing speaks against it: its making may

@@ -1,7 +1,7 @@
 //! The plan as a table: what Orbit has, what is on record, what follows.
 
 use super::*;
-use crate::reconcile::webhook::{Machine, Manage, OnExit};
+use crate::reconcile::webhook::{Address, Machine, Manage, OnExit};
 use crate::relay::verify::Previous;
 
 const OURS: &str = "http://10.0.0.5:21600";
@@ -74,8 +74,8 @@ fn case(webhooks: impl Into<Vec<Webhook>>) -> Case {
 }
 
 impl Case {
-    fn plan(&self) -> Plan {
-        plan(&View {
+    fn view(&self) -> View<'_> {
+        View {
             config: &self.config,
             url: self.config.urls.first().unwrap(),
             keys: &self.keys,
@@ -84,7 +84,11 @@ impl Case {
             observe: self.observe,
             by_person: self.by_person,
             unverified: self.unverified,
-        })
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        plan(&self.view())
     }
 
     fn differences(&self) -> Vec<&'static str> {
@@ -471,4 +475,45 @@ fn at_any_of_our_addresses_a_strangers_is_a_twin_and_our_own_is_doubled() {
     assert_eq!(relation, Relation::Twin);
     case.record.as_mut().unwrap().made = ["o", "u"].map(str::to_owned).into();
     assert_eq!(case.plan().doubled, ["o"]);
+}
+
+#[test]
+fn at_first_contact_the_one_with_our_url_is_taken_over_wherever_it_stands_in_the_list() {
+    let second = Webhook {
+        uuid: "second".into(),
+        ..calling("http://172.17.0.1:21600")
+    };
+    let mut case = here([calling("http://0.0.0.0:21600/x"), second]);
+    case.record = None;
+    let address = Address::now(&case.config, None, &case.webhooks).unwrap();
+    assert_eq!(address.url, "http://172.17.0.1:21600");
+    let url = Url::parse(&address.url).unwrap();
+    let plan = plan(&View {
+        url: &url,
+        ..case.view()
+    });
+    assert!(
+        matches!(&plan.act, Act::Update { uuid, .. } if uuid == "second"),
+        "{plan:?}"
+    );
+    assert_eq!(plan.twins, ["u"]);
+}
+
+#[test]
+fn what_calls_loopback_on_orbits_own_machine_is_ours_only_if_it_is_on_record() {
+    for host in ["0.0.0.0", "127.0.0.1", "localhost"] {
+        let url = format!("http://{host}:21600");
+        let mut case = case([calling(&url)]);
+        case.config.urls = vec![Url::parse(&url).unwrap()];
+        case.left_alone();
+        case.record.as_mut().unwrap().uuid = "gone".into();
+        assert!(
+            matches!(case.plan().act, Act::Update { uuid, .. } if uuid == "u"),
+            "{host}: it was made by us"
+        );
+        case.record = None;
+        let plan = case.plan();
+        assert_eq!(plan.act, Act::Create, "{host}");
+        assert_eq!(plan.twins, [""; 0], "{host}: nothing comes twice");
+    }
 }
