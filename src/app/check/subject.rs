@@ -185,11 +185,16 @@ fn verified(trust: &Trust, machine: Machine) -> String {
         Trust::Authorities(added) if added.is_empty() => "by the public authorities".to_owned(),
         Trust::Authorities(_) => "by the authorities that ORBIT_VERIFY names".to_owned(),
         Trust::Pinned(_) => "it is the one that is pinned".to_owned(),
-        // Who could stand in between is on this machine, and could read all that the relay has.
-        Trust::Anything if machine != Machine::Another => {
-            "not verified: Orbit is on this machine".to_owned()
+        Trust::Anything => match machine {
+            // Who could stand in between is on this machine, and could read all that the relay has.
+            Machine::Ours { gateway: None } => "not verified: Orbit is on this machine",
+            // A container with the network of its host cannot know that it has it.
+            Machine::Ours { gateway: Some(_) } => {
+                "not verified: with a bridge network the gateway is this machine"
+            }
+            Machine::Another => "not verified: ORBIT_VERIFY=false accepts any",
         }
-        Trust::Anything => "not verified: ORBIT_VERIFY=false accepts any".to_owned(),
+        .to_owned(),
     }
 }
 
@@ -202,4 +207,23 @@ fn chain(error: &dyn Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_an_unverified_orbit_is_on_this_machine_is_said_of_loopback_alone() {
+        let gateway = "172.17.0.1".parse().ok();
+        for (machine, says_so) in [
+            (Machine::Ours { gateway: None }, true),
+            (Machine::Ours { gateway }, false),
+            (Machine::Another, false),
+        ] {
+            let said = verified(&Trust::Anything, machine);
+            assert!(said.starts_with("not verified: "), "{said}");
+            assert_eq!(said.contains("Orbit is on this machine"), says_so, "{said}");
+        }
+    }
 }
