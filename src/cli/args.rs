@@ -141,14 +141,13 @@ fn package() -> Command {
                     "Look at everything in a package before it is uploaded; say what to do about \
                      what is wrong. Changes nothing; exit 4 if anything is wrong",
                 )
-                .args([
+                .arg(
                     Arg::new("file")
                         .value_name("FILE.spx")
                         .help("The package: the relay's own, or one with settings only")
                         .required(true)
                         .value_parser(value_parser!(std::path::PathBuf)),
-                    json(),
-                ]),
+                ),
         )
 }
 

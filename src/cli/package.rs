@@ -9,7 +9,6 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
-use serde_json::json;
 
 use super::{Outcome, TROUBLE, Usage, print};
 use crate::package;
@@ -22,21 +21,10 @@ pub(super) fn check(matches: &ArgMatches) -> Outcome {
     let mut file = std::fs::File::open(path).with_context(cannot)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let rows = package::check(&name, &mut file).with_context(cannot)?;
-    let count = |verdict| table::count(&rows, verdict);
-    if matches.get_flag("json") {
-        let all = json!({
-            "rows": rows,
-            "good": count(Verdict::Good),
-            "bad": count(Verdict::Bad),
-            "unknown": count(Verdict::Unknown),
-        });
-        print(&all.to_string())?;
-    } else {
-        for line in table::lines(&rows) {
-            print(&line)?;
-        }
+    for line in table::lines(&rows) {
+        print(&line)?;
     }
-    Ok(match count(Verdict::Bad) {
+    Ok(match table::count(&rows, Verdict::Bad) {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::from(TROUBLE),
     })

@@ -3,16 +3,16 @@
 //! # Invariants
 //! - No more bytes are unpacked than the meter has, however nested the archives are, and no more
 //!   members are seen than were asked for.
-//! - Long names and extended headers are read up to [`EXTENSION_BYTES`], never as a whole.
+//! - Long names and extended headers are read up to [`HEADER_BYTES`], never as a whole.
 //! - An archive is good only if it ends with its end mark and nothing follows.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io::{self, BufRead, Cursor, Read};
 
 use tar::{EntryType, PaxExtensions};
 
 /// An extended header or a long name is never longer.
-const EXTENSION_BYTES: u64 = 64 << 10;
+const HEADER_BYTES: u64 = 64 << 10;
 /// So much is read at once.
 pub(super) const CHUNK: usize = 32 << 10;
 const BLOCK: usize = 512;
@@ -29,7 +29,6 @@ pub(super) struct Meter {
     most: u64,
     left: Cell<u64>,
     over: Cell<bool>,
-    disk: RefCell<Option<io::Error>>,
 }
 
 impl Meter {
@@ -38,7 +37,6 @@ impl Meter {
             most,
             left: Cell::new(most),
             over: Cell::new(false),
-            disk: RefCell::new(None),
         }
     }
 
@@ -47,19 +45,9 @@ impl Meter {
         Unpacked { inner, meter: self }
     }
 
-    /// Remembers whether the disk failed: that is no fault of the package.
-    pub(super) fn source<R>(&self, inner: R) -> Source<'_, R> {
-        Source { inner, meter: self }
-    }
-
     /// Whether more was to be unpacked than may be.
     pub(super) fn is_over(&self) -> bool {
         self.over.get()
-    }
-
-    /// What the disk said, if it failed.
-    pub(super) fn disk(&self) -> Option<io::Error> {
-        self.disk.borrow_mut().take()
     }
 
     /// What an error means to a person.
@@ -105,32 +93,13 @@ impl<R> Unpacked<'_, R> {
     }
 }
 
-/// See [`Meter::source`].
-pub(super) struct Source<'m, R> {
-    inner: R,
-    meter: &'m Meter,
-}
-
-impl<R: Read> Read for Source<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buffer).inspect_err(|error| {
-            if error.kind() != io::ErrorKind::Interrupted {
-                let kept = error.raw_os_error().map(io::Error::from_raw_os_error);
-                let kept = kept.unwrap_or_else(|| io::Error::other(error.to_string()));
-                self.meter.disk.replace(Some(kept));
-            }
-        })
-    }
-}
-
 /// What a member of an archive is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     File,
     Directory,
-    Symlink,
-    Hardlink,
-    /// A device, a FIFO, or what is not known.
+    Link,
+    /// A device, a FIFO, a sparse file, or what is not known.
     Special,
 }
 
@@ -139,11 +108,7 @@ pub(super) enum Kind {
 pub(super) struct Member {
     pub(super) name: Vec<u8>,
     pub(super) kind: Kind,
-    /// Where a link leads.
-    pub(super) target: Vec<u8>,
     pub(super) size: u64,
-    pub(super) uid: Option<u64>,
-    pub(super) gid: Option<u64>,
     /// It has attributes of some file system, such as those of macOS.
     pub(super) attributes: bool,
 }
@@ -152,10 +117,7 @@ pub(super) struct Member {
 #[derive(Default)]
 struct Said {
     name: Option<Vec<u8>>,
-    target: Option<Vec<u8>>,
     size: Option<u64>,
-    uid: Option<u64>,
-    gid: Option<u64>,
     attributes: bool,
     any: bool,
 }
@@ -191,7 +153,10 @@ pub(super) fn walk(
                 | EntryType::XHeader
                 | EntryType::XGlobalHeader
         ) {
-            let text = extension(&mut entry, meter)?;
+            let text = at_most(&mut entry, HEADER_BYTES).map_err(broken)?;
+            let text = text.ok_or_else(|| {
+                Broken("has a name or an extended header beyond all measure".to_owned())
+            })?;
             said.take(kind, &text)?;
             continue;
         }
@@ -235,8 +200,7 @@ pub(super) fn drain(reader: &mut dyn Read, take: &mut dyn FnMut(&[u8])) -> io::R
 /// The content, if it is no longer than this; the rest is left unread.
 pub(super) fn at_most(reader: &mut dyn Read, most: u64) -> io::Result<Option<Vec<u8>>> {
     let mut content = Vec::new();
-    let whole = reader.take(most.saturating_add(1));
-    let mut whole = whole;
+    let mut whole = reader.take(most.saturating_add(1));
     let read = whole.read_to_end(&mut content)?;
     Ok((bytes(read) <= most).then_some(content))
 }
@@ -279,12 +243,7 @@ pub(super) fn bytes(length: usize) -> u64 {
 
 /// A size as people read it.
 pub(super) fn size(bytes: u64) -> String {
-    let tenths = bytes.saturating_mul(10) / MIB;
-    if bytes < MIB {
-        format!("{} KiB", bytes.div_ceil(1 << 10))
-    } else {
-        format!("{}.{} MiB", tenths / 10, tenths % 10)
-    }
+    format!("{} KiB", bytes.div_ceil(1 << 10))
 }
 
 /// A name as it may be printed.
@@ -305,31 +264,23 @@ pub(super) fn shown(name: &[u8]) -> String {
     shown
 }
 
-fn extension(entry: &mut dyn Read, meter: &Meter) -> Result<Vec<u8>, Broken> {
-    let text = at_most(entry, EXTENSION_BYTES).map_err(|error| meter.broken(&error))?;
-    text.ok_or_else(|| Broken("has a name or an extended header beyond all measure".to_owned()))
-}
-
 impl Said {
     fn take(&mut self, kind: EntryType, text: &[u8]) -> Result<(), Broken> {
         self.any |= kind != EntryType::XGlobalHeader;
-        let until_nul = || {
-            let end = text.iter().position(|byte| *byte == 0);
-            text.get(..end.unwrap_or(text.len())).map(<[u8]>::to_vec)
-        };
         match kind {
-            EntryType::GNULongName => self.name = until_nul(),
-            EntryType::GNULongLink => self.target = until_nul(),
+            EntryType::GNULongName => {
+                let end = text.iter().position(|byte| *byte == 0);
+                let name = text.get(..end.unwrap_or(text.len()));
+                self.name = name.map(<[u8]>::to_vec);
+            }
+            EntryType::GNULongLink => {}
             _ => {
                 for record in PaxExtensions::new(text) {
                     let record = record.map_err(|_| wrong_header())?;
                     let value = record.value_bytes();
                     match record.key_bytes() {
                         b"path" => self.name = Some(value.to_vec()),
-                        b"linkpath" => self.target = Some(value.to_vec()),
                         b"size" => self.size = Some(number(value)?),
-                        b"uid" => self.uid = Some(number(value)?),
-                        b"gid" => self.gid = Some(number(value)?),
                         key => {
                             let names = ["SCHILY.xattr.", "LIBARCHIVE.", "SCHILY.acl."];
                             self.attributes |=
@@ -366,24 +317,13 @@ fn member(header: &tar::Header, said: Said) -> Result<Member, Broken> {
         EntryType::Regular if size == 0 && name.ends_with(b"/") => Kind::Directory,
         EntryType::Regular | EntryType::Continuous => Kind::File,
         EntryType::Directory => Kind::Directory,
-        EntryType::Symlink => Kind::Symlink,
-        EntryType::Link => Kind::Hardlink,
-        EntryType::GNUSparse => {
-            return Err(Broken(format!(
-                "has {} as a sparse file, which not every reader knows",
-                shown(&name)
-            )));
-        }
+        EntryType::Symlink | EntryType::Link => Kind::Link,
         _ => Kind::Special,
     };
-    let target = header.link_name_bytes().map(std::borrow::Cow::into_owned);
     Ok(Member {
         name,
         kind,
-        target: said.target.or(target).unwrap_or_default(),
         size,
-        uid: said.uid.or_else(|| header.uid().ok()),
-        gid: said.gid.or_else(|| header.gid().ok()),
         attributes: said.attributes,
     })
 }

@@ -1,11 +1,10 @@
 //! Reads the package once, from front to end, and keeps what the checks need of it.
 //!
 //! # Invariants
-//! - Kept are small files, the beginnings of the others, and what was found in the images; never
-//!   an image.
+//! - Kept are small files, and what was found in the others and in the images; never an image.
 //! - Order in the archive is of no matter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Read};
 
 use super::archive::{self, Broken, Form, Kind, Member, Meter};
@@ -15,8 +14,6 @@ use super::leaks::{self, Found, Scan};
 const MIB: u64 = 1 << 20;
 /// A package has a handful of files.
 const MEMBERS: u64 = 1000;
-/// Enough to know a PNG by.
-const HEAD: u64 = 33;
 /// Files that are read, and how long they may be.
 const READ: [(&str, u64); 5] = [
     (MANIFEST, MIB),
@@ -31,38 +28,15 @@ pub(super) const DOTENV: &str = ".env";
 pub(super) const RELAY: &str = "relay.toml";
 pub(super) const ASSETS: &str = "assets.csv";
 
-/// A file that was read.
-#[derive(Debug)]
-pub(super) enum Text {
-    Whole(Vec<u8>),
-    /// It is longer than this many bytes.
-    TooLong(u64),
-}
-
-/// A regular file at the top.
-#[derive(Debug)]
-pub(super) struct File {
-    pub(super) head: Vec<u8>,
-    pub(super) size: u64,
-    /// What in it looks like a secret.
-    pub(super) found: Found,
-}
-
-/// A folder.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Folder {
-    pub(super) uid: Option<u64>,
-    pub(super) gid: Option<u64>,
-}
-
 /// What is in the package.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     pub(super) members: u64,
     pub(super) bytes: u64,
-    pub(super) files: BTreeMap<String, File>,
-    pub(super) folders: BTreeMap<String, Folder>,
-    pub(super) texts: BTreeMap<&'static str, Text>,
+    /// Each regular file, with what in it looks like a secret.
+    pub(super) files: BTreeMap<String, Found>,
+    pub(super) folders: BTreeSet<String>,
+    pub(super) texts: BTreeMap<&'static str, Vec<u8>>,
     pub(super) images: BTreeMap<String, Result<Images, Broken>>,
     /// What does not belong into a package, each as `NAME: why`.
     pub(super) odd: Vec<String>,
@@ -85,7 +59,7 @@ pub(super) fn is_image_archive(name: &str) -> bool {
 /// Reads all of it.
 pub(super) fn read(file: &mut dyn Read, meter: &Meter) -> Result<Contents, Broken> {
     let broken = |error: io::Error| meter.broken(&error);
-    let (form, file) = archive::beginning(meter.source(file)).map_err(broken)?;
+    let (form, file) = archive::beginning(file).map_err(broken)?;
     match form {
         Form::Gzip => {}
         Form::Tar => return Err(Broken("is a tar that is not compressed by gzip".to_owned())),
@@ -117,74 +91,50 @@ impl Contents {
         self.members += 1;
         self.bytes = self.bytes.saturating_add(member.size);
         let name = archive::shown(&member.name);
-        let why = odd_name(&member.name, member.kind).or_else(|| odd_kind(member));
-        let twice = |known: bool| known.then_some("it is there twice");
-        let Some(bare) = std::str::from_utf8(&member.name)
-            .ok()
-            .filter(|_| why.is_none())
-        else {
-            self.odd
-                .push(format!("{name}: {}", why.unwrap_or(ODD_CHARACTERS)));
-            return Ok(());
-        };
+        let bare = std::str::from_utf8(&member.name).unwrap_or_default();
         let bare = bare.trim_end_matches('/');
-        let known = self.files.contains_key(bare) || self.folders.contains_key(bare);
-        if let Some(why) = twice(known) {
+        let known = self.files.contains_key(bare) || self.folders.contains(bare);
+        let why = odd_name(&member.name, member.kind).or_else(|| odd_kind(member));
+        if let Some(why) = why.or(known.then_some("it is there twice")) {
             self.odd.push(format!("{name}: {why}"));
             return Ok(());
         }
         if member.kind == Kind::Directory {
-            let (uid, gid) = (member.uid, member.gid);
-            self.folders.insert(bare.to_owned(), Folder { uid, gid });
+            self.folders.insert(bare.to_owned());
             return Ok(());
         }
-        let mut file = File {
-            head: Vec::new(),
-            size: member.size,
-            found: Found::default(),
-        };
+        let mut found = Found::default();
         if is_image_archive(bare) {
             let images = image::read(content, meter);
             // What is wrong with the whole is no fault of the image.
             if meter.is_over() {
-                return images.map(drop);
+                return Err(meter.broken(&io::Error::other("")));
             }
             self.images.insert(bare.to_owned(), images);
         } else {
-            file.read(bare, content, &mut self.texts)
-                .map_err(|error| meter.broken(&error))?;
+            found = self.scan(bare, content, meter)?;
         }
-        self.files.insert(bare.to_owned(), file);
+        self.files.insert(bare.to_owned(), found);
         Ok(())
     }
-}
 
-impl File {
-    fn read(
-        &mut self,
-        name: &str,
-        content: &mut dyn Read,
-        texts: &mut BTreeMap<&'static str, Text>,
-    ) -> io::Result<()> {
-        let mut scan = Scan::new(leaks::names_a_secret);
+    fn scan(&mut self, name: &str, content: &mut dyn Read, meter: &Meter) -> Result<Found, Broken> {
+        let mut scan = Scan::new(match name {
+            RELAY => leaks::is_a_secret_in_toml,
+            _ => leaks::names_a_secret,
+        });
+        let broken = |error: io::Error| meter.broken(&error);
         if let Some((name, most)) = READ.into_iter().find(|(read, _)| *read == name) {
-            let text = match archive::at_most(content, most)? {
-                Some(text) => {
-                    scan.feed(&text);
-                    Text::Whole(text)
-                }
-                None => Text::TooLong(most),
-            };
-            texts.insert(name, text);
+            let text = archive::at_most(content, most).map_err(broken)?;
+            let text = text.ok_or_else(|| {
+                Broken(format!("has a {name} of more than {}", archive::size(most)))
+            })?;
+            scan.feed(&text);
+            self.texts.insert(name, text);
         } else {
-            let mut head = Vec::new();
-            content.take(HEAD).read_to_end(&mut head)?;
-            scan.feed(&head);
-            self.head = head;
-            archive::drain(content, &mut |chunk| scan.feed(chunk))?;
+            archive::drain(content, &mut |chunk| scan.feed(chunk)).map_err(broken)?;
         }
-        self.found = scan.end();
-        Ok(())
+        Ok(scan.end())
     }
 }
 
@@ -222,7 +172,7 @@ fn odd_kind(member: &Member) -> Option<&'static str> {
             Some("it has attributes of macOS or of a file system, which make the installation fail")
         }
         Kind::File | Kind::Directory => None,
-        Kind::Symlink | Kind::Hardlink => Some("it is a link"),
+        Kind::Link => Some("it is a link"),
         Kind::Special => Some("it is neither a file nor a folder"),
     }
 }

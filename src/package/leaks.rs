@@ -30,30 +30,26 @@ pub(super) fn names_a_secret(name: &str) -> bool {
         || words.any(|word| word.ends_with("AUTH") || word == "AUTHORIZATION")
 }
 
-/// Whether a URL in this value has a password or a user.
-pub(super) fn holds_credentials(value: &str) -> bool {
-    value.split_once("://").is_some_and(|(_, rest)| {
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+/// The same in relay.toml, where the `value` of a header is one too.
+pub(super) fn is_a_secret_in_toml(name: &str) -> bool {
+    name == "value" || names_a_secret(name)
+}
+
+/// Whether a URL in this text has a password or a user.
+pub(super) fn holds_credentials(text: &str) -> bool {
+    text.split("://").skip(1).any(|rest| {
+        let end = ['/', '?', '#', '"', '\'', ' ', '\n'];
+        let authority = rest.split(end).next().unwrap_or_default();
         authority.contains('@')
     })
 }
 
-/// Why a file of this name does not belong into an image, if it does not.
-pub(super) fn secret_file(path: &str) -> Option<&'static str> {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let name = name.to_ascii_lowercase();
+/// Whether a file of this name is a `.env`, which does not belong into an image; an example may.
+pub(super) fn is_dotenv(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
     let example = ["example", "sample", "template", "dist"];
     let is_example = example.iter().any(|end| name.ends_with(end));
-    if (name == ".env" || name.starts_with(".env.")) && !is_example {
-        return Some("settings");
-    }
-    let keys = ["id_rsa", "id_dsa", "id_ecdsa", "id_ed25519"];
-    let ends = [".p12", ".pfx", ".jks", ".keystore"];
-    if keys.contains(&&*name) || ends.iter().any(|end| name.ends_with(end)) {
-        return Some("a key");
-    }
-    let files = [".netrc", ".pgpass", ".git-credentials", ".dockercfg"];
-    files.contains(&&*name).then_some("passwords")
+    (name == ".env" || name.starts_with(".env.")) && !is_example
 }
 
 /// The variables that are set to a secret in one text, each once.
@@ -73,8 +69,13 @@ pub(super) struct Found {
 }
 
 impl Found {
-    pub(super) fn is_empty(&self) -> bool {
-        self.variables.is_empty() && !self.key
+    /// The same in words, for a file of this name.
+    pub(super) fn told(&self, file: &str) -> impl Iterator<Item = String> {
+        let variables = self.variables.iter();
+        let key = self.key.then(|| format!("a private key in {file}"));
+        variables
+            .map(move |variable| format!("{variable} in {file}"))
+            .chain(key)
     }
 }
 
@@ -168,6 +169,11 @@ fn is_default(behind: &[u8]) -> bool {
 fn has_value(behind: &[u8]) -> bool {
     let spaces = behind.iter().take_while(|byte| **byte == b' ').count();
     let value = behind.get(spaces..).unwrap_or_default();
+    // The first of several, as in `secrets = ["…"]`.
+    let value = match value {
+        [b'[', quoted @ ..] if quoted.starts_with(b"\"") => quoted,
+        value => value,
+    };
     let value = value
         .strip_prefix(b"\"")
         .or_else(|| value.strip_prefix(b"'"))
@@ -227,22 +233,21 @@ mod tests {
             assert!(!names_a_secret(name), "{name}");
         }
         assert!(holds_credentials("https://me:pw@plant.example/x"));
-        assert!(!holds_credentials("https://plant.example/x?y=a@b"));
+        for url in [
+            "https://plant.example/x?y=a@b",
+            "\"https://x.example\" # a@b",
+        ] {
+            assert!(!holds_credentials(url), "{url}");
+        }
     }
 
     #[test]
-    fn a_file_that_is_a_secret_by_its_name_is_known_and_an_example_is_none() {
-        for name in [
-            "app/.env",
-            ".env.local",
-            "root/.ssh/id_ed25519",
-            "x.PFX",
-            "root/.netrc",
-        ] {
-            assert!(secret_file(name).is_some(), "{name}");
+    fn a_dotenv_is_known_by_its_name_and_an_example_is_none() {
+        for name in ["app/.env", ".env.local", "x/.ENV"] {
+            assert!(is_dotenv(name), "{name}");
         }
         for name in [".env.example", "env", "etc/ssl/cert.pem", "environment"] {
-            assert!(secret_file(name).is_none(), "{name}");
+            assert!(!is_dotenv(name), "{name}");
         }
     }
 
@@ -258,6 +263,7 @@ mod tests {
             "|1 ORBIT_API_TOKEN=abc /bin/sh -c make",
             "--api-token=abc",
             "api_token = \"abc\"",
+            "secrets = [\"abc\", \"def\"]",
         ] {
             assert_eq!(assigned(text).len(), 1, "{text}");
         }
@@ -270,6 +276,7 @@ mod tests {
             "ORBIT_API_TOKEN_FILE=/x",
             "SECRET=YOUR_SECRET",
             "api_token = { env = \"T\" }",
+            "secrets = [{ env = \"T\" }]",
             "token, secret: `x`",
         ] {
             assert_eq!(assigned(text), BTreeSet::new(), "{text}");

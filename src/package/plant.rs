@@ -4,8 +4,7 @@
 //! - They are read as the relay reads them.
 //! - No value is in a row.
 
-use super::archive;
-use super::contents::{ASSETS, COMPOSE, Contents, DOTENV, RELAY, Text};
+use super::contents::{ASSETS, COMPOSE, Contents, DOTENV, RELAY};
 use super::leaks;
 use crate::config::{Config, ConfigError, dotenv, settings};
 use crate::relay::assets::AssetMap;
@@ -22,12 +21,7 @@ pub(super) fn rows(contents: &Contents) -> Vec<Row> {
         .into_iter()
         .map(|(name, judge)| match contents.texts.get(name) {
             None => Row::unknown(name, "is not in the package"),
-            Some(Text::TooLong(most)) => Row::bad(
-                name,
-                format!("is longer than {}", archive::size(*most)),
-                "the relay would not read it; make it shorter",
-            ),
-            Some(Text::Whole(text)) => judge(text, &mut secrets),
+            Some(text) => judge(text, &mut secrets),
         })
         .collect();
     rows.push(credentials(&secrets));
@@ -66,7 +60,10 @@ fn dotenv(text: &[u8], secrets: &mut Vec<String>) -> Row {
     }
 }
 
-fn relay(text: &[u8], _: &mut Vec<String>) -> Row {
+fn relay(text: &[u8], secrets: &mut Vec<String>) -> Row {
+    if leaks::holds_credentials(&String::from_utf8_lossy(text)) {
+        secrets.push(format!("a URL in {RELAY}"));
+    }
     match Config::file_is_plain(RELAY, text) {
         Ok(()) => Row::good(
             RELAY,
@@ -87,20 +84,12 @@ fn assets(text: &[u8], _: &mut Vec<String>) -> Row {
     }
 }
 
-/// What the contents of files give away, `.env` apart, which is read line by line.
+/// What the contents of files give away. `.env` is read line by line, and what is written into
+/// the compose file has a row of its own.
 fn secrets(contents: &Contents) -> Vec<String> {
-    let files = contents.files.iter().filter(|(name, _)| *name != DOTENV);
-    let mut secrets = Vec::new();
-    for (name, file) in files {
-        // What is written into the compose file has a row of its own, with each service.
-        let of_service = name == COMPOSE;
-        let variables = file.found.variables.iter().filter(|_| !of_service);
-        secrets.extend(variables.map(|variable| format!("{variable} in {name}")));
-        if file.found.key {
-            secrets.push(format!("a private key in {name}"));
-        }
-    }
-    secrets
+    let files = contents.files.iter();
+    let files = files.filter(|(name, _)| ![DOTENV, COMPOSE].contains(&name.as_str()));
+    files.flat_map(|(name, found)| found.told(name)).collect()
 }
 
 fn credentials(secrets: &[String]) -> Row {

@@ -12,7 +12,7 @@
 
 mod faults;
 mod hostile;
-mod packer;
+pub(super) mod packer;
 mod texts;
 
 use self::packer::Package;
@@ -66,28 +66,19 @@ fn a_good_package_has_no_bad_row() {
     ✓ version                            0.1.0
     ✓ installation_target                orbit
     ✓ date                               2026-11-22T09:30:00+00:00
-    ✓ description                        Robot inspections for the plant's own system
-    ✓ icon                               icon.png, 1 KiB
+    ✓ icon                               icon.png
     ✓ images                             orbit-relay.tar.gz
     ✓ docker-compose.yml                 can be read; services: relay
-    ✓ relay: image                       orbit-relay:0.1.0, which the package brings
-    ✓ relay: network                     bridge
-    ✓ relay: rights                      not privileged, and nothing of the host's Docker is mounted
-    ✓ relay: port 21600                  on all addresses: the webhook
-    ✓ relay: port 22101                  on 127.0.0.1: a web view, behind Orbit's HTTPS
-    ✓ relay: restart                     unless-stopped
-    ✓ relay: memory                      256m
-    ✓ relay: secrets                     none is written into it
-    ✓ relay: data                        /data: the named volume orbit-relay-data, which outlives an upgrade
+    ✓ docker-compose.yml: secrets        none is written into it
+    ✓ service relay                      orbit-relay:0.1.0; bridge; port 21600:21600; port 127.0.0.1:22101:22101; a named volume; restart unless-stopped; memory limited
     ✓ image orbit-relay:0.1.0: platform  linux/amd64
-    ✓ image orbit-relay:0.1.0: user      65532:65532
-    ✓ image orbit-relay:0.1.0: layers    2, 31 KiB without compression; all digests fit
-    ✓ image orbit-relay:0.1.0: secrets   none were found in its layers, settings and history
+    ✓ image orbit-relay:0.1.0: program   /orbit-relay, static, for x86-64
+    ✓ orbit-relay.tar.gz: secrets        none were found in layers, settings and history
     – .env                               is not in the package
     – relay.toml                         is not in the package
     – assets.csv                         is not in the package
     ✓ credentials                        none were found
-    25 ✓, 0 ✗, 3 –
+    16 ✓, 0 ✗, 3 –
     ");
 }
 
@@ -103,7 +94,6 @@ fn a_package_of_settings_is_read_as_the_relay_reads_it_and_shows_no_value() {
     ✓ version              1.0.0
     ✓ installation_target  orbit
     ✓ date                 2026-11-22
-    ✓ description          Settings of this plant
     – icon                 none; Orbit shows its own
     – images               none: the package has settings only
     – docker-compose.yml   none: the package has settings only
@@ -112,6 +102,6 @@ fn a_package_of_settings_is_read_as_the_relay_reads_it_and_shows_no_value() {
     ✓ assets.csv           rows: 1
     – credentials          contains credentials: ORBIT_API_TOKEN in .env
         → give this file to nobody, and keep it as you keep a password
-    11 ✓, 0 ✗, 4 –
+    10 ✓, 0 ✗, 4 –
     ");
 }
