@@ -18,9 +18,11 @@ const MEMBERS: u64 = 10_000;
 /// Files of one layer.
 const FILES: u64 = 1_000_000;
 /// A description is never longer.
-const JSON_BYTES: u64 = 1 << 20;
+const JSON_BYTES: u64 = 256 << 10;
 /// All descriptions of one archive together.
-const KEPT_BYTES: usize = 16 << 20;
+const KEPT_BYTES: usize = 1 << 20;
+/// Images of one archive: each is judged by itself.
+const IMAGES: usize = 16;
 /// So many files that may be the entry point are remembered, and so long may their names be.
 const PROGRAMS: usize = 10_000;
 const NAME_BYTES: usize = 255;
@@ -149,6 +151,9 @@ impl Archive {
         let entries = entries.ok_or_else(|| {
             Broken("has no manifest.json that lists images; write it with `docker save`".to_owned())
         })?;
+        if entries.len() > IMAGES {
+            return Err(Broken(format!("has more than {IMAGES} images")));
+        }
         let images = entries.iter().map(|entry| self.image(entry));
         Ok(Images {
             images: images.collect::<Result<_, _>>()?,

@@ -10,6 +10,10 @@ use std::collections::BTreeSet;
 const CONTEXT: usize = 512;
 /// Names of variables are not longer.
 const NAME: usize = 64;
+/// So much is looked through at once, whatever the pieces: each look begins with what was there.
+const AT_ONCE: usize = 16 << 10;
+/// So many variables of one content are remembered.
+const VARIABLES: usize = 50;
 const WORDS: [&str; 5] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
 
 /// Whether a variable's name says that its value is a secret.
@@ -101,12 +105,10 @@ impl Scan {
     }
 
     pub(super) fn feed(&mut self, chunk: &[u8]) {
-        if !self.begun && !chunk.is_empty() {
-            self.begun = true;
-            // The texts of a program are no settings: what it says of itself names variables.
-            self.program = chunk.starts_with(b"\x7fELF");
-        }
         self.window.extend_from_slice(chunk);
+        if self.window.len() < AT_ONCE {
+            return;
+        }
         self.look();
         let keep = self.window.len().saturating_sub(2 * CONTEXT);
         self.window.drain(..keep);
@@ -120,6 +122,11 @@ impl Scan {
     }
 
     fn look(&mut self) {
+        if !self.begun {
+            self.begun = true;
+            // The texts of a program are no settings: what it says of itself names variables.
+            self.program = self.window.starts_with(b"\x7fELF");
+        }
         for (at, byte) in self.window.iter().enumerate() {
             let (before, behind) = self.window.split_at(at);
             match byte {
@@ -129,6 +136,7 @@ impl Scan {
                     if let Some(name) = name
                         && !(*byte == b':' && is_default(behind))
                         && has_value(behind)
+                        && self.found.variables.len() < VARIABLES
                     {
                         self.found.variables.insert(name.to_owned());
                     }
@@ -211,6 +219,23 @@ fn is_key(behind: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_content_that_comes_byte_by_byte_is_looked_through_as_one() {
+        let mut scan = Scan::new(names_a_secret);
+        for byte in b"\x7ELF\nAPI_TOKEN=abc\n" {
+            scan.feed(&[*byte]);
+        }
+        assert_eq!(scan.end().variables.len(), 1);
+        let mut program = Scan::new(names_a_secret);
+        for byte in b"\x7fELF\nAPI_TOKEN=abc\n" {
+            program.feed(&[*byte]);
+        }
+        assert!(
+            program.end().variables.is_empty(),
+            "its texts are no settings"
+        );
+    }
 
     #[test]
     fn variables_with_a_secret_are_known_by_their_names() {

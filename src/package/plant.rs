@@ -89,7 +89,14 @@ fn assets(text: &[u8], _: &mut Vec<String>) -> Row {
 fn secrets(contents: &Contents) -> Vec<String> {
     let files = contents.files.iter();
     let files = files.filter(|(name, _)| ![DOTENV, COMPOSE].contains(&name.as_str()));
-    files.flat_map(|(name, found)| found.told(name)).collect()
+    let told = files.flat_map(|(name, found)| found.told(name));
+    // What has no such ending, or these, is a key or a secret as a whole.
+    let ends = ["key", "token", "secret"];
+    let whole = contents.files.keys().filter(|name| {
+        let (bare, end) = name.rsplit_once('.').unwrap_or((name, "secret"));
+        !bare.is_empty() && ends.contains(&end)
+    });
+    told.chain(whole.cloned()).collect()
 }
 
 fn credentials(secrets: &[String]) -> Row {
