@@ -74,6 +74,9 @@ impl Assets {
 }
 
 fn read(path: &Path) -> anyhow::Result<AssetMap> {
+    // A pipe would hold the reader up.
+    let is_other = std::fs::metadata(path).is_ok_and(|other| !other.is_file());
+    anyhow::ensure!(!is_other, "asset map {}: it is no file", path.display());
     let bytes = std::fs::read(path).with_context(|| format!("asset map {}", path.display()))?;
     AssetMap::parse(&bytes).with_context(|| format!("asset map {}", path.display()))
 }

@@ -110,6 +110,17 @@ pub enum Exit {
 }
 
 impl App {
+    /// Whether the parts can be made whose certificates are read only then; nothing is started.
+    pub fn try_parts(config: &Config) -> anyhow::Result<()> {
+        Assets::check(config.asset_map.as_deref())?;
+        for destination in &config.destinations {
+            Served::build(destination.clone())?;
+        }
+        config.orbit.clone().map(orbit::Client::build).transpose()?;
+        config.tls.clone().map(ServerTls::build).transpose()?;
+        Ok(())
+    }
+
     /// Starts all parts. They run until `stop`.
     pub fn build(
         config: Config,

@@ -19,10 +19,13 @@ use super::taken::{self, Taken};
 use super::{CHANGED, FAILED, Outcome, Usage, log, runtime};
 use crate::app::assets::Assets;
 use crate::app::waiting::answer;
-use crate::app::watch::Watch;
+use crate::app::watch::{Load, Watch};
 use crate::app::{App, Exit, Listeners};
 use crate::clock::Clock;
 use crate::config::{Config, Input, Shown};
+
+/// How often a configuration that is wrong is tried again, whatever changed.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let mut input = super::without_files(matches)?;
@@ -58,8 +61,8 @@ fn block_on(what: impl Future<Output = Outcome>) -> Outcome {
 /// The configuration as a start takes it.
 fn load(input: &Input) -> anyhow::Result<Config> {
     let config = Config::load(input)?;
-    // Checked here too, where a bad file is still the user's affair and not the process's.
-    Assets::check(config.asset_map.as_deref()).map_err(|e| Usage(format!("{e:#}")))?;
+    // Here a bad file is still the user's affair and not the process's.
+    App::try_parts(&config).map_err(|e| Usage(format!("{e:#}")))?;
     Ok(config)
 }
 
@@ -77,25 +80,28 @@ struct Watched {
 }
 
 impl Watched {
-    /// Ends when the relay must be started again. It listens at these addresses.
-    async fn changed(self, assets: Option<&Assets>, listens: [SocketAddr; 2]) -> String {
-        let bare = self.bare;
-        let again = move || {
+    /// Whether a start would succeed now, at these ports or at others that are free; with a line
+    /// for each thing that is wrong.
+    fn again(&self, ports: [u16; 2]) -> Load {
+        let bare = self.bare.clone();
+        Arc::new(move || {
             let mut input = bare.clone();
             let read = input.read_files().map_err(anyhow::Error::from);
             let loaded = read.and_then(|()| load(&input));
             let usable = loaded.and_then(|config| {
                 let others = [config.listen, config.ops_listen].into_iter();
                 others
-                    .filter(|address| !listens.contains(address))
+                    .filter(|address| !ports.contains(&address.port()))
                     .try_for_each(can_be_listened_on)
             });
             usable.map_err(|error| super::lines(&error))
-        };
+        })
+    }
+
+    /// Ends when the relay must be started again.
+    async fn changed(self, assets: Option<&Assets>, again: Load) -> String {
         let clock = Clock::system();
-        self.watch
-            .until_changed(&clock, assets, Arc::new(again))
-            .await
+        self.watch.until_changed(&clock, assets, again).await
     }
 }
 
@@ -113,26 +119,50 @@ async fn listen(config: &Config) -> anyhow::Result<Listeners> {
     Ok(Listeners { webhook, ops })
 }
 
-/// Says what is wrong until it is changed, or until a signal ends it.
+/// Says what is wrong until it is set right, or until a signal ends it.
 async fn wait(config: &Config, wrong: &[String], watched: Watched) -> Outcome {
     let signals = Signals::listen()?;
-    let listeners = listen(config).await?;
     for problem in wrong {
         tracing::error!("config: {problem}");
     }
     tracing::error!(
-        "config: it cannot be used: events are answered 503 until something in {} changes",
+        "config: it cannot be used: events are answered 503 until it is set right, for instance in \
+         {}",
         watched.watch.dir().display()
     );
     let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
-    let listens = [config.listen, config.ops_listen];
+    let again = watched.again([config.listen.port(), config.ops_listen.port()]);
+    let answering = async {
+        match listen(config).await {
+            Ok(listeners) => answer(listeners, wrong, &stop).await,
+            Err(error) => {
+                tracing::error!("config: {error:#}");
+                stop.cancelled().await;
+            }
+        }
+    };
     let why = tokio::select! {
-        why = watched.changed(None, listens) => why,
-        () = answer(listeners, wrong, &stop) => return Ok(ExitCode::SUCCESS),
+        why = watched.changed(None, Arc::clone(&again)) => why,
+        () = set_right(again) => "what was wrong was set right".to_owned(),
+        () = answering => return Ok(ExitCode::SUCCESS),
         () = signals.watch(stop.clone(), hard, Arc::new(|| {})) => return Ok(ExitCode::from(FAILED)),
     };
     tracing::info!("config: {why}: to be started again");
     Ok(ExitCode::from(CHANGED))
+}
+
+/// Ends when a start would succeed: what was wrong need not stand where anything is watched.
+async fn set_right(again: Load) {
+    loop {
+        Clock::system().sleep(LOOK_AGAIN).await;
+        let again = Arc::clone(&again);
+        if matches!(
+            tokio::task::spawn_blocking(move || again()).await,
+            Ok(Ok(()))
+        ) {
+            return;
+        }
+    }
 }
 
 async fn serve(mut config: Config, input: &Input, watched: Option<Watched>) -> Outcome {
@@ -152,7 +182,7 @@ async fn serve(mut config: Config, input: &Input, watched: Option<Watched>) -> O
         Taken::Not(why) => config.warnings.push(why),
     }
     announce(&config, &webhook_at.to_string(), &ops_at.to_string());
-    let listens = [config.listen, config.ops_listen];
+    let ports = [webhook_at.port(), ops_at.port()];
     let mut has_changed = false;
     let stop = CancellationToken::new();
     let hard = CancellationToken::new();
@@ -165,7 +195,10 @@ async fn serve(mut config: Config, input: &Input, watched: Option<Watched>) -> O
     };
     let changed = async {
         match watched {
-            Some(watched) => watched.changed(Some(&assets), listens).await,
+            Some(watched) => {
+                let again = watched.again(ports);
+                watched.changed(Some(&assets), again).await
+            }
             None => std::future::pending().await,
         }
     };

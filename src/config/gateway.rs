@@ -161,7 +161,10 @@ pub(super) fn settle(
     }
     let host = values.get("hostname");
     let url = host.and_then(|(host, _)| client::base_url(host.trim()));
-    if url.as_ref().is_some_and(Machine::is_loopback) {
+    let ours = Machine::Ours { gateway };
+    if gateway.is_some() && url.as_ref().is_some_and(|url| ours.is_ours(url)) {
+        ours
+    } else if url.as_ref().is_some_and(Machine::is_loopback) {
         Machine::Ours { gateway: None }
     } else {
         Machine::Another

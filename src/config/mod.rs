@@ -188,7 +188,11 @@ impl Config {
         let bind = of.of(values.read("bind", parse::ip));
         let bind = bind.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
         let ops_listen = of.of(values.read("ops-bind", parse::socket));
-        if ops_listen.is_some_and(|ops| ops.port() == port && port != 0) {
+        let meet = |ops: SocketAddr| {
+            let anywhere = ops.ip().is_unspecified() || bind.is_unspecified();
+            ops.port() == port && port != 0 && (anywhere || ops.ip() == bind)
+        };
+        if ops_listen.is_some_and(meet) {
             let same = format!("port {port} is the webhook port; choose another");
             of.of(values.read("ops-bind", |_| Err::<(), _>(same)));
         }

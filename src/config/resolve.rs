@@ -337,8 +337,14 @@ fn from_file(
 }
 
 fn read_secret(path: &Path, origin: &Origin) -> Result<(String, Origin), Problem> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| Problem::new(origin, format!("{} cannot be read: {e}", path.display())))?;
+    let unread = |what: &dyn std::fmt::Display| {
+        Problem::new(origin, format!("{} cannot be read: {what}", path.display()))
+    };
+    // A pipe would hold the reader up.
+    if std::fs::metadata(path).is_ok_and(|other| !other.is_file() && !other.is_dir()) {
+        return Err(unread(&"it is no file"));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| unread(&error))?;
     let text = text.trim().to_owned();
     if text.is_empty() {
         return Err(Problem::new(origin, format!("{} is empty", path.display())));

@@ -125,6 +125,34 @@ async fn an_asset_map_that_changes_is_loaded_again_without_an_end() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_is_none_ends_no_relay_and_another_address_of_its_port_may_follow() {
+    let watched = Watched::new();
+    let mut command = watched.home.command(&["--data-dir"]);
+    command.arg(watched.home.data());
+    command.env("CONFIG_DIR", &watched.dir);
+    let port = free_port();
+    let settings = |bind: &str, more: &str| {
+        format!(
+            "WEBHOOK_SECRET={SECRET}\nWEBHOOK_PORT={port}\nOPS_BIND=127.0.0.1:0\nBIND={bind}\n{more}"
+        )
+    };
+    watched.write(".env", &settings("127.0.0.1", ""));
+    let mut relay = Relay::ready(command).await;
+    let pem = watched.home.write(
+        "ca.pem",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    );
+    let more = format!(
+        "INTEGRATION_URL=https://127.0.0.1:9/\nINTEGRATION_CA={}\n",
+        pem.display()
+    );
+    watched.write(".env", &settings("127.0.0.1", &more));
+    relay.process.line("the relay goes on as it was").await;
+    watched.write(".env", &settings("127.0.0.2", ""));
+    assert_eq!(relay.process.ended(PATIENCE).await, Some(5));
+}
+
+#[tokio::test]
 async fn a_start_with_a_wrong_configuration_waits_for_a_right_one_and_takes_nothing() {
     let watched = Watched::new();
     watched.write(".env", &format!("WEBHOOK_SECRET={SECRET}\nMAX_AGE=soon\n"));

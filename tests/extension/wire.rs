@@ -137,13 +137,14 @@ async fn tls_in_the_shipped_image_believes_who_it_should_and_nobody_else() {
     )
     .await;
     for (name, why) in [
-        ("public", "does not verify"),
-        ("stranger", "does not verify"),
-        ("proxied-stranger", "does not verify"),
-        ("anonymous", "ertificateRequired"),
+        ("public", &["does not verify"][..]),
+        ("stranger", &["does not verify"]),
+        ("proxied-stranger", &["does not verify"]),
+        // By TLS 1.3 the refusal may come after the request was written.
+        ("anonymous", &["ertificateRequired", "broke", "reset"]),
     ] {
         let line = relay.line(&format!("destination=\"{name}\"")).await;
-        assert!(line.contains(why), "{line}");
+        assert!(why.iter().any(|why| line.contains(why)), "{line}");
     }
     assert_eq!(private.world().tally().attempts, 2, "{}", relay.logs());
     assert_eq!(mutual.world().tally().attempts, 1, "{}", relay.logs());
