@@ -4,6 +4,7 @@
 //! - Nothing is taken, kept or sent, and no file is touched: every event is answered 503.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -12,7 +13,12 @@ use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 
 use super::Listeners;
+use super::watch::Load;
+use crate::clock::Clock;
 use crate::relay::receive::serve::serve;
+
+/// How often it is tried whether a start would succeed.
+const EVERY: Duration = Duration::from_mins(1);
 
 /// Answers at both ports until `stop`; what is wrong, a line each, at the ops port alone.
 pub async fn answer(listeners: Listeners, wrong: &[String], stop: &CancellationToken) {
@@ -43,4 +49,18 @@ pub async fn answer(listeners: Listeners, wrong: &[String], stop: &CancellationT
         serve(listeners.webhook, None, events, stop.clone()),
         serve(listeners.ops, None, ops, stop.clone()),
     );
+}
+
+/// Ends when a start would succeed: what was wrong need not stand where anything is watched.
+pub async fn set_right(again: Load) {
+    loop {
+        Clock::system().sleep(EVERY).await;
+        let again = Arc::clone(&again);
+        if matches!(
+            tokio::task::spawn_blocking(move || again()).await,
+            Ok(Ok(()))
+        ) {
+            return;
+        }
+    }
 }

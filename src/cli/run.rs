@@ -18,14 +18,11 @@ use super::signals::Signals;
 use super::taken::{self, Taken};
 use super::{CHANGED, FAILED, Outcome, Usage, log, runtime};
 use crate::app::assets::Assets;
-use crate::app::waiting::answer;
+use crate::app::waiting::{answer, set_right};
 use crate::app::watch::{Load, Watch};
 use crate::app::{App, Exit, Listeners};
 use crate::clock::Clock;
 use crate::config::{Config, Input, Shown};
-
-/// How often a configuration that is wrong is tried again, whatever changed.
-const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
     let mut input = super::without_files(matches)?;
@@ -149,20 +146,6 @@ async fn wait(config: &Config, wrong: &[String], watched: Watched) -> Outcome {
     };
     tracing::info!("config: {why}: to be started again");
     Ok(ExitCode::from(CHANGED))
-}
-
-/// Ends when a start would succeed: what was wrong need not stand where anything is watched.
-async fn set_right(again: Load) {
-    loop {
-        Clock::system().sleep(LOOK_AGAIN).await;
-        let again = Arc::clone(&again);
-        if matches!(
-            tokio::task::spawn_blocking(move || again()).await,
-            Ok(Ok(()))
-        ) {
-            return;
-        }
-    }
 }
 
 async fn serve(mut config: Config, input: &Input, watched: Option<Watched>) -> Outcome {

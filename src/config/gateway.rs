@@ -161,13 +161,12 @@ pub(super) fn settle(
     }
     let host = values.get("hostname");
     let url = host.and_then(|(host, _)| client::base_url(host.trim()));
-    let ours = Machine::Ours { gateway };
-    if gateway.is_some() && url.as_ref().is_some_and(|url| ours.is_ours(url)) {
-        ours
-    } else if url.as_ref().is_some_and(Machine::is_loopback) {
-        Machine::Ours { gateway: None }
-    } else {
-        Machine::Another
+    let here = Machine::Ours { gateway };
+    match url {
+        Some(url) if Machine::is_loopback(&url) => Machine::Ours { gateway: None },
+        // Its address in place of the word.
+        Some(url) if here.is_ours(&url) => here,
+        _ => Machine::Another,
     }
 }
 
