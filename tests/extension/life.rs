@@ -128,14 +128,22 @@ async fn a_start_without_settings_is_no_crash_loop_and_a_configuration_extension
     assert_eq!(posted.status, 503);
     assert_eq!(Container::state_of(RELAY)["RestartCount"], 0);
 
-    let settings = format!("ORBIT_API_TOKEN={TOKEN}\nINTEGRATION_URL={}\n", plant.url());
+    let settings = format!(
+        "ORBIT_API_TOKEN={TOKEN}\nINTEGRATION_URL={}\nWEBHOOK_HOST=gateway\n",
+        plant.url()
+    );
     let assets = "action_name,asset_id\n*,PUMP\n";
     let files = [(".env", settings.as_str()), ("assets.csv", assets)];
     site.install(&site.configuration("1.0.0", &files));
     site.until_registered().await;
     let url = &orbit.world().webhooks()[0].url;
     let of_the_extension = format!("http://{}:21600", docker::gateway());
-    assert_eq!(url.trim_end_matches('/'), of_the_extension);
+    assert_eq!(
+        url.trim_end_matches('/'),
+        of_the_extension,
+        "{}",
+        docker::logs(RELAY)
+    );
     inspect(&orbit, 1).await;
     all_arrived_once(&plant, 1).await;
     assert_eq!(Container::state_of(RELAY)["RestartCount"], 1);
