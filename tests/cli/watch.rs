@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::process::{Home, PATIENCE, Process, Relay, SECRET, Web, end};
 
@@ -171,13 +172,21 @@ async fn a_start_with_a_wrong_configuration_waits_for_a_right_one_and_takes_noth
     let mut relay = Process::start(command);
     relay.line("ERROR config: MAX_AGE in ").await;
     relay
-        .line("events are answered 503 until something in ")
+        .line("events are answered 503 until it is set right")
         .await;
     let web = Web::new();
-    let event = web
-        .post(&format!("http://127.0.0.1:{webhook}/"), &[], "{}")
-        .await;
-    assert_eq!(event.unwrap().status, 503);
+    let url = format!("http://127.0.0.1:{webhook}/");
+    // It listens once it has said so.
+    let posting = async {
+        loop {
+            if let Ok(answer) = web.post(&url, &[], "{}").await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let event = tokio::time::timeout(PATIENCE, posting).await.unwrap();
+    assert_eq!(event.status, 503);
     let mut health = watched.home.command(&["health"]);
     health.args(["--ops-bind", &ops_at]);
     let health = end(health).await;
