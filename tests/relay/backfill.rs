@@ -14,7 +14,7 @@ const HOUR: Duration = Duration::from_hours(1);
 
 impl Relay {
     /// Waits until Orbit was looked through from now on, letting time pass.
-    async fn looked_through(&self, site: &Site) {
+    pub(crate) async fn looked_through(&self, site: &Site) {
         // What is younger may still be on its way.
         let from = self.clock.wall() + MINUTE;
         let looked = |progress: &Progress| progress.looked_at.is_some_and(|at| at >= from);

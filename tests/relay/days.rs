@@ -23,6 +23,7 @@ struct Days {
     site: Site,
     relay: Option<Relay>,
     random: Random,
+    looks: bool,
 }
 
 #[tokio::test]
@@ -52,6 +53,7 @@ impl Days {
             site,
             relay: Some(relay),
             random: Random::new(seed),
+            looks: backfill == "true",
         }
     }
 
@@ -70,6 +72,11 @@ impl Days {
         }
         for _ in 0..QUIET {
             self.let_time_pass().await;
+        }
+        if self.looks {
+            // However slow the machine is, Orbit was looked through once more.
+            let relay = self.relay.as_ref().unwrap();
+            relay.looked_through(&self.site).await;
         }
         self.end().await
     }
