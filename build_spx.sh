@@ -160,10 +160,10 @@ fi
 ! grep -aq '/lib64/ld-linux' "$binary" || fail "$binary needs the libraries of a system, and the image has none: build it for $target"
 
 # The image: one layer with the program and an empty data directory, written as `docker save` would.
-mkdir -p "$work/root/data" "$work/image"
-cp "$binary" "$work/root/orbit-relay"
-add "$work/layer.tar" 0 0755 "$work/root" orbit-relay
-add "$work/layer.tar" $user 0700 "$work/root" data
+mkdir -p "$work/rootfs/data" "$work/image"
+cp "$binary" "$work/rootfs/orbit-relay"
+add "$work/layer.tar" 0 0755 "$work/rootfs" orbit-relay
+add "$work/layer.tar" $user 0700 "$work/rootfs" data
 layer=$(sha256sum <"$work/layer.tar")
 layer=${layer%% *}
 mkdir "$work/image/$layer"
