@@ -4,6 +4,7 @@
 //! mod         the body
 //! address     a URL that an answer completes
 //! expression  what a `when` says
+//! json        JSON as a tree
 //! ```
 //!
 //! # Invariants
@@ -13,6 +14,7 @@
 
 pub mod address;
 pub mod expression;
+pub mod json;
 
 use serde::Serialize;
 
