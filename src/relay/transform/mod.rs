@@ -5,6 +5,7 @@
 //! address     a URL that an answer completes
 //! expression  what a `when` says
 //! json        JSON as a tree
+//! pictures    marks for pictures, and what replaces them
 //! ```
 //!
 //! # Invariants
@@ -15,6 +16,7 @@
 pub mod address;
 pub mod expression;
 pub mod json;
+pub mod pictures;
 
 use serde::Serialize;
 
