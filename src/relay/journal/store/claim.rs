@@ -16,14 +16,15 @@ use rusqlite::{OptionalExtension as _, Row, params};
 use super::memory::{Destination, unsigned};
 use super::{Store, StoreError};
 use crate::event::Origin;
-use crate::relay::journal::{Claim, Claims, Lease, State, Want, WriteError};
+use crate::relay::journal::{Claim, Claims, Enrichment, Lease, State, Want, WriteError};
 
 /// Bodies of one claim come to about this much, or to one body.
 const CLAIM_BYTES: usize = 4 * 1024 * 1024;
 /// One claim brings forward so many retries.
 const HASTEN: i64 = 1000;
 
-const CLAIMED: &str = "e.source, e.type, e.identity, e.origin, e.received_at, e.body";
+const CLAIMED: &str =
+    "e.source, e.type, e.identity, e.origin, e.received_at, e.body, r.run, r.anomaly";
 
 impl Store {
     pub(in crate::relay::journal) fn claim(&mut self, want: &Want) -> Result<Claims, StoreError> {
@@ -221,7 +222,10 @@ impl Store {
             .execute([lease.destination, seq, token, lease.until.as_millisecond()])?;
         let claim = self
             .connection
-            .prepare_cached(&format!("SELECT {CLAIMED} FROM event e WHERE e.seq = ?1"))?
+            .prepare_cached(&format!(
+                "SELECT {CLAIMED} FROM event e LEFT JOIN enrichment r ON r.seq = e.seq
+                 WHERE e.seq = ?1"
+            ))?
             .query_row([seq], |row| claimed(row, lease, &want.destination))?;
         Ok(Some(claim))
     }
@@ -253,19 +257,24 @@ impl Store {
         let claim = self
             .connection
             .prepare_cached(&format!(
-                "SELECT {CLAIMED}, d.attempts, d.failures, d.waiting_since_ms, d.relay, d.replayed
+                "SELECT {CLAIMED}, d.attempts, d.failures, d.waiting_since_ms, d.relay, d.replayed,
+                 d.message, d.progress, d.enrich_since
                  FROM delivery d JOIN event e ON e.seq = d.seq
+                 LEFT JOIN enrichment r ON r.seq = d.seq
                  WHERE d.destination = ?1 AND d.seq = ?2"
             ))?
             .query_row([no, seq], |row| {
                 let mut claim = claimed(row, lease, &want.destination)?;
-                claim.attempt = row.get(6)?;
-                claim.failures = row.get(7)?;
-                let since: Option<i64> = row.get(8)?;
+                claim.attempt = row.get(8)?;
+                claim.failures = row.get(9)?;
+                let since: Option<i64> = row.get(10)?;
                 let waited = since.map_or(0, |since| unsigned(worked_ms - since));
                 claim.waited = Duration::from_millis(waited);
-                claim.frozen = row.get(9)?;
-                claim.replayed = row.get(10)?;
+                claim.frozen = row.get(11)?;
+                claim.replayed = row.get(12)?;
+                claim.message = row.get(13)?;
+                claim.progress = row.get(14)?;
+                claim.enrich_since = row.get::<_, Option<i64>>(15)?.map(timestamp);
                 if claim.replayed {
                     claim.origin = Origin::Replay;
                 }
@@ -324,6 +333,13 @@ fn claimed(row: &Row<'_>, lease: Lease, destination: &str) -> rusqlite::Result<C
         waited: Duration::ZERO,
         replayed: false,
         frozen: None,
+        message: None,
+        progress: None,
+        enrichment: Enrichment {
+            run: row.get(6)?,
+            anomaly: row.get(7)?,
+        },
+        enrich_since: None,
     })
 }
 
