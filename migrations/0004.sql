@@ -13,6 +13,7 @@ ALTER TABLE delivery ADD COLUMN template TEXT;
 ALTER TABLE delivery ADD COLUMN action TEXT;
 ALTER TABLE delivery ADD COLUMN unmapped INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE delivery ADD COLUMN enrich_since INTEGER;
+ALTER TABLE delivery ADD COLUMN for_orbit INTEGER NOT NULL DEFAULT 0;
 
 CREATE INDEX delivery_unmapped ON delivery (destination, seq)
     WHERE unmapped = 1;

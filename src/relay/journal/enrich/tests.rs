@@ -7,10 +7,10 @@ use jiff::Timestamp;
 
 use crate::clock::{Clock, Hand, later};
 use crate::event::{ALERT, Event};
-use crate::relay::journal::tests::{SEND, TO, World, append, event, freezing, postponed};
+use crate::relay::journal::tests::{LEASE, SEND, TO, World, append, event, freezing, postponed};
 use crate::relay::journal::{
-    Claim, DeliveryDetail, Disposition, Ended, Enrichment, Fate, NewOrder, Reader, State, Step,
-    WhileOpen, WriteError,
+    Bulk, Claim, DeliveryDetail, Disposition, Ended, Enrichment, Fate, Filter, Kind, NewOrder,
+    OrderName, Reader, State, Step, Want, WhileOpen, Worked, WriteError,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -137,6 +137,35 @@ async fn a_delivery_that_waits_for_orbit_spends_no_try() {
 }
 
 #[tokio::test]
+async fn what_waits_for_orbit_is_no_probe_and_is_not_hastened() {
+    let (world, hand) = manual().await;
+    append(&world.journal, 0..2).await;
+    let claims = world.claim(2).await;
+    world.step(&claims[0], wait(&world)).await;
+    assert!(detail(&world, 1).for_orbit);
+    let by_schedule = later(world.clock.steady(), 1000 * SECOND);
+    world.end(&claims[1], postponed(by_schedule)).await;
+    let probe = async || {
+        let want = Want {
+            probe: true,
+            hasten: true,
+            ..world.want(1)
+        };
+        let claims = world.journal.claim(want).await.unwrap().now;
+        let seqs: Vec<_> = claims.iter().map(|claim| claim.lease.seq).collect();
+        for claim in claims {
+            world.end(&claim, postponed(by_schedule)).await;
+        }
+        seqs
+    };
+    assert_eq!(probe().await, [2]);
+    assert_eq!(probe().await, [2]);
+    hand.advance(SECOND);
+    assert_eq!(probe().await, [1], "it is due");
+    assert!(!detail(&world, 1).for_orbit);
+}
+
+#[tokio::test]
 async fn how_long_it_waits_for_orbit_is_known_under_another_clock() {
     let (world, hand) = manual().await;
     append(&world.journal, 0..1).await;
@@ -252,7 +281,7 @@ async fn progress_is_durable_before_the_next_step() {
     let versions = (shown.map.as_deref(), shown.template.as_deref());
     assert_eq!(versions, (Some("map-1"), Some("template-1")));
     assert_eq!(note(&claim, "second", Some("three requests")).await, Ok(()));
-    hand.advance(crate::relay::journal::tests::LEASE + SECOND);
+    hand.advance(LEASE + SECOND);
     let next = world.claim(1).await.remove(0);
     assert_eq!(next.progress.as_deref(), Some("second"));
     let late = note(&claim, "late", None).await;
@@ -404,7 +433,7 @@ async fn an_open_ticket_is_about_the_same_where_asset_and_action_are_the_same() 
     }
     // One that is closed is none.
     let close = |seq: i64| {
-        let key = crate::relay::journal::OrderName::Key(format!("key-{seq}"));
+        let key = OrderName::Key(format!("key-{seq}"));
         let at = world.clock.wall();
         world.journal.close_order(TO, key, "hook", at)
     };
@@ -412,4 +441,20 @@ async fn an_open_ticket_is_about_the_same_where_asset_and_action_are_the_same() 
     let last = &claims[9];
     let step = about(Some("PUMP"), Some("Gauge"), false);
     assert_eq!(world.step(last, step).await, SEND);
+    makes(&world, last, Some("PUMP"), Some("Gauge")).await;
+    // Its own, of when it was sent before, is none either.
+    let replay = Bulk {
+        kind: Kind::Replay,
+        filter: Filter {
+            ids: [format!("{TO}:10").parse().unwrap()].into(),
+            ..Filter::default()
+        },
+        as_sent: false,
+    };
+    let at = world.clock.wall();
+    world.journal.begin(at, "me", replay).await.unwrap();
+    while world.journal.work(at, false).await.unwrap() == Worked::Step {}
+    let again = world.claim(1).await.remove(0);
+    let step = about(Some("PUMP"), Some("Gauge"), true);
+    assert_eq!(world.step(&again, step).await, SEND);
 }

@@ -105,6 +105,8 @@ pub struct DeliveryDetail {
     pub template: Option<String>,
     /// Whether it is parked because it had no asset.
     pub unmapped: bool,
+    /// Whether it waits for what Orbit has to say.
+    pub for_orbit: bool,
     /// What Orbit said of the event.
     pub enrichment: Enrichment,
     /// The other acts on its destination since the event came, the newest first.
@@ -234,7 +236,7 @@ impl Reader {
         let row: Option<DetailRow> = transaction
             .query_row(
                 "SELECT relay, answer, failures, not_before, changed_at, waits_for, replayed, act,
-                 message, progress, map, template, unmapped
+                 message, progress, map, template, unmapped, for_orbit
                  FROM delivery WHERE destination = ?1 AND seq = ?2",
                 params![scope.no, id.seq],
                 detail_row,
@@ -279,6 +281,7 @@ impl Reader {
             map: row.map,
             template: row.template,
             unmapped: row.unmapped,
+            for_orbit: row.for_orbit,
             enrichment: enrichment(&transaction, id.seq)?,
             since,
         }))
@@ -300,6 +303,7 @@ struct DetailRow {
     map: Option<String>,
     template: Option<String>,
     unmapped: bool,
+    for_orbit: bool,
 }
 
 fn detail_row(row: &Row<'_>) -> rusqlite::Result<DetailRow> {
@@ -317,6 +321,7 @@ fn detail_row(row: &Row<'_>) -> rusqlite::Result<DetailRow> {
         map: row.get(10)?,
         template: row.get(11)?,
         unmapped: row.get(12)?,
+        for_orbit: row.get(13)?,
     })
 }
 

@@ -141,7 +141,7 @@ impl Store {
     }
 
     /// Brings forward what waits for a later step of its schedule, but not what the destination
-    /// itself asked to wait.
+    /// itself asked to wait, nor what waits for Orbit.
     fn hasten(&mut self, no: i64, now: Timestamp) -> Result<i64, StoreError> {
         let now = now.as_millisecond();
         let hastened = self
@@ -152,7 +152,7 @@ impl Store {
                      SELECT seq FROM delivery INDEXED BY delivery_due
                      WHERE destination = ?1 AND replayed IN (0, 1) AND due_at > ?2
                      AND state IN ('pending', 'postponed') AND waits_for IS NULL
-                     AND due_at > not_before LIMIT ?3)",
+                     AND due_at > not_before AND for_orbit = 0 LIMIT ?3)",
             )?
             .execute([no, now, HASTEN])?;
         Ok(i64::try_from(hastened).unwrap_or(0))
@@ -182,13 +182,14 @@ impl Store {
     }
 
     /// The retry that a probe is made of: the next in turn, due or not, unless the destination
-    /// asked it to wait.
+    /// asked it to wait, or it waits for Orbit.
     fn next_retry(&mut self, no: i64, now: Timestamp) -> Result<Vec<i64>, StoreError> {
         let next = self
             .connection
             .prepare_cached(
                 "SELECT seq FROM delivery INDEXED BY delivery_due
                  WHERE destination = ?1 AND replayed IN (0, 1) AND not_before <= ?2
+                 AND (for_orbit = 0 OR due_at <= ?2)
                  AND state IN ('pending', 'postponed') AND waits_for IS NULL
                  ORDER BY replayed, due_at LIMIT 1",
             )?
@@ -250,7 +251,7 @@ impl Store {
         self.connection
             .prepare_cached(
                 "UPDATE delivery SET state = 'sending', attempts = attempts + 1, lease = ?3,
-                 lease_until = ?4 WHERE destination = ?1 AND seq = ?2",
+                 lease_until = ?4, for_orbit = 0 WHERE destination = ?1 AND seq = ?2",
             )?
             .execute([no, seq, lease.token, lease.until.as_millisecond()])?;
         self.moved(no, from, State::Sending, 1);

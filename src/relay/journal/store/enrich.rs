@@ -82,8 +82,8 @@ impl Store {
             .connection
             .prepare_cached(
                 "UPDATE delivery SET state = 'postponed', attempts = attempts - 1, due_at = ?4,
-                 reason = ?5, enrich_since = coalesce(enrich_since, ?6), not_before = 0,
-                 lease = NULL, lease_until = NULL
+                 reason = ?5, enrich_since = coalesce(enrich_since, ?6), for_orbit = 1,
+                 not_before = 0, lease = NULL, lease_until = NULL
                  WHERE destination = ?1 AND seq = ?2 AND state = 'sending' AND lease = ?3",
             )?
             .execute(params![
