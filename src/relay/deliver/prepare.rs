@@ -107,7 +107,7 @@ pub(super) async fn fill(shared: Arc<Shared>, want: Want) -> Result<Filled, Writ
     };
     let mut fates = fates.into_iter();
     for (plan, asks) in plans {
-        let goes = !asks || fates.next() == Some(Fate::Send);
+        let goes = !asks || matches!(fates.next(), Some(Fate::Send { .. }));
         if let Some(body) = plan.body.filter(|_| goes) {
             filled.ready.push(Ready {
                 claim: plan.claim,
@@ -190,6 +190,11 @@ fn step(shared: &Shared, plan: &mut Plan) -> Result<Option<Step>, String> {
         asset: plan.asset.clone(),
         line,
         once,
+        message: None,
+        map: None,
+        template: None,
+        action: None,
+        while_open: None,
     }))
 }
 
