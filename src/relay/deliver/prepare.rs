@@ -214,14 +214,7 @@ fn unwanted(shared: &Shared, claim: &Claim, notice: bool) -> Option<String> {
 }
 
 fn map(shared: &Shared, envelope: &Envelope<'_>, action: Option<&str>) -> Option<Match> {
-    let subject = Subject {
-        orbit_asset_id: envelope.data("assetId"),
-        element_id: envelope.data("elementId"),
-        action_uuid: envelope.data("actionUuid"),
-        action_name: action.map(str::to_owned),
-        mission_name: envelope.data("missionName"),
-        robot: envelope.data("robotNickname"),
-    };
+    let subject = Subject::of(envelope);
     let map = shared.assets.borrow().clone();
     let found = map.find(&subject);
     if found.is_none() && action.is_some() {
