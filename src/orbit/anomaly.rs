@@ -50,8 +50,7 @@ impl Client {
     /// otherwise the newest; none where Orbit has none.
     pub async fn anomaly_of(&self, run_event: &str) -> Result<Option<Box<RawValue>>, CallError> {
         let own = self.own_anomalies(run_event).await?;
-        let latest = |(anomaly, _): &(Anomaly, _)| (!anomaly.is_closed(), anomaly.created_at);
-        Ok(own.into_iter().max_by_key(latest).map(|(_, text)| text))
+        Ok(the_one(own))
     }
 
     /// One anomaly.
@@ -91,6 +90,12 @@ impl Client {
 /// An anomaly, and its text.
 type Found = (Anomaly, Box<RawValue>);
 
+/// The newest that is not closed, otherwise the newest.
+fn the_one(own: Vec<Found>) -> Option<Box<RawValue>> {
+    let rank = |(anomaly, _): &Found| (!anomaly.is_closed(), anomaly.created_at);
+    own.into_iter().max_by_key(rank).map(|(_, text)| text)
+}
+
 /// A time; anything else is unknown.
 fn time<'de, D: serde::Deserializer<'de>>(json: D) -> Result<Option<Timestamp>, D::Error> {
     let json = serde_json::Value::deserialize(json)?;
@@ -108,5 +113,25 @@ mod tests {
         assert!(anomaly.unwrap().is_closed());
         assert!(!read(r#"{"uuid":"a"}"#).unwrap().is_closed());
         assert!(read(r#"{"status":"open"}"#).is_err());
+        assert!(read(r#"{"uuid":"a","createdAt":7}"#).is_ok());
+    }
+
+    #[test]
+    fn of_several_the_newest_that_is_not_closed_counts_and_otherwise_the_newest() {
+        let first = |rows: &[&str]| {
+            let read = |row: &&str| {
+                let text = RawValue::from_string((*row).to_owned()).unwrap();
+                (serde_json::from_str(row).unwrap(), text)
+            };
+            the_one(rows.iter().map(read).collect()).map(|text| text.get().to_owned())
+        };
+        let open = r#"{"uuid":"a","status":"open","createdAt":"2026-02-03T09:19:59.2Z"}"#;
+        let newer = r#"{"uuid":"b","createdAt":"2026-02-03T09:19:59.31+00:00"}"#;
+        let closed = r#"{"uuid":"c","status":"closed","createdAt":"2026-03-01T00:00:00Z"}"#;
+        let old = r#"{"uuid":"d","status":"closed"}"#;
+        assert_eq!(first(&[open, newer, closed]).as_deref(), Some(newer));
+        assert_eq!(first(&[closed, newer, open]).as_deref(), Some(newer));
+        assert_eq!(first(&[closed, old]).as_deref(), Some(closed));
+        assert_eq!(first(&[]), None);
     }
 }

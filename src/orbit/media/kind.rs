@@ -37,7 +37,21 @@ fn by_first_bytes(head: &[u8]) -> Option<&'static str> {
         [0xff, 0xd8, 0xff, ..] => "image/jpeg",
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => "image/png",
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => "image/gif",
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "image/webp",
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => "image/webp",
         // Two letters alone are a word: a bitmap has four zeros after its length.
         [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => "image/bmp",
         [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => "image/tiff",
@@ -102,11 +116,26 @@ mod tests {
     #[test]
     fn the_header_says_it_before_the_name_and_the_name_before_nothing() {
         for (head, header, name, expected) in [
-            (&b"a;b"[..], Some("Text/CSV; charset=utf-8"), "x.jpg", "text/csv"),
+            (
+                &b"a;b"[..],
+                Some("Text/CSV; charset=utf-8"),
+                "x.jpg",
+                "text/csv",
+            ),
             (b"BMW;1", None, "cars.csv", "text/csv"),
-            (b"P50;1", Some("application/octet-stream"), "x.PGM", "image/x-portable-graymap"),
+            (
+                b"P50;1",
+                Some("application/octet-stream"),
+                "x.PGM",
+                "image/x-portable-graymap",
+            ),
             (b"", Some("nonsense"), "a.b.jpeg", "image/jpeg"),
-            (b"\x0b\x72", Some("a/b c"), "x.raw", "application/octet-stream"),
+            (
+                b"\x0b\x72",
+                Some("a/b c"),
+                "x.raw",
+                "application/octet-stream",
+            ),
             (b"\x0b\x72", Some("/"), "raw", "application/octet-stream"),
             (b"RIFF\x10\0\0\0WAVE", None, "x.wav", "audio/wav"),
         ] {

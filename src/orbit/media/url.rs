@@ -254,7 +254,11 @@ mod tests {
             ("/a\\..\\b", "/a%5C..%5Cb", "a\\..\\b"),
             ("/daq//x/", "/daq//x/", "x"),
             ("/@evil.example", "/%40evil.example", "@evil.example"),
-            ("/https://evil.example", "/https%3A//evil.example", "evil.example"),
+            (
+                "/https://evil.example",
+                "/https%3A//evil.example",
+                "evil.example",
+            ),
             ("/", "/", "capture"),
         ] {
             let found = MediaUrl::parse(&base(), data_url).unwrap();
@@ -266,11 +270,31 @@ mod tests {
     #[test]
     fn an_absolute_url_of_orbit_counts_as_encoded_already() {
         for (data_url, path, name) in [
-            ("https://orbit.example:8443/daq/a%20b.jpg", "/daq/a%20b.jpg", "a b.jpg"),
-            ("HTTPS://ORBIT.example:8443/daq/a b.jpg", "/daq/a%20b.jpg", "a b.jpg"),
-            ("https://orbit.example:8443/K%C3%BChl/%25", "/K%C3%BChl/%25", "%"),
-            ("https://orbit.example:8443/x.jpg?v=1&w=a/b", "/x.jpg?v=1&w=a/b", "x.jpg"),
-            ("https://orbit.example:8443//evil.example/x", "//evil.example/x", "x"),
+            (
+                "https://orbit.example:8443/daq/a%20b.jpg",
+                "/daq/a%20b.jpg",
+                "a b.jpg",
+            ),
+            (
+                "HTTPS://ORBIT.example:8443/daq/a b.jpg",
+                "/daq/a%20b.jpg",
+                "a b.jpg",
+            ),
+            (
+                "https://orbit.example:8443/K%C3%BChl/%25",
+                "/K%C3%BChl/%25",
+                "%",
+            ),
+            (
+                "https://orbit.example:8443/x.jpg?v=1&w=a/b",
+                "/x.jpg?v=1&w=a/b",
+                "x.jpg",
+            ),
+            (
+                "https://orbit.example:8443//evil.example/x",
+                "//evil.example/x",
+                "x",
+            ),
             ("https://orbit.example:8443/a%0d%0ab", "/a%0d%0ab", "a__b"),
             ("https://orbit.example:8443", "/", "capture"),
         ] {
