@@ -228,3 +228,6 @@ fn outcome(config: &Config, error: LineError) -> Outcome {
         error => Outcome::postponed(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;
