@@ -103,7 +103,7 @@ impl Maximo {
             site: "BEDFORD".to_owned(),
             requests: Tickets::default(),
             orders: Tickets::default(),
-            sessions: true,
+            sessions: false,
             public_origin: None,
         }
     }
