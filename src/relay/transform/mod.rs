@@ -5,6 +5,7 @@
 //! address     a URL that an answer completes
 //! expression  what a `when` says
 //! json        JSON as a tree
+//! times       times in the forms that systems want
 //! ```
 //!
 //! # Invariants
@@ -15,6 +16,7 @@
 pub mod address;
 pub mod expression;
 pub mod json;
+pub mod times;
 
 use serde::Serialize;
 
