@@ -5,6 +5,7 @@
 //! address     a URL that an answer completes
 //! expression  what a `when` says
 //! json        JSON as a tree
+//! model       what templates and filters see of an event
 //! times       times in the forms that systems want
 //! ```
 //!
@@ -16,6 +17,7 @@
 pub mod address;
 pub mod expression;
 pub mod json;
+pub mod model;
 pub mod times;
 
 use serde::Serialize;
