@@ -101,7 +101,8 @@ pub(super) fn command() -> Command {
                         .arg(json()),
                 ),
         )
-        .subcommand(package());
+        .subcommand(package())
+        .subcommand(schema());
     #[cfg(feature = "sim")]
     let root = root.subcommand(demo()).subcommand(simulate());
     root
@@ -149,6 +150,16 @@ fn package() -> Command {
                         .required(true)
                         .value_parser(value_parser!(std::path::PathBuf)),
                 ),
+        )
+}
+
+fn schema() -> Command {
+    Command::new("schema")
+        .about("Print the JSON Schema of what templates see")
+        .subcommand_required(true)
+        .subcommand(
+            Command::new("event")
+                .about("The model of an event, which docs/event-model.md describes"),
         )
 }
 

@@ -21,6 +21,7 @@
 //! report       the same, and all else that a bug report needs
 //! config_check config check
 //! package      package check
+//! schema       schema event
 //! demo         a simulated Orbit, a relay and a plant in one process
 //! simulate     the two halves of the demo, each alone
 //! signals      SIGTERM, SIGINT, SIGHUP
@@ -55,6 +56,7 @@ mod read;
 mod replay;
 mod report;
 mod run;
+mod schema;
 mod signals;
 #[cfg(feature = "sim")]
 mod simulate;
@@ -179,6 +181,10 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
         Some(("package", matches)) => match matches.subcommand() {
             Some(("check", matches)) => package::check(matches),
             _ => Err(Usage("say check".into()).into()),
+        },
+        Some(("schema", matches)) => match matches.subcommand() {
+            Some(("event", _)) => schema::event(),
+            _ => Err(Usage("say event".into()).into()),
         },
         #[cfg(feature = "sim")]
         Some(("demo", matches)) => demo::demo(matches),

@@ -38,6 +38,20 @@ async fn help_and_version_are_exit_0() {
 }
 
 #[tokio::test]
+async fn schema_event_prints_a_json_schema() {
+    let home = Home::new();
+    let ended = end(home.command(&["schema", "event"])).await;
+    assert_eq!((ended.code, &*ended.err), (Some(0), ""), "{ended:?}");
+    let schema: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    let draft = "https://json-schema.org/draft/2020-12/schema";
+    assert_eq!(schema["$schema"], draft);
+    assert_eq!(
+        schema["properties"]["inspection"]["anyOf"][0]["$ref"],
+        "#/$defs/inspection"
+    );
+}
+
+#[tokio::test]
 async fn a_setting_that_cannot_be_used_is_exit_2_and_named() {
     for (variable, value) in [
         ("ORBIT_HOSTNAME", "https://orbit.example"),

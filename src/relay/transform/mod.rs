@@ -6,6 +6,8 @@
 //! expression  what a `when` says
 //! json        JSON as a tree
 //! pictures    marks for pictures, and what replaces them
+//! model       what templates and filters see of an event
+//! times       times in the forms that systems want
 //! ```
 //!
 //! # Invariants
@@ -17,6 +19,8 @@ pub mod address;
 pub mod expression;
 pub mod json;
 pub mod pictures;
+pub mod model;
+pub mod times;
 
 use serde::Serialize;
 
