@@ -3,8 +3,9 @@
 //! ```text
 //! mod         the body
 //! address     a URL that an answer completes
-//! expression  what a `when` says
+//! expression  what a `when` says, and what templates are made of
 //! json        JSON as a tree
+//! template    bodies, and texts with gaps
 //! ```
 //!
 //! # Invariants
@@ -15,6 +16,7 @@
 pub mod address;
 pub mod expression;
 pub mod json;
+pub mod template;
 
 use serde::Serialize;
 
