@@ -6,6 +6,7 @@
 //! expression  what a `when` says, and what templates are made of
 //! json        JSON as a tree
 //! template    bodies, and texts with gaps
+//! times       times in the forms that systems want
 //! ```
 //!
 //! # Invariants
@@ -17,6 +18,7 @@ pub mod address;
 pub mod expression;
 pub mod json;
 pub mod template;
+pub mod times;
 
 use serde::Serialize;
 

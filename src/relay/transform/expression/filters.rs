@@ -14,7 +14,7 @@ use super::{scope, units};
 /// No filter makes a longer text of several: 64 KiB.
 const LONGEST: usize = 64 * 1024;
 
-/// The filters that templates may use.
+/// The filters that templates may use: these and some of minijinja's.
 pub(crate) const FILTERS: [&str; 40] = [
     "abs",
     "convert",

@@ -4,8 +4,9 @@
 //! - Pure, and bounded: by its length, by fuel, and by what it may use. What makes long texts of
 //!   short ones in a single step, which fuel does not count, is left out.
 //! - A name that is not there is undefined, and so is what hangs below it.
-//! - No value stands in an error.
+//! - No value stands in an error, but for the names of units and zones.
 
+mod dates;
 pub(crate) mod filters;
 pub(crate) mod outcome;
 mod scope;
@@ -36,6 +37,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         environment.remove_filter(filter);
     }
     filters::add(&mut environment);
+    dates::add(&mut environment);
     environment
 });
 

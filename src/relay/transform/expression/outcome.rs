@@ -19,6 +19,9 @@ const MOST_BYTES: usize = 1024 * 1024;
 /// A body nests no deeper.
 pub(crate) const DEEPEST: usize = 64;
 
+/// Said of a list or an object that holds what is not defined.
+pub(crate) const NOT_THERE: &str = "something in it is not there";
+
 /// What may still be written.
 pub(crate) struct Budget {
     nodes: usize,
@@ -98,7 +101,7 @@ pub(crate) fn json(value: &Value, budget: &mut Budget, depth: usize) -> Result<J
             });
             return Ok(Json::Object(members.collect::<Result<_, String>>()?));
         }
-        ValueKind::Undefined => return Err("something in it is not there".to_owned()),
+        ValueKind::Undefined => return Err(NOT_THERE.to_owned()),
         _ => return Err("it gives nothing that JSON knows".to_owned()),
     };
     budget.spend_all(&json, depth)?;

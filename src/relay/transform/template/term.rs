@@ -5,8 +5,9 @@
 //! - A path gives the very member: its numbers keep their digits.
 //! - What is not there is told from what is null, and both are named; no value stands in an error.
 
-use super::words::{Word, Words, check};
-use crate::relay::transform::expression::outcome::{Budget, json};
+use super::TemplateError;
+use super::words::{Word, Words, check, listed};
+use crate::relay::transform::expression::outcome::{Budget, NOT_THERE, json};
 use crate::relay::transform::expression::{Expression, Node, Scope, reason};
 use crate::relay::transform::json::Json;
 
@@ -57,8 +58,8 @@ impl Term {
         roots.sort();
         if let Some(root) = roots.iter().find(|root| !known.contains(&&***root)) {
             return Err(format!(
-                "no `{root}` is known here; there are {}",
-                known.join(", ")
+                "no `{root}` is known here; there {}",
+                listed(known)
             ));
         }
         Ok(Self {
@@ -112,7 +113,12 @@ impl Term {
                 })))
             }
             Ok(value) if value.is_none() && self.optional => Ok(Found::LeftOut),
-            Ok(value) => json(&value, budget, depth).map(Found::Value),
+            Ok(value) => match json(&value, budget, depth) {
+                Err(reason) if reason == NOT_THERE => {
+                    Ok(self.missing(self.what_is_missing(scope).unwrap_or(reason)))
+                }
+                other => other.map(Found::Value),
+            },
             Err(error) => match self.what_is_missing(scope) {
                 Some(_) if self.optional => Ok(Found::LeftOut),
                 Some(what) => Err(format!("{} ({what})", reason(&error))),
@@ -127,14 +133,14 @@ impl Term {
             Some(path) => match path.follow(scope) {
                 Ok(node) if !node.json().is_null() => node,
                 Ok(_) if self.optional => return Ok(None),
-                Ok(_) => return Err(format!("`{}` is null", path.name())),
+                Ok(_) => return Err(TemplateError::missing("it is null")),
                 Err(_) if self.optional => return Ok(None),
-                Err(what) => return Err(what),
+                Err(what) => return Err(TemplateError::missing(&what)),
             },
             None => match self.find(scope, &mut Budget::new(), 0)? {
                 Found::Value(json) => Node::of(json),
                 Found::LeftOut => return Ok(None),
-                Found::Missing(what) => return Err(what),
+                Found::Missing(what) => return Err(TemplateError::missing(&what)),
             },
         };
         let Json::Array(items) = node.json() else {

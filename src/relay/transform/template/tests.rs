@@ -10,6 +10,7 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 
 use super::*;
+use crate::relay::transform::expression::filters::{FILTERS, TESTS};
 
 const KNOWN: [&str; 12] = [
     "event",
@@ -229,10 +230,30 @@ fn what_is_not_there_is_named_with_its_place() {
         r#""{{ orbit_link | optional }}""#,
         r#"{"a":"{{ readings[2] | to_unit('°C') }}"}"#,
         r#"{"a":"{{ asset.id | convert('C','F') }}"}"#,
+        r#"{"a":"{{ 100000000000000000000000000000 * 100000000000000000000 }}"}"#,
     ]
     .map(|tree| render(tree).unwrap_err());
-    assert_snapshot!(errors.join("\n"), @"");
-    assert_snapshot!(render(r#"{"a":"{{ 100000000000000000000000000000 * 100000000000000000000 }}"}"#).unwrap_err(), @"");
+    assert_snapshot!(errors.join("\n"), @r#"
+    body.a[0].value: `item.none`: `item.none` is not there; write `| optional` behind it if it may be left out
+    body.Readings[2].value: `orbit_link.x`: `orbit_link` is null; write `| optional` behind it if it may be left out
+    body.a: `inspection.title`: it is null; write `| optional` behind it if it may be left out
+    body.a: `{0:'1'}[inspection.severity]`: it gives nothing: what is looked up is not in the table; write `| optional` behind it if it may be left out
+    body.a: `{0:'1'}[asset.severity]`: `asset.severity` is not there; write `| optional` behind it if it may be left out
+    body.a: `asset.none | shorten(3)`: `asset.none` is not there; write `| optional` behind it if it may be left out
+    body.a: `captures[1].url`: `captures[1]` is not there; write `| optional` behind it if it may be left out
+    body.a: `asset.none + 1`: tried to use + operator on unsupported types undefined and number (`asset.none` is not there)
+    body.a: `inspection.tags`: a list or an object is no text: write `| json` or `| join(', ')`
+    body.a: `event.data.big + 0`: the number that it gives is not finite
+    body.a: `1 / 0`: it divides by zero, or the number that it gives is too large
+    body.a: `[asset.none]`: `asset.none` is not there; write `| optional` behind it if it may be left out
+    body: `asset.rows`: `asset.rows` is not there; write `| optional` behind it if it may be left out
+    body: `asset`: `for_each` needs a list, and this is none
+    body: `orbit_link`: it is null; write `| optional` behind it if it may be left out
+    body: `orbit_link | optional`: nothing is left of the whole
+    body.a: `readings[2] | to_unit('°C')`: no way is known from `bar` to `°C`
+    body.a: `asset.id | convert('C','F')`: only a number has a unit: write `| number` before it
+    body.a: `100000000000000000000000000000 * 100000000000000000000`: it divides by zero, or the number that it gives is too large
+    "#);
 }
 
 #[test]
@@ -257,7 +278,25 @@ fn what_is_wrong_with_a_template_is_said_when_it_is_read() {
         r#"{"a":{"for_each":"readings","when":"item >","value":1}}"#,
     ]
     .map(|tree| render(tree).unwrap_err());
-    assert_snapshot!(errors.join("\n"), @"");
+    assert_snapshot!(errors.join("\n"), @r#"
+    body.a: `{%`: only {{ … }} may stand in a text, no {% … %} and no {# … #}; `for_each`, `when` and `x if y else z` do their work
+    body.a: `{#`: only {{ … }} may stand in a text, no {% … %} and no {# … #}; `for_each`, `when` and `x if y else z` do their work
+    body.a[0]: `nowhere.x`: no `nowhere` is known here; there are `event`, `inspection`, `readings`, `captures`, `asset`, `assets`, `key`, `short_key`, `orbit_link`, `delivery`, `settings`, `secrets`
+    body.a: `item.x`: no `item` is known here; there are `event`, `inspection`, `readings`, `captures`, `asset`, `assets`, `key`, `short_key`, `orbit_link`, `delivery`, `settings`, `secrets`
+    body.a: `key | nonsense`: no filter `nonsense` is known; there are `abs`, `convert`, `default`, `dictsort`, `epoch`, `epoch_ms`, `first`, `groupby`, `items`, `join`, `join_lines`, `json`, `last`, `length`, `list`, `local`, `lower`, `map`, `max`, `min`, `number`, `odata_date`, `odata_time`, `reject`, `rejectattr`, `replace`, `reverse`, `rfc3339`, `round`, `select`, `selectattr`, `short_key`, `shorten`, `sort`, `sum`, `text`, `to_unit`, `trim`, `unique`, `upper`
+    body.a: `key is nonsense`: no test `nonsense` is known; there are `boolean`, `defined`, `divisibleby`, `endingwith`, `even`, `false`, `float`, `in`, `integer`, `iterable`, `mapping`, `none`, `number`, `odd`, `sequence`, `startingwith`, `string`, `true`, `undefined`
+    body.a: `range(3)`: there are no functions, so no `range(…)`; filters are written `value | filter`
+    body.a: `key ~ asset.id`: `~` is not for templates, it makes `None` of null: write `[a, b] | join(' ')`, or `{{ a }} {{ b }}`
+    body.a: `key`: no }} ends this gap
+    body.a: ``: nothing stands in it
+    body.a: `key +`: syntax error: unexpected end of input, expected expression
+    body.a: `(key | optional) or 1`: `| optional` stands last, outside of all brackets
+    body.{{ key }}: `{{ key }}`: the name of a member is fixed
+    body.a: `for_each`: a table needs a `value`: what is made of each item
+    body.a.x: `x`: a table has `for_each`, `value` and, if need be, `when`
+    body.a.for_each: `3`: this is no text
+    body.a.when: `item >`: syntax error: unexpected end of input, expected expression
+    "#);
     let long = format!(r#"{{"a":"{{{{ {} true }}}}"}}"#, "true or ".repeat(1_000));
     assert!(render(&long).unwrap_err().contains("more than 4096 bytes"));
     let deep = format!("{}1{}", "[".repeat(70), "]".repeat(70));
@@ -398,7 +437,7 @@ fn what_fills_a_gap_stays_in_its_place() {
         assert_eq!(url(refused), None, "{refused}");
     }
     let optional = gapped("/a/{{ y | optional }}").fill_url(&with("x"));
-    assert_snapshot!(optional.unwrap_err(), @"");
+    assert_snapshot!(optional.unwrap_err(), @"text: `y | optional`: it is empty, longer than 1 KiB, or only dots: no part of a URL");
 
     let topic = |x: &str| gapped("plant/{{ x }}/value").fill_topic(&with(x)).ok();
     assert_eq!(
@@ -503,5 +542,72 @@ proptest! {
         {
             prop_assert!(serde_json::from_str::<serde_json::Value>(&body.to_string()).is_ok());
         }
+    }
+}
+
+/// A tree as the tables of the page write it: inline TOML, of which only names and `=` differ.
+fn tree_of(template: &str) -> Json {
+    if !template.starts_with(['{', '[']) || template.starts_with("{{") {
+        return template.into();
+    }
+    let mut text = String::new();
+    let mut pieces = template.split(" = ").peekable();
+    while let Some(piece) = pieces.next() {
+        let name = piece.rfind([' ', '{']).map_or(0, |at| at + 1);
+        let (before, name) = piece.split_at(name);
+        text += before;
+        text += &match pieces.peek() {
+            Some(_) => format!("\"{name}\": "),
+            None => name.to_owned(),
+        };
+    }
+    Json::parse(text.as_bytes()).unwrap()
+}
+
+#[test]
+fn the_page_of_templates_tells_the_truth() {
+    let page = include_str!("../../../../docs/templates.md");
+    let (_, model) = page.split_once("```json\n").unwrap();
+    let scope = of(model.split_once("```").unwrap().0);
+    let mut shown = String::new();
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        let row = row.replace(r"\|", "\u{0}");
+        let cells: Vec<_> = row
+            .split('|')
+            .map(|cell| cell.replace('\u{0}', "|"))
+            .collect();
+        let template = cells[1].trim().trim_matches('`');
+        let gives = cells[2].trim();
+        let whole = Json::object([("x", tree_of(template))]);
+        let rendered = Template::parse("body", &whole, &KNOWN)
+            .and_then(|template| template.render(&scope, false));
+        let rendered = match rendered {
+            Ok(body) => match body.get("x") {
+                Some(x) => format!("`{x}`"),
+                None => "left out".to_owned(),
+            },
+            Err(error) => format!("error: {}", error.reason),
+        };
+        assert_eq!(rendered, gives, "{template}");
+        shown += template;
+    }
+    for filter in FILTERS {
+        let is_listed = page.contains(&format!("`{filter}`"));
+        assert!(
+            is_listed || shown.contains(&format!("| {filter}")),
+            "{filter}"
+        );
+    }
+}
+
+#[test]
+fn each_filter_and_test_that_may_be_used_is_there() {
+    for filter in FILTERS {
+        let error = leaf(&format!("1 | {filter}")).err().unwrap_or_default();
+        assert!(!error.contains("unknown filter"), "{error}");
+    }
+    for test in TESTS {
+        let error = leaf(&format!("1 is {test}")).err().unwrap_or_default();
+        assert!(!error.contains("unknown test"), "{error}");
     }
 }

@@ -164,9 +164,15 @@ fn known(kind: &str, name: &str, known: &[&str]) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "no {kind} `{name}` is known; there are {}",
-        known.join(", ")
+        "no {kind} `{name}` is known; there {}",
+        listed(known)
     ))
+}
+
+/// Names as they stand in a sentence.
+pub(super) fn listed(names: &[&str]) -> String {
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    format!("{verb} `{}`", names.join("`, `"))
 }
 
 #[cfg(test)]
