@@ -3,6 +3,9 @@
 //! | module | what it plays |
 //! |---|---|
 //! | [`base`] | what all of them have |
+//! | [`fiix`], [`limble`], [`maintainx`], [`upkeep`] | maintenance systems in the cloud |
+//! | [`kafka`] | the REST interface of a Kafka cluster |
+//! | [`slack`], [`teams`] | chats |
 //!
 //! # Invariants
 //! - A system refuses what the real one is said to refuse, in its own words as far as those are
@@ -12,3 +15,12 @@
 //! - What the relay sends: tests hold the two together.
 
 pub mod base;
+pub mod fiix;
+pub mod kafka;
+pub mod limble;
+pub mod maintainx;
+#[cfg(test)]
+mod probe;
+pub mod slack;
+pub mod teams;
+pub mod upkeep;
