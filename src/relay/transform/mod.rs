@@ -19,8 +19,8 @@
 pub mod address;
 pub mod expression;
 pub mod json;
-pub mod pictures;
 pub mod model;
+pub mod pictures;
 pub mod template;
 pub mod times;
 

@@ -53,6 +53,8 @@ pub struct Asked {
     pub method: String,
     /// Its path, percent-encoded as it came, without the query.
     pub path: String,
+    /// Its path and query, as they came: what some systems sign.
+    pub target: String,
     /// Its query, decoded, in its order.
     pub query: Vec<(String, String)>,
     /// Its headers, names in lower case; of several of one name the last.
@@ -299,6 +301,7 @@ impl<S: System> SystemWorld<S> {
         let asked = Asked {
             method: head.method.to_string(),
             path: head.uri.path().to_owned(),
+            target: head.uri.to_string(),
             query: form_urlencoded::parse(query.as_bytes())
                 .into_owned()
                 .collect(),

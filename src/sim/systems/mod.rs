@@ -8,6 +8,9 @@
 //! | [`servicenow`] | `ServiceNow`: records of any table |
 //! | [`pi`] | PI Web API: values of streams |
 //! | [`ignition`] | Ignition: a `WebDev` resource |
+//! | [`fiix`], [`limble`], [`maintainx`], [`upkeep`] | maintenance systems in the cloud |
+//! | [`kafka`] | the REST interface of a Kafka cluster |
+//! | [`slack`], [`teams`] | chats |
 //!
 //! # Invariants
 //! - A system refuses what the real one is said to refuse, in its own words as far as those are
@@ -23,5 +26,14 @@ pub mod pi;
 pub mod sap;
 pub mod servicenow;
 
+pub mod fiix;
+pub mod kafka;
+pub mod limble;
+pub mod maintainx;
+#[cfg(test)]
+mod probe;
+pub mod slack;
+pub mod teams;
 #[cfg(test)]
 mod tests;
+pub mod upkeep;
