@@ -200,6 +200,23 @@ pub fn idempotency_key(
     hex::encode(digest_of(&[source, event_type, identity, destination]))
 }
 
+/// The same for one part of what a delivery brings, such as one reading.
+pub fn part_key(
+    source: &str,
+    event_type: &str,
+    identity: &str,
+    destination: &str,
+    part: &str,
+) -> String {
+    hex::encode(digest_of(&[
+        source,
+        event_type,
+        identity,
+        destination,
+        part,
+    ]))
+}
+
 /// What the events of one inspection have in common for a destination that wants one of them: the
 /// first half of the key that they share.
 pub fn inspection_key(source: &str, identity: &str, destination: &str) -> [u8; 16] {

@@ -63,6 +63,7 @@ use crate::metrics::Metrics;
 use crate::ops::health::Parts;
 use crate::orbit;
 use crate::reconcile::webhook::{self as hook, Manage, Nudge, OnExit, Reconcile};
+use crate::relay::enrich::{Deadlines, Enrich};
 use crate::relay::journal::{self, Journal};
 
 /// What is under way when the relay stops may take this long, and closing the journal so long:
@@ -190,6 +191,11 @@ impl App {
         let (desk, asks) = hook::desk();
         let (desk, mut backfill) = (orbit.is_some().then_some(desk), None);
         tasks.start_orders(&served, orbit.clone());
+        let enrich = Arc::new(Enrich::new(
+            orbit.clone(),
+            clock.clone(),
+            Deadlines::default(),
+        ));
         if let Some(subject) = subject {
             tasks.start_check(subject, orbit.clone(), &served, tests.clone());
         }
@@ -218,7 +224,7 @@ impl App {
         tasks.start_keeping(&served, config.expect_every);
         tasks.start_commands(&served, desk, backfill, tests);
         tasks.start_assets(&assets);
-        tasks.start_deliveries(served, &assets);
+        tasks.start_deliveries(served, &assets, &enrich);
         Ok(Self {
             tasks: tasks.running,
             stop,

@@ -33,6 +33,7 @@ use crate::reconcile::orbit_clock::{self, OrbitClock};
 use crate::reconcile::webhook::{self, Asked, Desk, KeyChange, Nudge, Reconcile};
 use crate::relay::deliver::{self, Deliver, Health, Limiter};
 use crate::relay::destination::Destination;
+use crate::relay::enrich::Enrich;
 use crate::relay::journal::{Journal, Registered};
 use crate::relay::receive::{self, Closes, Receive, WorkOrdersAuth, serve};
 use crate::relay::verify::orbit::Refusal;
@@ -381,7 +382,12 @@ impl Tasks {
     }
 
     /// One loop for each destination.
-    pub(super) fn start_deliveries(&mut self, served: Vec<Served>, assets: &Assets) {
+    pub(super) fn start_deliveries(
+        &mut self,
+        served: Vec<Served>,
+        assets: &Assets,
+        enrich: &Arc<Enrich>,
+    ) {
         for Served {
             config,
             destination,
@@ -393,6 +399,7 @@ impl Tasks {
                 config,
                 journal: self.common.journal.clone(),
                 destination,
+                enrich: Arc::clone(enrich),
                 assets: assets.current(),
                 limiter,
                 clock: self.common.clock.clone(),

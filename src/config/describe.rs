@@ -8,12 +8,13 @@
 use std::time::Duration;
 
 use super::file::Origins;
-use super::parse::shown_url;
+use super::parse::{IMAGES, shown_url};
 use super::problem::Origin;
 use super::resolve::Shown;
-use crate::relay::deliver::{self, OnClosed, OncePer, OrderBy, Poll};
-use crate::relay::destination::{Algorithm, Auth, Encoding, Sign};
+use crate::relay::deliver::{self, Form, OnClosed, OncePer, OrderBy, Poll, Unmapped, WhileOpen};
+use crate::relay::destination::{Algorithm, Auth, Encoding, Sign, Step};
 use crate::relay::transform::expression::Expression;
+use crate::relay::transform::json::Json;
 
 /// A destination, and where its keys came from.
 #[derive(Clone, Debug)]
@@ -143,11 +144,64 @@ impl Keys<'_> {
             }
         });
         self.add("proxy", proxy.as_deref().unwrap_or("none"));
+        self.message(config);
         self.on_closed(config.on_closed.as_ref());
         let allowed: Vec<_> = to.allow_addresses.iter().map(ToString::to_string).collect();
         self.optional(
             "allow_addresses",
             Some(allowed.join(", ").as_str()).filter(|text| !text.is_empty()),
+        );
+    }
+
+    fn message(&mut self, config: &deliver::Config) {
+        let message = &config.message;
+        if let Some(preset) = self.origins.get("preset").map(ToString::to_string) {
+            self.add("preset", preset);
+        }
+        let form = match &message.form {
+            Form::Event => "the event as it came, with `relay`".to_owned(),
+            Form::Steps(steps) => steps.iter().map(shown_step).collect::<Vec<_>>().join(", "),
+        };
+        self.add("sends", form);
+        if !message.append.is_empty() {
+            let steps: Vec<_> = message.append.iter().map(shown_step).collect();
+            self.add("append", steps.join(", "));
+        }
+        self.optional("template", message.version.as_deref());
+        if let Json::Object(settings) = &*message.settings {
+            for (name, value) in settings {
+                let text = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
+                self.add(&format!("settings.{name}"), text);
+            }
+        }
+        for (name, _) in &message.secrets {
+            self.add(&format!("secrets.{name}"), SECRET);
+        }
+        let images = IMAGES.iter().find(|(_, images)| *images == message.images);
+        self.add("images", images.map_or("", |(word, _)| word));
+        self.add("image_limit", format!("{} bytes", message.image_limit));
+        self.add("images_limit", format!("{} bytes", message.images_limit));
+        self.add("drop_null", message.drop_null.to_string());
+        let unmapped = match &config.unmapped {
+            Unmapped::Send => "send".to_owned(),
+            Unmapped::Park => "park".to_owned(),
+            Unmapped::Default(asset) => format!("default:{asset}"),
+        };
+        self.add("unmapped", unmapped);
+        self.add(
+            "while_open",
+            match config.while_open {
+                WhileOpen::Create => "create",
+                WhileOpen::Append => "append",
+                WhileOpen::Skip => "skip",
+            },
+        );
+        let wait = config.enrich_wait.map(duration);
+        self.add(
+            "enrich.wait",
+            wait.as_deref().unwrap_or("2m for alerts, 10m otherwise"),
         );
     }
 
@@ -277,6 +331,11 @@ impl Keys<'_> {
             origin: origin.unwrap_or_else(|| "default".to_owned()),
         });
     }
+}
+
+/// A step as it is shown: its name and method.
+fn shown_step(step: &Step) -> String {
+    format!("{} ({})", step.name, step.method.name())
 }
 
 /// What stands for a value where there is none.

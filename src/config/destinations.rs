@@ -14,9 +14,8 @@ use super::parse;
 use super::problem::{Origin, Problems};
 use super::resolve::{Values, Variables};
 use crate::event::TEST;
-use crate::relay::deliver;
+use crate::relay::deliver::{self, Images};
 use crate::relay::destination::{self, Auth, INTEGRATION};
-use crate::relay::transform::expression::Expression;
 
 /// All destinations, each with what it goes through.
 pub(super) fn all(
@@ -63,18 +62,10 @@ pub(super) fn all(
     all
 }
 
-/// What destinations ask for and nobody brings: events, and a severity.
+/// The events that destinations ask for and nobody brings.
 pub(super) fn unsubscribed(all: &[Described], subscribed: &[String]) -> Vec<String> {
     let mut warnings = Vec::new();
     for described in all {
-        let mut names = described.config.when.iter().flat_map(Expression::names);
-        if names.any(|name| name == "inspection.severity") {
-            warnings.push(format!(
-                "{}: `inspection.severity` is always none in this version: Orbit's event does not \
-                 say it",
-                described.origin_of("when"),
-            ));
-        }
         for event in &described.config.events {
             if subscribed.contains(event) || event == TEST {
                 continue;
@@ -99,6 +90,7 @@ pub(super) fn unsubscribed(all: &[Described], subscribed: &[String]) -> Vec<Stri
 fn integration(values: &Values, events: Vec<String>, problems: &mut Problems) -> Option<Described> {
     let auth = problems.of(values.read("integration-auth", Auth::parse));
     let ca_file = problems.of(values.read("integration-ca", parse::certificates));
+    let images = problems.of(values.read("images", parse::images));
     let (url, url_auth) = problems.of(values.read("integration-url", parse::integration_url))?;
     let mut origins = Origins::new();
     let mut from = |key: &str, setting: &str| {
@@ -109,6 +101,7 @@ fn integration(values: &Values, events: Vec<String>, problems: &mut Problems) ->
     from("url", "integration-url");
     from("events", "payload-types");
     from("tls.ca_file", "integration-ca");
+    from("images", "images");
     let credentials = match (&auth, &url_auth) {
         (Some(_), _) => "integration-auth",
         _ => "integration-url",
@@ -131,8 +124,10 @@ fn integration(values: &Values, events: Vec<String>, problems: &mut Problems) ->
     destination.auth = auth.or(url_auth).unwrap_or(Auth::None);
     destination.tls.ca_file = ca_file;
     let (_, origin) = values.get("integration-url")?;
+    let mut config = deliver::Config::new(destination, events);
+    config.message.images = images.unwrap_or(Images::Embed);
     Some(Described {
-        config: deliver::Config::new(destination, events),
+        config,
         origin: origin.clone(),
         origins,
     })

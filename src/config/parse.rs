@@ -14,7 +14,7 @@ use url::Url;
 use super::nearest;
 use crate::http::{self, ClientCertificate, Trust};
 use crate::reconcile::backfill::First;
-use crate::relay::deliver::Rate;
+use crate::relay::deliver::{Images, Rate};
 use crate::relay::destination::Auth;
 
 /// Longer than this nobody waits; and sums of such times do not overflow.
@@ -23,6 +23,13 @@ const LONGEST: Duration = Duration::from_hours(3650 * 24);
 const MOST_HOSTS: usize = 8;
 /// A smaller journal could not even hold its own log.
 const LEAST_JOURNAL: u64 = 64 << 20;
+/// The words for what becomes of pictures.
+pub(super) const IMAGES: [(&str, Images); 4] = [
+    ("embed", Images::Embed),
+    ("link", Images::Link),
+    ("attach", Images::Attach),
+    ("none", Images::None),
+];
 
 pub(super) fn switch(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
@@ -240,6 +247,15 @@ pub(super) fn journal_limit(text: &str) -> Result<u64, String> {
         limit if limit < LEAST_JOURNAL => Err(format!("`{text}` is less than 64MiB")),
         limit => Ok(limit),
     }
+}
+
+/// What becomes of pictures.
+pub(super) fn images(text: &str) -> Result<Images, String> {
+    let found = IMAGES.iter().find(|(name, _)| *name == text);
+    found.map(|(_, images)| *images).ok_or_else(|| {
+        let instead = nearest::instead(text, IMAGES.map(|(name, _)| name));
+        format!("{} is none of its words; {instead}", nearest::shown(text))
+    })
 }
 
 /// So many in a second, a minute or an hour.

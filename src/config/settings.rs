@@ -257,6 +257,14 @@ pub const SETTINGS: &[Setting] = &[
         "Certificate authority that is believed there besides the public ones",
     ),
     one(
+        "images",
+        &["IMAGES"],
+        Some("embed"),
+        "embed|link|attach|none",
+        "Pictures in what the integration URL gets: in the body as base64, their addresses, beside \
+         it as multipart/form-data, or none",
+    ),
+    one(
         "log-format",
         &["LOG_FORMAT"],
         Some("text"),

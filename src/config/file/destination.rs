@@ -12,6 +12,8 @@ use toml::de::DeValue;
 use url::Url;
 
 use super::auth;
+use super::message;
+use super::preset::{self, Declared};
 use super::reader::{Item, Origins, Table};
 use super::secret;
 use super::when;
@@ -20,7 +22,8 @@ use crate::config::nearest;
 use crate::config::parse;
 use crate::config::resolve::Variables;
 use crate::http::{self, Proxy};
-use crate::relay::deliver::{self, OnClosed, OncePer, OrderBy, Poll};
+use crate::relay::deliver::{self, OnClosed, OncePer, OrderBy, Poll, Unmapped, WhileOpen};
+use crate::relay::destination::presets::Preset;
 use crate::relay::destination::{self, Auth, Success, Tls};
 use crate::relay::transform::address::Address;
 use crate::retry::Plan;
@@ -46,13 +49,48 @@ pub(super) const KEYS: &[&str] = &[
     "proxy",
     "allow_addresses",
     "on_closed",
+    "preset",
+    "settings",
+    "secrets",
+    "body",
+    "for_each",
+    "step",
+    "append",
+    "drop_null",
+    "images",
+    "image_limit",
+    "images_limit",
+    "unmapped",
+    "while_open",
+    "enrich",
+    "topic",
+    "retain",
 ];
+/// The keys of a step.
+pub(super) const STEP: &[&str] = &[
+    "name",
+    "method",
+    "path",
+    "url",
+    "when",
+    "for_each",
+    "headers",
+    "body",
+    "text",
+    "capture",
+    "content_type",
+    "take",
+    "success",
+    "fresh",
+];
+/// The keys of `enrich`.
+pub(super) const ENRICH: &[&str] = &["wait"];
 /// The keys of `retry`.
 pub(super) const RETRY: &[&str] = &["schedule", "then_every", "give_up_after", "jitter"];
 /// The keys of `success`.
 pub(super) const SUCCESS: &[&str] = &["status", "when"];
 /// The keys of `on_closed`.
-pub(super) const ON_CLOSED: &[&str] = &["poll", "when", "every", "secret"];
+pub(super) const ON_CLOSED: &[&str] = &["poll", "poll_path", "when", "every", "secret"];
 /// The keys of `tls`.
 pub(super) const TLS: &[&str] = &["ca_file", "client_cert_file", "client_key_file"];
 
@@ -86,9 +124,13 @@ pub(super) fn read(
         Some(Ok(name)) => format!("[[destination]] \"{name}\""),
         _ => format!("[[destination]] number {number}"),
     };
-    let table = item.owned_table(owner, &origins)?;
+    let table = item.owned_table(owner.clone(), &origins)?;
     table.refuse_unknown(KEYS, outside);
-    let config = config(&table, variables);
+    let preset = table.take("preset");
+    let config = match preset.as_ref().and_then(preset::find) {
+        None => config(&table, None, variables),
+        Some(preset) => above_preset(item, owner, preset, &origins, variables)?,
+    };
     Some(Described {
         config,
         origin: item.origin(),
@@ -96,7 +138,39 @@ pub(super) fn read(
     })
 }
 
-fn config(table: &Table<'_, '_>, variables: &Variables<'_>) -> deliver::Config {
+/// The same table once more, above the preset, whose lines are shown as they are.
+fn above_preset(
+    item: &Item<'_, '_>,
+    owner: String,
+    preset: &'static Preset,
+    origins: &RefCell<Origins>,
+    variables: &Variables<'_>,
+) -> Option<deliver::Config> {
+    let document = preset::open(preset).map_err(|why| item.refuse(why)).ok()?;
+    let own = RefCell::default();
+    let (declared, beneath) = preset::read(&document, &own);
+    let mut beneath = beneath?;
+    beneath.belongs_to(owner.clone(), origins);
+    let mut beneath_keys = KEYS.to_vec();
+    beneath_keys.retain(|key| !["name", "id", "preset"].contains(key));
+    beneath.refuse_unknown(&beneath_keys, &[]);
+    let table = item.owned_table(owner, origins)?;
+    // Who writes a message has written all of it.
+    if ["body", "step"].iter().any(|key| table.has(key)) {
+        beneath.forget(&["body", "step", "append", "for_each"]);
+    }
+    let config = config(&table.above(beneath), Some(&declared), variables);
+    for problem in document.take_problems() {
+        item.refuse(problem);
+    }
+    Some(config)
+}
+
+fn config(
+    table: &Table<'_, '_>,
+    declared: Option<&Declared>,
+    variables: &Variables<'_>,
+) -> deliver::Config {
     let name = table
         .require("name")
         .and_then(|name| name.parsed("a text", parse::name));
@@ -156,14 +230,63 @@ fn config(table: &Table<'_, '_>, variables: &Variables<'_>) -> deliver::Config {
         item.parsed("a rate like \"10/s\"", parse::rate).map(Some)
     });
     set(&mut config.retry, table, "retry", retry);
+    let base = config.destination.url.clone();
     set(&mut config.on_closed, table, "on_closed", |item| {
-        on_closed(item, variables).map(Some)
+        on_closed(item, &base, variables).map(Some)
     });
+    config.message = message::message(table, declared, variables);
+    set(&mut config.unmapped, table, "unmapped", unmapped);
+    set(&mut config.enrich_wait, table, "enrich", enrich);
+    while_open(table, &mut config);
     config
 }
 
+fn unmapped(item: &Item<'_, '_>) -> Option<Unmapped> {
+    item.parsed("\"send\", \"park\" or \"default:ASSET\"", |text| {
+        match (text, text.split_once(':')) {
+            ("send", _) => Ok(Unmapped::Send),
+            ("park", _) => Ok(Unmapped::Park),
+            (_, Some(("default", asset))) if !asset.trim().is_empty() => {
+                Ok(Unmapped::Default(asset.trim().to_owned()))
+            }
+            _ => Err(format!(
+                "{} is not \"send\", \"park\" or \"default:ASSET\"",
+                nearest::quoted(text)
+            )),
+        }
+    })
+}
+
+fn enrich(item: &Item<'_, '_>) -> Option<Option<Duration>> {
+    let table = item.table("a table like { wait = \"2m\" }", ENRICH)?;
+    let wait = table.require("wait")?;
+    let wait = wait.parsed("a duration like \"2m\", or \"0s\"", parse::duration_or_none)?;
+    Some(Some(wait))
+}
+
+fn while_open(table: &Table<'_, '_>, config: &mut deliver::Config) {
+    let Some(item) = table.take("while_open") else {
+        return;
+    };
+    let words = [
+        ("create", WhileOpen::Create),
+        ("append", WhileOpen::Append),
+        ("skip", WhileOpen::Skip),
+    ];
+    let Some(word) = item.word(&words) else {
+        return;
+    };
+    config.while_open = word;
+    if word != WhileOpen::Create && config.on_closed.is_none() {
+        item.refuse("without `on_closed` no ticket is ever known to be closed: give that, too");
+    }
+    if word == WhileOpen::Append && config.message.append.is_empty() {
+        item.refuse("there is no [[destination.append]] that adds to a ticket");
+    }
+}
+
 /// Reads a key, if it is there, into its place.
-fn set<'d, 'a, T>(
+pub(super) fn set<'d, 'a, T>(
     slot: &mut T,
     table: &Table<'d, 'a>,
     key: &str,
@@ -231,7 +354,7 @@ fn events(item: &Item<'_, '_>) -> Option<Vec<String>> {
     Some(events)
 }
 
-fn success(item: &Item<'_, '_>) -> Option<Success> {
+pub(super) fn success(item: &Item<'_, '_>) -> Option<Success> {
     let table = item.table("a table like { status = [200, 202] }", SUCCESS)?;
     let mut success = Success::default();
     set(&mut success.status, &table, "status", |item| {
@@ -284,14 +407,25 @@ fn retry(item: &Item<'_, '_>) -> Option<Plan> {
 }
 
 /// How it becomes known that an order is closed.
-fn on_closed(item: &Item<'_, '_>, variables: &Variables<'_>) -> Option<OnClosed> {
+fn on_closed(item: &Item<'_, '_>, base: &Url, variables: &Variables<'_>) -> Option<OnClosed> {
     let wanted = "a table like { poll = \"https://…/{{ answer.id }}\", when = … }";
     let table = item.table(wanted, ON_CLOSED)?;
     let secret = table.take("secret");
     let secret = secret.map(|item| secret::source(&item, variables, secret::standard_webhooks));
-    let url = table
-        .take("poll")
-        .map(|item| item.parsed("a URL", Address::parse));
+    let url = match (table.take("poll"), table.take("poll_path")) {
+        (Some(_), Some(path)) => {
+            path.refuse("there is a `poll`, too: give one of the two");
+            None
+        }
+        (Some(poll), None) => Some(poll.parsed("a URL", Address::parse)),
+        (None, path) => path.map(|item| {
+            item.parsed("a path like \"/orders/{{ answer.id }}\"", |path| {
+                let base = base.as_str().split(['?', '#']).next().unwrap_or_default();
+                let slash = if path.starts_with('/') { "" } else { "/" };
+                Address::parse(&format!("{}{slash}{path}", base.trim_end_matches('/')))
+            })
+        }),
+    };
     let when = table.take("when").map(|item| when::of_an_answer(&item));
     let mut every = Poll::EVERY;
     set(&mut every, &table, "every", |item| {

@@ -4,6 +4,8 @@
 //! mod          the keys outside any table, which are the settings and a few more
 //! destination  one `[[destination]]`
 //! auth         its `auth`, `sign` and `headers`
+//! message      what it sends
+//! preset       the keys that a preset gives
 //! when         its `when`, and that of its success rule
 //! secret       a text, `{ env = "NAME" }` or `{ file = "PATH" }`
 //! reader       types, unknown keys, lines
@@ -17,6 +19,8 @@
 
 mod auth;
 mod destination;
+mod message;
+pub(super) mod preset;
 mod reader;
 mod secret;
 mod when;
@@ -210,6 +214,8 @@ pub(super) fn all_keys() -> Vec<(String, Vec<String>)> {
         ("success".to_owned(), owned(destination::SUCCESS)),
         ("tls".to_owned(), owned(destination::TLS)),
         ("on_closed".to_owned(), owned(destination::ON_CLOSED)),
+        ("step".to_owned(), owned(destination::STEP)),
+        ("enrich".to_owned(), owned(destination::ENRICH)),
         ("a secret".to_owned(), owned(secret::KEYS)),
     ];
     for (kind, keys) in auth::AUTH.iter().chain(auth::SIGN) {

@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::config::nearest::{instead, quoted, shown};
 use crate::config::problem::{Origin, Problem};
+use crate::relay::transform::json::Json;
 
 /// Where the keys of one table came from, by their path, such as `auth.token`.
 pub(in crate::config) type Origins = BTreeMap<String, Origin>;
@@ -96,7 +97,13 @@ impl<'a> Document<'a> {
             path: String::new(),
             origins,
             beneath: None,
+            forgotten: &[],
         }
+    }
+
+    /// Takes the problems that were found so far.
+    pub(super) fn take_problems(&self) -> Vec<Problem> {
+        std::mem::take(&mut *self.problems.borrow_mut())
     }
 
     pub(super) fn refuse(&self, at: usize, what: impl Display) {
@@ -153,12 +160,17 @@ pub(super) struct Table<'d, 'a> {
     origins: &'d RefCell<Origins>,
     /// What gives the keys that are not here.
     beneath: Option<Box<Table<'d, 'a>>>,
+    forgotten: &'static [&'static str],
 }
 
 impl<'d, 'a> Table<'d, 'a> {
     /// The value of a key; where it came from is remembered.
     pub(super) fn take(&self, key: &str) -> Option<Item<'d, 'a>> {
-        let Some(value) = self.entries.get(key) else {
+        let value = self
+            .entries
+            .get(key)
+            .filter(|_| !self.forgotten.contains(&key));
+        let Some(value) = value else {
             return self.beneath.as_ref()?.take(key);
         };
         Some(self.item(key, value))
@@ -167,6 +179,18 @@ impl<'d, 'a> Table<'d, 'a> {
     /// Whether the key stands here, and not only beneath.
     pub(super) fn has(&self, key: &str) -> bool {
         self.entries.contains_key(key)
+    }
+
+    /// Gives it another owner, who keeps the account of where its keys came from.
+    pub(super) fn belongs_to(&mut self, owner: String, origins: &'d RefCell<Origins>) {
+        self.owner = owner;
+        self.path = String::new();
+        self.origins = origins;
+    }
+
+    /// Acts as if these keys were not here.
+    pub(super) fn forget(&mut self, keys: &'static [&'static str]) {
+        self.forgotten = keys;
     }
 
     /// The same table, above another one that gives the keys that are not here.
@@ -354,6 +378,15 @@ impl<'d, 'a> Item<'d, 'a> {
         value
     }
 
+    /// True or false.
+    pub(super) fn flag(&self) -> Option<bool> {
+        if let DeValue::Boolean(flag) = self.value {
+            return Some(*flag);
+        }
+        self.wrong_plain_type("true or false, without quotes");
+        None
+    }
+
     /// A part of one.
     pub(super) fn fraction(&self) -> Option<f64> {
         let text = match self.value {
@@ -370,6 +403,11 @@ impl<'d, 'a> Item<'d, 'a> {
             self.refuse(format!("`{text}` is not a number from 0 to 1"));
         }
         value
+    }
+
+    /// The value as JSON: the keys of a table in the order in which they are written.
+    pub(super) fn json(&self) -> Option<Json> {
+        json(self.value).map_err(|what| self.refuse(what)).ok()
     }
 
     /// The items of an array, which has at least one.
@@ -429,6 +467,7 @@ impl<'d, 'a> Item<'d, 'a> {
             path: self.path.clone(),
             origins: self.origins,
             beneath: None,
+            forgotten: &[],
         })
     }
 
@@ -444,4 +483,38 @@ impl<'d, 'a> Item<'d, 'a> {
         table.origins = origins;
         Some(table)
     }
+}
+
+fn json(value: &DeValue<'_>) -> Result<Json, String> {
+    Ok(match value {
+        DeValue::String(text) => Json::from(text.as_ref()),
+        DeValue::Boolean(flag) => Json::Bool(*flag),
+        DeValue::Datetime(time) => Json::String(time.to_string()),
+        DeValue::Integer(number) => {
+            let value = i64::from_str_radix(number.as_str(), number.radix());
+            value
+                .map_err(|_| format!("the number {number} is too large"))?
+                .into()
+        }
+        DeValue::Float(number) => {
+            let text = number.as_str().replace('_', "");
+            let text = text.trim_start_matches('+');
+            match text.parse::<f64>() {
+                Ok(value) if value.is_finite() => Json::Number(text.into()),
+                _ => return Err(format!("JSON has no number {text}")),
+            }
+        }
+        DeValue::Array(items) => {
+            let items: Result<Vec<_>, _> = items.iter().map(|item| json(item.get_ref())).collect();
+            Json::Array(items?)
+        }
+        DeValue::Table(entries) => {
+            let mut entries: Vec<_> = entries.iter().collect();
+            entries.sort_by_key(|(key, _)| key.span().start);
+            let members = entries
+                .into_iter()
+                .map(|(key, value)| Ok((key.get_ref().to_string(), json(value.get_ref())?)));
+            Json::Object(members.collect::<Result<_, String>>()?)
+        }
+    })
 }

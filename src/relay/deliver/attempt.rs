@@ -6,42 +6,133 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Shared;
+use super::cargo::{Cargo, Pictured, short_key};
+use super::config::Images;
+use super::pictures::{self, Waits};
 use super::prepare::Ready;
 use super::standing::Tried;
+use super::{Shared, steps};
 use crate::clock::until;
-use crate::event::{ALERT, RELAY};
+use crate::event::{ALERT, Envelope, RELAY};
+use crate::orbit::media::Form;
 use crate::relay::destination::outcome::Outcome;
-use crate::relay::destination::{Request, Sent, What};
+use crate::relay::destination::{Multipart, Picture, Request, Sent, What};
+use crate::relay::transform::json::Json;
+use crate::relay::transform::{self, pictures as marks};
 
 /// A try that has ended.
 pub(super) struct Done {
     pub(super) ready: Ready,
-    pub(super) sent: Sent,
+    pub(super) ended: Tries,
     pub(super) took: Duration,
+}
+
+/// How it ended.
+pub(super) enum Tries {
+    /// The destination was tried.
+    Sent {
+        sent: Sent,
+        /// What the steps took: what is known of the ticket.
+        taken: Option<Json>,
+    },
+    /// It was not: Orbit does not give a picture, for this reason.
+    Waits(String),
 }
 
 /// Sends once.
 pub(super) async fn send(shared: Arc<Shared>, mut ready: Ready) -> Done {
     let clock = &shared.clock;
     let began = clock.steady();
-    let request = Request::new(
-        ready.key.clone(),
-        ready.claim.attempt,
-        clock.wall(),
-        What::Event(std::mem::take(&mut ready.body)),
-    );
+    let cargo = std::mem::replace(&mut ready.cargo, Cargo::Body(Vec::new()));
     let rest = until(began, ready.claim.lease.until);
-    let sent = tokio::time::timeout(rest, shared.destination.send(request))
+    let ended = tokio::time::timeout(rest, bring(&shared, &ready, cargo))
         .await
         .unwrap_or_else(|_| {
-            Sent::unanswered(Outcome::Postponed {
-                reason: "no answer before the lease ended".into(),
+            let reason = "no answer before the lease ended".to_owned();
+            Tries::sent(Sent::unanswered(Outcome::Postponed {
+                reason,
                 retry_after: None,
-            })
+            }))
         });
     let took = until(began, clock.steady());
-    Done { ready, sent, took }
+    Done { ready, ended, took }
+}
+
+async fn bring(shared: &Shared, ready: &Ready, cargo: Cargo) -> Tries {
+    let what = match cargo {
+        Cargo::Body(body) => What::Event(body),
+        Cargo::Steps(run) => return steps::run(shared, ready, *run).await,
+        Cargo::Pictured(pictured) => match with_pictures(shared, ready, &pictured).await {
+            // What is reserved is held until the answer is there.
+            Ok((what, held)) => {
+                let sent = exchange(shared, ready, what).await;
+                drop(held);
+                return Tries::sent(sent);
+            }
+            Err(Waits(why)) => return Tries::Waits(why),
+        },
+    };
+    Tries::sent(exchange(shared, ready, what).await)
+}
+
+async fn exchange(shared: &Shared, ready: &Ready, what: What) -> Sent {
+    let (key, at) = (ready.key.clone(), shared.clock.wall());
+    let request = Request::new(key, ready.claim.attempt, at, what);
+    shared.destination.send(request).await
+}
+
+/// The event with its pictures, in it or beside it.
+async fn with_pictures(
+    shared: &Shared,
+    ready: &Ready,
+    pictured: &Pictured,
+) -> Result<(What, crate::relay::enrich::Reservation), Waits> {
+    let beside = shared.config.message.images == Images::Attach;
+    let form = if beside { Form::Raw } else { Form::Base64 };
+    let captures = &pictured.captures;
+    let mut pictures = pictures::fetch(shared, &ready.claim, captures, |_| true, form).await?;
+    if beside {
+        for shown in &mut pictures.shown {
+            if matches!(shown, marks::Shown::Embedded { .. }) {
+                *shown = marks::Shown::Absent;
+            }
+        }
+    }
+    let key = short_key(&ready.key);
+    let body = text(pictured, &pictures.shown, key);
+    let what = if beside {
+        let parts = pictures.fetched.iter().map(|(_, fetched)| Picture {
+            name: &fetched.name,
+            media_type: &fetched.media_type,
+            bytes: &fetched.bytes,
+        });
+        let parts: Vec<_> = parts.collect();
+        What::Attached(Multipart::new(&ready.key, body.as_bytes(), &parts))
+    } else {
+        let fetched = pictures.fetched.into_iter();
+        let fetched: Vec<_> = fetched
+            .map(|(index, fetched)| (index, fetched.bytes))
+            .collect();
+        What::Event(marks::fill(&body, key, fetched))
+    };
+    Ok((what, pictures.reservation))
+}
+
+/// The event form with what is shown of each capture.
+fn text(pictured: &Pictured, shown: &[marks::Shown], key: &str) -> String {
+    let mut body = Vec::with_capacity(pictured.event.len() + pictured.relay.len() + 256);
+    // It was read when it was made ready.
+    if let Ok(envelope) = Envelope::parse(&pictured.event) {
+        let data = marks::with_pictures(&envelope, shown, key);
+        transform::write_body(&mut body, &envelope, data.as_deref(), &pictured.relay).ok();
+    }
+    String::from_utf8(body).unwrap_or_default()
+}
+
+impl Tries {
+    pub(super) fn sent(sent: Sent) -> Self {
+        Self::Sent { sent, taken: None }
+    }
 }
 
 impl Done {

@@ -4,14 +4,18 @@
 //! # Invariants
 //! - A destination is paused only after all ends so far are recorded.
 
-use super::Worker;
-use super::attempt::Done;
+use std::sync::Arc;
+
+use super::attempt::{Done, Tries};
 use super::config::Health;
 use super::standing::{Pause, Turned};
-use super::{of, retry};
+use super::{JOURNAL_PAUSE, Worker, learn, of, retry};
 use crate::clock::later;
 use crate::event::{ALERT, ORBIT};
-use crate::relay::journal::{DestinationSums, Disposition, Down, Ended, NewOrder, Paused};
+use crate::relay::journal::{
+    DestinationSums, Disposition, Down, Ended, NewOrder, Paused, WriteError,
+};
+use crate::relay::transform::json::Json;
 
 impl Worker {
     /// A person may pause and resume at any time; new credentials resume by themselves.
@@ -61,9 +65,53 @@ impl Worker {
         }
     }
 
+    /// Has what is parked for want of an asset looked at again, if that is to be done.
+    pub(super) fn unpark(&mut self) {
+        if !self.unpark || self.unparking.is_some() {
+            return;
+        }
+        self.unpark = false;
+        let shared = Arc::clone(&self.shared);
+        self.unparking = Some(tokio::spawn(async move {
+            let unparked = shared
+                .journal
+                .unpark_unmapped(shared.destination.id())
+                .await;
+            if unparked.is_err() {
+                tokio::time::sleep(JOURNAL_PAUSE).await;
+            }
+            unparked
+        }));
+    }
+
+    pub(super) fn unparked(&mut self, unparked: Result<u64, WriteError>) {
+        self.unparking = None;
+        let destination = self.shared.destination.name();
+        match unparked {
+            Ok(0) => {}
+            Ok(count) => {
+                tracing::info!(
+                    destination,
+                    count,
+                    "deliver: looked up in the asset map again"
+                );
+                self.idle_until = None;
+            }
+            Err(error) => {
+                tracing::debug!(%error, destination, "deliver: nothing unparked yet");
+                self.unpark = true;
+            }
+        }
+    }
+
     /// What becomes of an alert that the destination took, where it is to say so.
-    fn with_order(&self, done: &mut Done, mut ended: Ended) -> Ended {
-        let whole = done.sent.whole.take();
+    fn with_order(
+        &self,
+        done: &Done,
+        whole: Option<String>,
+        taken: Option<Json>,
+        mut ended: Ended,
+    ) -> Ended {
         let Some(on_closed) = &self.shared.config.on_closed else {
             return ended;
         };
@@ -77,9 +125,12 @@ impl Worker {
                 run_event: claim.identity.clone(),
                 key: ready.key.clone(),
                 title: ready.action.clone(),
-                answer: whole.filter(|_| poll.is_some()),
                 asset: ready.asset.clone(),
                 action: ready.action.clone(),
+                answer: match taken {
+                    Some(taken) => Some(taken.to_string()),
+                    None => whole.filter(|_| poll.is_some()),
+                },
                 due_at: poll.map(|poll| later(self.shared.clock.steady(), poll.every)),
             }));
         }
@@ -89,10 +140,15 @@ impl Worker {
     /// What the end of a try means, for the delivery and for the destination.
     pub(super) async fn conclude(&mut self, mut done: Done) {
         let now = self.shared.clock.steady();
-        let reached = done.sent.reached();
+        let ended = std::mem::replace(&mut done.ended, Tries::Waits(String::new()));
+        let (sent, taken) = match ended {
+            Tries::Sent { sent, taken } => (sent, taken),
+            Tries::Waits(reason) => return self.wait(done, reason),
+        };
+        let reached = sent.reached();
         let verdict = self.standing.conclude(
             done.tried(),
-            done.sent.outcome.clone(),
+            sent.outcome.clone(),
             &self.shared.config.retry,
             now,
             retry::chance(),
@@ -102,12 +158,12 @@ impl Worker {
         }
         let ended = Ended {
             disposition: verdict.disposition,
-            answer: done.sent.answer.take(),
+            answer: sent.answer,
             hold_until: verdict.hold_until,
             at: self.shared.clock.wall(),
             order: None,
         };
-        let ended = self.with_order(&mut done, ended);
+        let ended = self.with_order(&done, sent.whole, taken, ended);
         self.recorder.add(done, ended);
         match verdict.turned {
             Some(Turned::Down) => self.went_down(&reached).await,
@@ -125,6 +181,21 @@ impl Worker {
                 Err(why) => Health::Failing(why),
             });
         }
+    }
+
+    /// The destination was not tried: Orbit does not give a picture, and the event waits for it.
+    fn wait(&mut self, done: Done, reason: String) {
+        let now = self.shared.clock.steady();
+        let due_at = learn::again_at(&self.shared, &done.ready.claim).unwrap_or(now);
+        let reason = format!("waits for Orbit: {reason}");
+        let ended = Ended {
+            disposition: Disposition::Waiting { due_at, reason },
+            answer: None,
+            hold_until: None,
+            at: self.shared.clock.wall(),
+            order: None,
+        };
+        self.recorder.add(done, ended);
     }
 
     async fn went_down(&mut self, why: &Result<(), String>) {

@@ -1,10 +1,12 @@
 //! What one destination gets, and how; and how it does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::relay::destination;
+use crate::relay::destination::{self, Step};
 use crate::relay::transform::address::Address;
 use crate::relay::transform::expression::Expression;
+use crate::relay::transform::json::Json;
 use crate::retry;
 use crate::secret::Source;
 
@@ -12,6 +14,8 @@ use crate::secret::Source;
 pub const IN_FLIGHT: usize = 4;
 /// Beside two tries, what a claimed delivery may wait for its turn.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
+/// For the pictures of one try.
+const PICTURES: Duration = Duration::from_secs(60);
 
 /// What one destination gets, and how.
 #[derive(Clone, Debug)]
@@ -26,6 +30,14 @@ pub struct Config {
     pub once_per: OncePer,
     /// Which deliveries wait for one another.
     pub order_by: OrderBy,
+    /// What goes out.
+    pub message: Message,
+    /// What becomes of an event without an asset.
+    pub unmapped: Unmapped,
+    /// What becomes of an alert whose asset and action have an open ticket.
+    pub while_open: WhileOpen,
+    /// For how long an event waits for what Orbit has to say; none: by its urgency.
+    pub enrich_wait: Option<Duration>,
     /// How many posts are under way at once.
     pub max_in_flight: usize,
     /// No more posts than this.
@@ -81,6 +93,105 @@ pub enum OrderBy {
     Asset,
 }
 
+/// What goes out, and with which pictures.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The event, or requests of a template.
+    pub form: Form,
+    /// The requests that add to a ticket that is still open.
+    pub append: Vec<Step>,
+    /// What becomes of pictures.
+    pub images: Images,
+    /// No larger picture is sent, in bytes.
+    pub image_limit: u64,
+    /// No more of them in one event, in bytes.
+    pub images_limit: u64,
+    /// Whether members that are null are left out of bodies.
+    pub drop_null: bool,
+    /// What templates see as `settings`.
+    pub settings: Arc<Json>,
+    /// What some of their texts see as `secrets`.
+    pub secrets: Vec<(String, Source)>,
+    /// What tells this template from an earlier one; none of the event form.
+    pub version: Option<String>,
+}
+
+/// The event, or requests of a template.
+#[derive(Clone, Debug)]
+pub enum Form {
+    /// The event as its source sent it, with `relay`.
+    Event,
+    /// Requests, one after the other.
+    Steps(Vec<Step>),
+}
+
+/// What becomes of the pictures of an inspection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Images {
+    /// They stand in the body, in base64.
+    Embed,
+    /// Their addresses do.
+    Link,
+    /// They go beside the body, or in steps of their own.
+    Attach,
+    /// Nothing.
+    None,
+}
+
+/// What becomes of an inspection that no asset is known for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unmapped {
+    /// It is sent without one.
+    Send,
+    /// It waits until the asset map has one.
+    Park,
+    /// It is about this one.
+    Default(String),
+}
+
+/// What becomes of an alert whose asset and action have a ticket that is still open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhileOpen {
+    /// It makes another ticket.
+    Create,
+    /// It adds to that ticket.
+    Append,
+    /// Nothing.
+    Skip,
+}
+
+impl Message {
+    /// No larger picture is sent, unless the destination says otherwise: in bytes.
+    pub const IMAGE_LIMIT: u64 = 5_000_000;
+    /// No more of them in one event.
+    pub const IMAGES_LIMIT: u64 = 15_000_000;
+
+    /// The names that its templates ask for, such as `inspection.severity`.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        let steps = match &self.form {
+            Form::Event => &[],
+            Form::Steps(steps) => steps.as_slice(),
+        };
+        steps.iter().chain(&self.append).flat_map(Step::names)
+    }
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        Self {
+            form: Form::Event,
+            append: Vec::new(),
+            images: Images::None,
+            image_limit: Self::IMAGE_LIMIT,
+            images_limit: Self::IMAGES_LIMIT,
+            drop_null: false,
+            settings: Arc::new(Json::Object(Vec::new())),
+            secrets: Vec::new(),
+            version: None,
+        }
+    }
+}
+
 /// So many in so long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
@@ -94,12 +205,23 @@ impl Config {
     /// No try takes longer than this, so that a lease of this length outlives what waits for its
     /// turn and the try itself.
     pub fn lease(&self) -> Duration {
-        self.destination.timeout * 2 + LEASE_MARGIN
+        let exchanges = match &self.message.form {
+            Form::Event => 1,
+            Form::Steps(steps) => steps.len().max(self.message.append.len()),
+        };
+        let exchanges = u32::try_from(exchanges).unwrap_or(u32::MAX);
+        let pictures = match self.message.images {
+            Images::Embed | Images::Attach => PICTURES,
+            Images::Link | Images::None => Duration::ZERO,
+        };
+        self.destination.timeout * (exchanges + 1) + pictures + LEASE_MARGIN
     }
 
     /// Whether deliveries wait for one another.
     pub(super) fn in_order(&self) -> bool {
-        self.order_by == OrderBy::Asset || self.once_per == OncePer::Inspection
+        self.order_by == OrderBy::Asset
+            || self.once_per == OncePer::Inspection
+            || self.while_open != WhileOpen::Create
     }
 
     /// A destination that is posted to like this, with the defaults for all else.
@@ -110,6 +232,10 @@ impl Config {
             when: None,
             once_per: OncePer::Event,
             order_by: OrderBy::None,
+            message: Message::default(),
+            unmapped: Unmapped::Send,
+            while_open: WhileOpen::Create,
+            enrich_wait: None,
             max_in_flight: IN_FLIGHT,
             rate_limit: None,
             retry: retry::Plan::default(),

@@ -1,11 +1,16 @@
-//! Step 7 of the path: claim → filter → map → freeze → send → record.
+//! Step 7 of the path: claim → learn → map → filter → freeze → send → record.
 //!
 //! ```text
 //! mod       the loop of one destination: when to claim, when to send, when to stop
 //! condition what changes how the destination is served: ends of tries, pauses
 //! config    what one destination gets, and how
-//! prepare   claim, filter, map, freeze: several deliveries at once
+//! prepare   claim, learn, map, filter, freeze: several deliveries at once
+//! learn     what else Orbit knows of them
+//! model     which asset an event is about, and what has to be asked for that
+//! cargo     what a delivery brings
 //! attempt   one try of one delivery
+//! steps     the requests of a template, one after the other, and which of them are done
+//! pictures  what Orbit has of an inspection, fetched for one try
 //! record    the ends of tries on their way into the journal
 //! standing  what the end of a try means for the delivery and the destination (pure)
 //! circuit   whether the destination is tried at all (pure)
@@ -24,13 +29,18 @@
 //! What an answer means: `destination::outcome`. What a state may become: `journal::state`.
 
 mod attempt;
+mod cargo;
 mod circuit;
 mod condition;
 mod config;
+mod learn;
+mod model;
+mod pictures;
 mod prepare;
 mod rate;
 mod record;
 mod standing;
+mod steps;
 mod unmapped;
 
 use std::collections::VecDeque;
@@ -45,18 +55,23 @@ use tokio_util::sync::CancellationToken;
 
 use self::attempt::Done;
 use self::circuit::Gate;
-pub use self::config::{Config, Health, IN_FLIGHT, OnClosed, OncePer, OrderBy, Poll, Rate};
-pub use self::prepare::INSPECTION_MEMBERS;
+pub use self::config::{
+    Config, Form, Health, IN_FLIGHT, Images, Message, OnClosed, OncePer, OrderBy, Poll, Rate,
+    Unmapped, WhileOpen,
+};
+use self::model::Uses;
 use self::prepare::{Filled, Ready};
 pub use self::rate::Limiter;
 use self::record::Recorder;
 use self::standing::Standing;
-use self::unmapped::Unmapped;
+use self::unmapped::Said;
 use crate::clock::{Clock, later, until};
 use crate::metrics::Metrics;
 use crate::relay::assets::AssetMap;
 use crate::relay::destination::Destination;
+use crate::relay::enrich::Enrich;
 use crate::relay::journal::{DestinationSums, Journal, Lease, Sums, Want, WriteError};
+use crate::relay::transform::expression::Expression;
 use crate::retry;
 
 /// Wake-ups may be missed; this is how late due work goes out then.
@@ -83,6 +98,8 @@ pub struct Deliver {
     pub journal: Journal,
     /// Where they go.
     pub destination: Destination,
+    /// What else Orbit knows.
+    pub enrich: Arc<Enrich>,
     /// Which asset an event is about.
     pub assets: watch::Receiver<Arc<AssetMap>>,
     /// How many requests go out in a time, these and others.
@@ -98,12 +115,15 @@ pub struct Deliver {
 /// What all tries of one destination share.
 struct Shared {
     config: Config,
+    /// What of Orbit's answers is used.
+    uses: Uses,
     journal: Journal,
     destination: Destination,
+    enrich: Arc<Enrich>,
     assets: watch::Receiver<Arc<AssetMap>>,
     clock: Clock,
     metrics: Metrics,
-    unmapped: Unmapped,
+    unmapped: Said,
     /// Whether ends of tries wait for a journal that takes nothing.
     unrecorded: AtomicUsize,
 }
@@ -121,6 +141,9 @@ struct Worker {
     sends: JoinSet<Done>,
     recorder: Recorder,
     releases: JoinSet<()>,
+    unparking: Option<JoinHandle<Result<u64, WriteError>>>,
+    /// Whether what is parked for want of an asset is to be looked at again.
+    unpark: bool,
     /// How many are claimed ahead.
     ahead: usize,
     filled_at: Timestamp,
@@ -143,6 +166,7 @@ pub async fn run(deliver: Deliver, stop: CancellationToken) {
         config,
         journal,
         destination,
+        enrich,
         assets,
         limiter,
         clock,
@@ -151,14 +175,17 @@ pub async fn run(deliver: Deliver, stop: CancellationToken) {
     } = deliver;
     let now = clock.steady();
     let sums = journal.sums();
+    let filter = config.when.iter().flat_map(Expression::names);
     let shared = Shared {
+        uses: Uses::of(config.message.names().chain(filter)),
         config,
         journal,
         destination,
+        enrich,
         assets,
         clock,
         metrics,
-        unmapped: Unmapped::default(),
+        unmapped: Said::default(),
         unrecorded: AtomicUsize::new(0),
     };
     let shared = Arc::new(shared);
@@ -173,6 +200,9 @@ pub async fn run(deliver: Deliver, stop: CancellationToken) {
         filling: None,
         sends: JoinSet::new(),
         releases: JoinSet::new(),
+        unparking: None,
+        // The map may be another one since the relay ran last.
+        unpark: true,
         ahead: 0,
         filled_at: now,
         idle_until: None,
@@ -191,6 +221,7 @@ impl Worker {
     async fn run(mut self, stop: CancellationToken) {
         let clock = self.shared.clock.clone();
         let mut fresh = self.sums.clone();
+        let mut maps = self.shared.assets.clone();
         let id = self.shared.destination.id().to_owned();
         tokio::select! {
             () = stop.cancelled() => return,
@@ -199,6 +230,7 @@ impl Worker {
         while !stop.is_cancelled() {
             let now = clock.steady();
             self.count_work(now);
+            self.unpark();
             self.look_at_pause().await;
             self.send(now);
             self.fill(now);
@@ -209,6 +241,8 @@ impl Worker {
                 () = self.recorder.recorded() => self.let_others_go(),
                 Some(released) = self.releases.join_next() => unwrap(released),
                 filled = next(&mut self.filling) => self.filled(filled),
+                unparked = next(&mut self.unparking) => self.unparked(unwrap(unparked)),
+                () = until_changed(&mut maps) => self.unpark = true,
                 () = clock.sleep_until(wake_at) => {}
                 () = until_fresh(&mut fresh, &id), if self.hungry => self.idle_until = None,
             }
@@ -317,7 +351,7 @@ impl Worker {
         let gate = self.standing.gate(now);
         let places = self.places(gate == Gate::Probe);
         let under_way = self.sends.len() + self.ready.len();
-        let bytes: usize = self.ready.iter().map(|ready| ready.body.len()).sum();
+        let bytes: usize = self.ready.iter().map(|ready| ready.cargo.bytes()).sum();
         let limit = match gate {
             Gate::Open(_) => 0,
             _ if bytes >= AHEAD_BYTES => 0,
@@ -365,8 +399,10 @@ impl Worker {
                     ready,
                     claimed,
                     unsettled,
+                    parked_by_old_map,
                     claims,
                 } = filled;
+                self.unpark |= parked_by_old_map;
                 if !unsettled.is_empty() {
                     self.release(unsettled);
                     self.idle_until = Some(later(now, JOURNAL_PAUSE));
@@ -457,6 +493,13 @@ fn unwrap<T>(ended: Result<T, JoinError>) -> T {
 
 fn of<'a>(sums: &'a Sums, id: &str) -> Option<&'a DestinationSums> {
     sums.destinations.iter().find(|d| d.id == id)
+}
+
+/// Until there is another asset map; never, where there will be none.
+async fn until_changed(maps: &mut watch::Receiver<Arc<AssetMap>>) {
+    if maps.changed().await.is_err() {
+        std::future::pending().await
+    }
 }
 
 async fn until_fresh(sums: &mut watch::Receiver<Sums>, id: &str) {

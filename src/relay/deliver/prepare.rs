@@ -1,19 +1,18 @@
-//! Before anything is sent: claim → filter → map → freeze, for several deliveries at once.
+//! Before anything is sent: claim → learn → map → filter → freeze, for several deliveries at once.
 //!
 //! # Invariants
-//! - What the relay adds to a body is frozen in the journal before its first byte goes out.
+//! - What the relay adds to a body, and the first request of a template, are frozen in the journal
+//!   before the first byte goes out.
 //! - All that one claim gave is settled in one commit.
 
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde_json::Value;
-
-use super::{OncePer, OrderBy, Shared};
+use super::cargo::{Cargo, Draft};
+use super::learn::{self, Learnt};
+use super::model::{self, Found};
+use super::{OncePer, OrderBy, Shared, Unmapped, WhileOpen};
 use crate::event::{self, ALERT, COMPLETED, Envelope, inspection_key};
-use crate::relay::assets::{Match, Subject};
-use crate::relay::journal::{Claim, Claims, Fate, Lease, Step, Want, WriteError};
-use crate::relay::transform::expression::Expression;
+use crate::relay::journal::{self, Claim, Claims, Fate, Lease, Step, Want, WriteError};
 use crate::relay::transform::{self, Asset, Relay};
 
 /// A delivery that only has to be sent.
@@ -21,7 +20,7 @@ use crate::relay::transform::{self, Asset, Relay};
 pub(super) struct Ready {
     pub(super) claim: Claim,
     pub(super) key: String,
-    pub(super) body: Vec<u8>,
+    pub(super) cargo: Cargo,
     pub(super) asset: Option<String>,
     pub(super) action: Option<String>,
     /// Whether it is to find out if the destination is up again.
@@ -37,30 +36,10 @@ pub(super) struct Filled {
     pub(super) claimed: usize,
     /// Claimed, but the journal could not say what is to become of them: to be given back.
     pub(super) unsettled: Vec<Lease>,
+    /// Whether one was parked by an asset map that is not the latest any more.
+    pub(super) parked_by_old_map: bool,
     /// What the claim said besides.
     pub(super) claims: Claims,
-}
-
-/// What an event is, for a destination's filter.
-#[derive(Serialize)]
-struct Names<'a> {
-    event: Option<Value>,
-    inspection: Option<Inspection<'a>>,
-}
-
-/// What a filter may ask of an inspection: the members of [`Inspection`].
-pub const INSPECTION_MEMBERS: [&str; 6] =
-    ["action", "mission", "robot", "asset", "alert", "severity"];
-
-#[derive(Serialize)]
-struct Inspection<'a> {
-    action: Option<&'a str>,
-    mission: Option<String>,
-    robot: Option<String>,
-    asset: Option<&'a str>,
-    alert: bool,
-    /// Orbit's events do not say it.
-    severity: Option<u8>,
 }
 
 /// What is known of one claim before it may be sent.
@@ -70,7 +49,7 @@ struct Plan {
     action: Option<String>,
     asset: Option<String>,
     /// None, if it is not to be sent.
-    body: Option<Vec<u8>>,
+    cargo: Option<Cargo>,
 }
 
 /// Claims, and makes ready what was claimed. An error means that nothing was claimed.
@@ -81,14 +60,29 @@ pub(super) async fn fill(shared: Arc<Shared>, want: Want) -> Result<Filled, Writ
     let mut filled = Filled {
         ready: Vec::with_capacity(claimed.len()),
         claimed: claimed.len(),
-        unsettled: Vec::new(),
         claims,
+        ..Filled::default()
+    };
+    let map = shared.assets.borrow().clone();
+    let needs: Vec<_> = claimed
+        .iter()
+        .map(|claim| (claim, model::needs(&shared, &map, claim)))
+        .collect();
+    let learnt = match learn::learn(&shared, &needs).await {
+        Ok(learnt) => learnt,
+        Err(error) => {
+            tracing::debug!(%error, "deliver: what was claimed is given back");
+            filled.unsettled = claimed.iter().map(|claim| claim.lease).collect();
+            return Ok(filled);
+        }
     };
     let mut steps = Vec::new();
     let mut plans = Vec::with_capacity(claimed.len());
-    for claim in claimed {
-        let (plan, step) = plan(&shared, claim);
+    let mut parks = false;
+    for (claim, learnt) in claimed.into_iter().zip(learnt) {
+        let (plan, step) = plan(&shared, &map, claim, &learnt);
         let asks = step.is_some();
+        parks |= matches!(step, Some(Step::Park { .. }));
         steps.extend(step.map(|step| (plan.claim.lease, step)));
         plans.push((plan, asks));
     }
@@ -105,14 +99,23 @@ pub(super) async fn fill(shared: Arc<Shared>, want: Want) -> Result<Filled, Writ
             }
         }
     };
+    filled.parked_by_old_map = parks && !Arc::ptr_eq(&map, &shared.assets.borrow());
     let mut fates = fates.into_iter();
     for (plan, asks) in plans {
-        let goes = !asks || matches!(fates.next(), Some(Fate::Send { .. }));
-        if let Some(body) = plan.body.filter(|_| goes) {
+        let fate = if asks {
+            fates.next()
+        } else {
+            Some(Fate::Send { open: None })
+        };
+        let Some(Fate::Send { open }) = fate else {
+            continue;
+        };
+        if let Some(mut cargo) = plan.cargo {
+            cargo.with_open(open);
             filled.ready.push(Ready {
                 claim: plan.claim,
                 key: plan.key,
-                body,
+                cargo,
                 asset: plan.asset,
                 action: plan.action,
                 probe,
@@ -123,23 +126,23 @@ pub(super) async fn fill(shared: Arc<Shared>, want: Want) -> Result<Filled, Writ
 }
 
 /// The plan, and what the journal is asked; nothing, if it was frozen before.
-fn plan(shared: &Shared, claim: Claim) -> (Plan, Option<Step>) {
+fn plan(
+    shared: &Shared,
+    map: &Arc<crate::relay::assets::AssetMap>,
+    claim: Claim,
+    learnt: &Learnt,
+) -> (Plan, Option<Step>) {
     let id = &claim.destination_id;
-    let kind = if is_inspection(&claim.event_type) && shared.config.once_per == OncePer::Inspection
-    {
-        event::INSPECTION
-    } else {
-        &claim.event_type
-    };
+    let kind = kind(shared, &claim);
     let key = event::idempotency_key(&claim.source, kind, &claim.identity, id);
     let mut plan = Plan {
         key,
         claim,
         action: None,
         asset: None,
-        body: None,
+        cargo: None,
     };
-    let step = step(shared, &mut plan).unwrap_or_else(|reason| {
+    let step = step(shared, map, &mut plan, learnt).unwrap_or_else(|reason| {
         tracing::error!(seq = plan.claim.lease.seq, reason, "deliver: dead");
         Some(Step::Bury { reason })
     });
@@ -148,60 +151,153 @@ fn plan(shared: &Shared, claim: Claim) -> (Plan, Option<Step>) {
     (plan, step)
 }
 
-fn step(shared: &Shared, plan: &mut Plan) -> Result<Option<Step>, String> {
-    let Plan { claim, key, .. } = plan;
+/// What stands for the type in keys.
+pub(super) fn kind<'a>(shared: &Shared, claim: &'a Claim) -> &'a str {
+    let once = shared.config.once_per == OncePer::Inspection;
+    if once && is_inspection(&claim.event_type) {
+        event::INSPECTION
+    } else {
+        &claim.event_type
+    }
+}
+
+fn step(
+    shared: &Shared,
+    map: &Arc<crate::relay::assets::AssetMap>,
+    plan: &mut Plan,
+    learnt: &Learnt,
+) -> Result<Option<Step>, String> {
+    let config = &shared.config;
+    let claim = &plan.claim;
     let envelope = Envelope::parse(&claim.body).map_err(|e| e.to_string())?;
     plan.action = envelope.data("actionName");
-    let config = &shared.config;
-    let relay = if let Some(relay) = &claim.frozen {
-        plan.asset = frozen_asset(relay);
-        // The key that it was sent with, whatever has been configured since.
-        plan.key = transform::key_of(relay).unwrap_or_else(|| plan.key.clone());
-        relay.clone()
-    } else {
-        let notice = claim.source == event::RELAY;
-        if let Some(reason) = unwanted(shared, claim, notice) {
-            return Ok(Some(Step::Skip { reason }));
+    let found = match &claim.frozen {
+        Some(relay) => {
+            // The key that it was sent with, whatever has been configured since.
+            plan.key = transform::key_of(relay).unwrap_or_else(|| plan.key.clone());
+            model::frozen_asset(relay)
         }
-        let found = map(shared, &envelope, plan.action.as_deref());
-        plan.asset = found.as_ref().map(|found| found.asset_id.clone());
-        if let Some(when) = config.when.as_ref().filter(|_| !notice) {
-            let (action, asset) = (plan.action.as_deref(), plan.asset.as_deref());
-            let names = names(when, claim, &envelope, action, asset)?;
-            if !when.holds(&names).map_err(|e| e.to_string())? {
-                let reason = format!("does not hold: {}", when.text());
+        None => {
+            let notice = claim.source == event::RELAY;
+            if let Some(reason) = unwanted(shared, claim, notice) {
                 return Ok(Some(Step::Skip { reason }));
             }
+            if let Some(why) = &learnt.missing
+                && let Some(due_at) = learn::again_at(shared, claim)
+            {
+                let reason = format!("waits for Orbit: {why}");
+                return Ok(Some(Step::Wait { due_at, reason }));
+            }
+            match model::find(map, &envelope, &learnt.known) {
+                Found::Asset(found) => Some(found),
+                Found::None(subject) => {
+                    if plan.action.is_some() {
+                        shared.unmapped.note(map, &subject);
+                    }
+                    match &config.unmapped {
+                        _ if !is_inspection(&claim.event_type) => None,
+                        Unmapped::Send => None,
+                        Unmapped::Default(id) => Some(model::default_asset(id)),
+                        Unmapped::Park => {
+                            let parked = park(shared, map, plan, learnt, &envelope)?;
+                            return Ok(Some(parked));
+                        }
+                    }
+                }
+            }
         }
-        relay(claim, key, found.as_ref()).map_err(|e| e.to_string())?
     };
-    plan.body = Some(body(claim, &envelope, &relay)?);
-    if claim.frozen.is_some() && !config.in_order() {
+    plan.asset = found.as_ref().map(|found| found.id.clone());
+    let draft = Draft {
+        shared,
+        map,
+        claim: &plan.claim,
+        envelope: &envelope,
+        key: &plan.key,
+        asset: found.as_ref(),
+        learnt,
+    };
+    if claim.frozen.is_none()
+        && let Some(reason) = unheld(shared, claim, &draft)?
+    {
+        return Ok(Some(Step::Skip { reason }));
+    }
+    let relay = match &claim.frozen {
+        Some(relay) => relay.clone(),
+        None => relay(&draft).map_err(|e| e.to_string())?,
+    };
+    let (cargo, message) = draft.cargo(&relay)?;
+    plan.cargo = Some(cargo);
+    if claim.frozen.is_some() && message.is_none() && !config.in_order() {
         return Ok(None);
     }
+    Ok(Some(freeze(shared, map, plan, relay, message)))
+}
+
+fn freeze(
+    shared: &Shared,
+    map: &Arc<crate::relay::assets::AssetMap>,
+    plan: &Plan,
+    relay: String,
+    message: Option<String>,
+) -> Step {
+    let (config, claim) = (&shared.config, &plan.claim);
+    let fresh = claim.frozen.is_none();
     // What was frozen before may have lost its turn since: it was dead, and waits again.
     let once = (config.once_per == OncePer::Inspection && is_inspection(&claim.event_type))
         .then(|| inspection_key(&claim.source, &claim.identity, &claim.destination_id));
-    let line = (config.order_by == OrderBy::Asset && !claim.replayed)
-        .then(|| plan.asset.clone())
-        .flatten();
-    Ok(Some(Step::Freeze {
+    let by_ticket = config.while_open != WhileOpen::Create && claim.event_type == ALERT;
+    let line = match (config.order_by, &plan.asset) {
+        (OrderBy::Asset, Some(asset)) if !claim.replayed => Some(asset.clone()),
+        _ if by_ticket => {
+            let texts = [&plan.asset, &plan.action].map(|text| text.as_deref().unwrap_or_default());
+            Some(texts.join("\n"))
+        }
+        _ => None,
+    };
+    Step::Freeze {
         relay,
         asset: plan.asset.clone(),
         line,
         once,
-        message: None,
-        map: None,
-        template: None,
-        action: None,
-        while_open: None,
-    }))
+        message,
+        map: fresh.then(|| map.version().to_owned()),
+        template: config.message.version.clone(),
+        action: plan.action.clone(),
+        while_open: by_ticket.then(|| journal::WhileOpen {
+            asset: plan.asset.clone(),
+            action: plan.action.clone(),
+            skip: config.while_open == WhileOpen::Skip,
+        }),
+    }
 }
 
-fn body(claim: &Claim, envelope: &Envelope<'_>, relay: &str) -> Result<Vec<u8>, String> {
-    let mut body = Vec::with_capacity(claim.body.len() + relay.len() + 16);
-    transform::write_body(&mut body, envelope, relay).map_err(|e| e.to_string())?;
-    Ok(body)
+/// It waits for a row of the asset map, unless the filter would not have let it go anyhow.
+fn park(
+    shared: &Shared,
+    map: &Arc<crate::relay::assets::AssetMap>,
+    plan: &Plan,
+    learnt: &Learnt,
+    envelope: &Envelope<'_>,
+) -> Result<Step, String> {
+    let draft = Draft {
+        shared,
+        map,
+        claim: &plan.claim,
+        envelope,
+        key: &plan.key,
+        asset: None,
+        learnt,
+    };
+    if let Some(reason) = unheld(shared, &plan.claim, &draft)? {
+        return Ok(Step::Skip { reason });
+    }
+    let action = plan.action.as_deref().unwrap_or_default();
+    Ok(Step::Park {
+        reason: format!("no asset for the action {action:?}: it waits for a row of the asset map"),
+        map: Some(map.version().to_owned()),
+        action: plan.action.clone(),
+    })
 }
 
 fn unwanted(shared: &Shared, claim: &Claim, notice: bool) -> Option<String> {
@@ -213,48 +309,25 @@ fn unwanted(shared: &Shared, claim: &Claim, notice: bool) -> Option<String> {
     (!wanted).then(|| format!("{} is not among the event types", claim.event_type))
 }
 
-fn map(shared: &Shared, envelope: &Envelope<'_>, action: Option<&str>) -> Option<Match> {
-    let subject = Subject::of(envelope);
-    let map = shared.assets.borrow().clone();
-    let found = map.find(&subject);
-    if found.is_none() && action.is_some() {
-        shared.unmapped.note(&map, &subject);
-    }
-    found
-}
-
-fn names<'a>(
-    when: &Expression,
-    claim: &Claim,
-    envelope: &Envelope<'_>,
-    action: Option<&'a str>,
-    asset: Option<&'a str>,
-) -> Result<Names<'a>, String> {
-    let wants_event = when
-        .names()
-        .any(|name| name == "event" || name.starts_with("event."));
-    let event = if wants_event {
-        let value = serde_json::from_slice(&claim.body);
-        Some(value.map_err(|e| format!("the filter cannot read the event: {e}"))?)
-    } else {
-        None
+/// Why the filter does not let it go.
+fn unheld(shared: &Shared, claim: &Claim, draft: &Draft<'_>) -> Result<Option<String>, String> {
+    let Some(when) = &shared.config.when else {
+        return Ok(None);
     };
-    let inspection = is_inspection(&claim.event_type).then(|| Inspection {
-        action,
-        mission: envelope.data("missionName"),
-        robot: envelope.data("robotNickname"),
-        asset,
-        alert: claim.event_type == ALERT,
-        severity: None,
-    });
-    Ok(Names { event, inspection })
+    if claim.source == event::RELAY {
+        return Ok(None);
+    }
+    let holds = when.holds_in(&draft.scope()).map_err(|e| e.to_string())?;
+    Ok((!holds).then(|| format!("does not hold: {}", when.text())))
 }
 
-fn relay(claim: &Claim, key: &str, found: Option<&Match>) -> Result<String, serde_json::Error> {
+fn relay(draft: &Draft<'_>) -> Result<String, serde_json::Error> {
+    let claim = draft.claim;
     let received_at = claim.received_at.to_string();
-    let mut relay = Relay::new(key, &claim.source, claim.origin.as_str(), received_at);
-    relay.asset = found.map(|found| Asset {
-        id: &found.asset_id,
+    let mut relay = Relay::new(draft.key, &claim.source, claim.origin.as_str(), received_at);
+    relay.enrichment = draft.learnt.word();
+    relay.asset = draft.asset.map(|found| Asset {
+        id: &found.id,
         matched_by: &found.matched_by,
         attributes: found
             .attributes
@@ -265,35 +338,6 @@ fn relay(claim: &Claim, key: &str, found: Option<&Match>) -> Result<String, serd
     relay.to_json()
 }
 
-fn is_inspection(event_type: &str) -> bool {
+pub(super) fn is_inspection(event_type: &str) -> bool {
     matches!(event_type, COMPLETED | ALERT)
-}
-
-/// The asset that an earlier try was sent with.
-fn frozen_asset(relay: &str) -> Option<String> {
-    let relay: Value = serde_json::from_str(relay).ok()?;
-    relay.get("asset")?.get("id")?.as_str().map(str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_members_that_a_filter_may_ask_for_are_those_that_there_are() {
-        let inspection = Inspection {
-            action: None,
-            mission: None,
-            robot: None,
-            asset: None,
-            alert: false,
-            severity: None,
-        };
-        let value = serde_json::to_value(inspection).unwrap();
-        let mut members: Vec<_> = value.as_object().unwrap().keys().cloned().collect();
-        let mut named = INSPECTION_MEMBERS.map(str::to_owned);
-        members.sort();
-        named.sort();
-        assert_eq!(members, named);
-    }
 }

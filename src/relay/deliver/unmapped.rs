@@ -12,15 +12,15 @@ use crate::relay::assets::{AssetMap, Subject};
 const REMEMBERED: usize = 10_000;
 
 #[derive(Debug, Default)]
-pub(super) struct Unmapped(Mutex<Said>);
+pub(super) struct Said(Mutex<Actions>);
 
 #[derive(Debug, Default)]
-struct Said {
+struct Actions {
     map: Weak<AssetMap>,
     actions: HashSet<String>,
 }
 
-impl Unmapped {
+impl Said {
     pub(super) fn note(&self, map: &Arc<AssetMap>, subject: &Subject) {
         let Some(action) = &subject.action_name else {
             return;
@@ -36,7 +36,7 @@ impl Unmapped {
     fn is_new(&self, map: &Arc<AssetMap>, action: &str) -> bool {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if said.map.as_ptr() != Arc::as_ptr(map) {
-            *said = Said {
+            *said = Actions {
                 map: Arc::downgrade(map),
                 actions: HashSet::new(),
             };
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn an_action_is_said_once_for_each_map() {
-        let unmapped = Unmapped::default();
+        let unmapped = Said::default();
         let map = Arc::new(AssetMap::empty());
         assert!(unmapped.is_new(&map, "a"));
         assert!(!unmapped.is_new(&map, "a"));

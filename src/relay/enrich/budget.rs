@@ -61,6 +61,15 @@ impl Budget {
 }
 
 impl Reservation {
+    /// Gives back what is more than so many bytes.
+    pub fn shrink_to(&mut self, bytes: u64) {
+        let keep = usize::try_from(bytes.div_ceil(UNIT)).unwrap_or(usize::MAX);
+        if let Some(permit) = &mut self.0 {
+            let spare = permit.num_permits().saturating_sub(keep);
+            drop(permit.split(spare));
+        }
+    }
+
     /// How many bytes it is.
     pub fn bytes(&self) -> u64 {
         let units = self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);

@@ -26,6 +26,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use url::Url;
 
 pub use self::budget::{BUDGET_BYTES, Budget, Reservation};
 use self::members::{ANOMALY, RUN, kept};
@@ -180,6 +181,17 @@ impl Enrich {
     /// goes into one request.
     pub fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// Orbit's address.
+    pub fn orbit(&self) -> Option<&Url> {
+        self.client.as_deref().map(Client::base)
+    }
+
+    /// The whole address of a capture; none where there is no Orbit, or it is refused.
+    pub fn url_of(&self, data_url: &str) -> Option<String> {
+        let url = MediaUrl::parse(self.orbit()?, data_url).ok()?;
+        Some(url.as_str().to_owned())
     }
 
     /// What Orbit knows of one inspection.

@@ -43,6 +43,9 @@ pub struct Relay<'a> {
     pub origin: &'a str,
     /// When the relay received it, RFC 3339.
     pub received_at: String,
+    /// Whether Orbit said all that it was asked, where it was: `complete` or `partial`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enrichment: Option<&'a str>,
     /// The plant asset that it is about.
     pub asset: Option<Asset<'a>>,
 }
@@ -67,6 +70,7 @@ impl<'a> Relay<'a> {
             source,
             origin,
             received_at,
+            enrichment: None,
             asset: None,
         }
     }
@@ -86,14 +90,15 @@ pub fn key_of(relay: &str) -> Option<String> {
 /// The event as its source sent it, plus `relay` (JSON text).
 pub fn body(event: &[u8], relay: &str) -> Result<Vec<u8>, EnvelopeError> {
     let mut body = Vec::with_capacity(event.len() + relay.len() + 16);
-    write_body(&mut body, &Envelope::parse(event)?, relay)?;
+    write_body(&mut body, &Envelope::parse(event)?, None, relay)?;
     Ok(body)
 }
 
-/// The same, of an event that was read already.
+/// The same, of an event that was read already, perhaps with another `data`.
 pub fn write_body(
     body: &mut Vec<u8>,
     envelope: &Envelope<'_>,
+    data: Option<&str>,
     relay: &str,
 ) -> Result<(), EnvelopeError> {
     body.push(b'{');
@@ -102,6 +107,7 @@ pub fn write_body(
         .iter()
         .filter(|(name, _)| *name != "relay")
     {
+        let raw = data.filter(|_| name == "data").unwrap_or(raw);
         let name = serde_json::to_string(name).map_err(EnvelopeError::NotAnObject)?;
         for text in [&name, ":", raw, ","] {
             body.extend_from_slice(text.as_bytes());

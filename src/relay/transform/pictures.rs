@@ -38,20 +38,40 @@ pub fn wanted(body: &str, short_key: &str) -> Vec<usize> {
     wanted
 }
 
-/// The body with its pictures; nothing stands where there is none.
-pub fn fill(body: &str, short_key: &str, pictures: &[(usize, Vec<u8>)]) -> Vec<u8> {
-    let of = |index| {
-        let mut pictures = pictures.iter();
-        pictures.find(|(is, _)| *is == index).map(|(_, of)| &**of)
-    };
+/// The body with its pictures; nothing stands where there is none. Each picture is let go as soon as
+/// it stands for the last time, so that two copies of one are there at most.
+pub fn fill(body: &str, short_key: &str, mut pictures: Vec<(usize, Vec<u8>)>) -> Vec<u8> {
     let parts: Vec<_> = parts(body, short_key).collect();
-    let bytes = parts.iter().map(|part| match part {
-        Part::Text(text) => text.as_bytes(),
-        Part::Picture(index) => of(*index).unwrap_or_default(),
+    let place = |pictures: &[(usize, Vec<u8>)], index: usize| {
+        pictures.iter().position(|(is, _)| *is == index)
+    };
+    let lengths = parts.iter().map(|part| match part {
+        Part::Text(text) => text.len(),
+        Part::Picture(index) => {
+            let at = place(&pictures, *index).and_then(|at| pictures.get(at));
+            at.map_or(0, |(_, bytes)| bytes.len())
+        }
     });
-    let length = bytes.clone().map(<[u8]>::len).sum();
-    let mut filled = Vec::with_capacity(length);
-    bytes.for_each(|bytes| filled.extend_from_slice(bytes));
+    let mut filled = Vec::with_capacity(lengths.sum());
+    for (number, part) in parts.iter().enumerate() {
+        let index = match part {
+            Part::Text(text) => {
+                filled.extend_from_slice(text.as_bytes());
+                continue;
+            }
+            Part::Picture(index) => index,
+        };
+        let Some(at) = place(&pictures, *index) else {
+            continue;
+        };
+        if let Some((_, bytes)) = pictures.get(at) {
+            filled.extend_from_slice(bytes);
+        }
+        let mut later = parts.iter().skip(number + 1);
+        if !later.any(|part| matches!(part, Part::Picture(other) if other == index)) {
+            pictures.swap_remove(at);
+        }
+    }
     filled
 }
 
@@ -229,7 +249,7 @@ mod tests {
         ];
         let data = with_pictures(&envelope, &shown, KEY).unwrap();
         assert_eq!(wanted(&data, KEY), [0]);
-        let filled = fill(&data, KEY, &[(0, b"QUJD".to_vec())]);
+        let filled = fill(&data, KEY, vec![(0, b"QUJD".to_vec())]);
         insta::assert_snapshot!(String::from_utf8(filled).unwrap(), @r#"{"uuid":"u","dataCaptures":[{"dataUrl":"/a b","keyResults":[1e400],"inspection_image":"QUJD","inspection_image_type":"image/jpeg"},7,{"inspection_image_url":"https://orbit/x","inspection_image_note":"too large"},{}],"z":0.10}"#);
     }
 
@@ -253,14 +273,14 @@ mod tests {
         let broken = format!("{EDGE}capture:{KEY}:x{EDGE} {EDGE}capture:{KEY}:1 ");
         let body = format!("{other}{broken}{}{}", mark(KEY, 2), mark(KEY, 2));
         assert_eq!(wanted(&body, KEY), [2]);
-        let filled = fill(&body, KEY, &[(2, b"!".to_vec()), (0, b"?".to_vec())]);
+        let filled = fill(&body, KEY, vec![(2, b"!".to_vec()), (0, b"?".to_vec())]);
         assert_eq!(filled, format!("{other}{broken}!!").as_bytes());
     }
 
     proptest! {
         #[test]
         fn a_body_without_marks_stays_as_it_is(body: String) {
-            prop_assert_eq!(fill(&body, KEY, &[]), body.as_bytes());
+            prop_assert_eq!(fill(&body, KEY, Vec::new()), body.as_bytes());
         }
 
         #[test]
@@ -268,7 +288,7 @@ mod tests {
             let marked: Vec<_> = (0..).zip(&texts).map(|(i, t)| format!("{t}{}", mark(KEY, i))).collect();
             let pictures: Vec<_> = (0..texts.len()).map(|i| (i, b"P".to_vec())).collect();
             let expected: String = texts.iter().map(|t| format!("{t}P")).collect();
-            prop_assert_eq!(fill(&marked.concat(), KEY, &pictures), expected.as_bytes());
+            prop_assert_eq!(fill(&marked.concat(), KEY, pictures), expected.as_bytes());
         }
     }
 }

@@ -1,0 +1,171 @@
+//! What a delivery brings: the event itself, the event with pictures, or requests of a template.
+//!
+//! # Invariants
+//! - The first request of a template that needs no answer is rendered here, and frozen before
+//!   anything is sent; later ones are frozen when they are rendered.
+
+use std::sync::Arc;
+
+use super::Shared;
+use super::config::{Form, Images};
+use super::learn::Learnt;
+use super::model;
+use super::steps::{Progress, Requests, Run};
+use crate::event::Envelope;
+use crate::relay::assets::AssetMap;
+use crate::relay::journal::Claim;
+use crate::relay::transform;
+use crate::relay::transform::json::Json;
+use crate::relay::transform::model::{self as event_model, Facts, ModelAsset};
+use crate::relay::transform::pictures::{self, Capture, Shown};
+use crate::relay::transform::template::Scope;
+
+/// What a delivery brings.
+#[derive(Debug)]
+pub(super) enum Cargo {
+    /// This body.
+    Body(Vec<u8>),
+    /// The event, with pictures that are yet to be fetched.
+    Pictured(Pictured),
+    /// The requests of a template.
+    Steps(Box<Run>),
+}
+
+/// The event, with pictures that are yet to be fetched.
+#[derive(Debug)]
+pub(super) struct Pictured {
+    pub(super) event: Vec<u8>,
+    pub(super) relay: String,
+    pub(super) captures: Vec<Capture>,
+}
+
+impl Cargo {
+    /// About as much as it takes until it is sent.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Body(body) => body.len(),
+            Self::Pictured(pictured) => pictured.event.len(),
+            Self::Steps(run) => run.bytes(),
+        }
+    }
+
+    /// The ticket that is still open goes before making one, but where one may be made already.
+    pub(super) fn with_open(&mut self, open: Option<String>) {
+        if let (Self::Steps(run), Some(open)) = (self, open) {
+            run.adds_to(Json::parse(open.as_bytes()).unwrap_or(Json::Null));
+        }
+    }
+}
+
+/// What is known when the cargo is made.
+pub(super) struct Draft<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) map: &'a Arc<AssetMap>,
+    pub(super) claim: &'a Claim,
+    pub(super) envelope: &'a Envelope<'a>,
+    pub(super) key: &'a str,
+    pub(super) asset: Option<&'a ModelAsset>,
+    pub(super) learnt: &'a Learnt,
+}
+
+impl Draft<'_> {
+    /// What templates and filters see.
+    pub(super) fn scope(&self) -> Scope {
+        Scope::new(Arc::new(self.model()))
+    }
+
+    fn model(&self) -> Json {
+        let claim = self.claim;
+        let whole = model::subject(self.envelope, &self.learnt.known);
+        let asset_of = |part: &event_model::Subject<'_>| {
+            if part.channel.is_none() && part.reading.is_none() {
+                return self.asset.cloned();
+            }
+            let found = self.map.find(&whole.part(part.channel, part.reading));
+            found.map(model::asset)
+        };
+        let url_of = |data_url: &str| self.shared.enrich.url_of(data_url);
+        event_model::build(&Facts {
+            event: &claim.body,
+            event_type: &claim.event_type,
+            source: &claim.source,
+            origin: claim.origin.as_str(),
+            received_at: claim.received_at,
+            key: self.key,
+            run: self.learnt.known.run.as_deref(),
+            anomaly: self.learnt.known.anomaly.as_deref(),
+            enrichment: self.learnt.word(),
+            asset_of: &asset_of,
+            url_of: &url_of,
+            orbit: self.shared.enrich.orbit(),
+            settings: &self.shared.config.message.settings,
+        })
+    }
+
+    /// What it brings; and the requests that are to be frozen, if they were not.
+    pub(super) fn cargo(&self, relay: &str) -> Result<(Cargo, Option<String>), String> {
+        let message = &self.shared.config.message;
+        match &message.form {
+            Form::Event => Ok((self.event(relay)?, None)),
+            Form::Steps(steps) => {
+                let claim = self.claim;
+                let frozen = claim.message.as_deref().map(Requests::parse).transpose()?;
+                let is_frozen = frozen.is_some();
+                let mut run = Run {
+                    scope: self.scope(),
+                    requests: frozen.unwrap_or_default(),
+                    progress: Progress::parse(claim.progress.as_deref())?,
+                    captures: pictures::captures(self.envelope),
+                    kind: super::prepare::kind(self.shared, claim).to_owned(),
+                    first: claim.frozen.is_none(),
+                };
+                if !is_frozen {
+                    run.freeze_first(&self.shared.config, steps)?;
+                }
+                let requests = (!is_frozen).then(|| run.requests.to_text());
+                Ok((Cargo::Steps(Box::new(run)), requests))
+            }
+        }
+    }
+
+    fn event(&self, relay: &str) -> Result<Cargo, String> {
+        let (claim, enrich) = (self.claim, &self.shared.enrich);
+        let images = self.shared.config.message.images;
+        let has_orbit = enrich.orbit().is_some();
+        if images == Images::None || !has_orbit {
+            return self.body(relay, None);
+        }
+        let captures = pictures::captures(self.envelope);
+        if !captures.iter().any(|capture| capture.data_url.is_some()) {
+            return self.body(relay, None);
+        }
+        if images == Images::Link {
+            let links = captures.iter().map(|capture| Shown::Linked {
+                url: capture
+                    .data_url
+                    .as_deref()
+                    .and_then(|url| enrich.url_of(url)),
+                note: None,
+            });
+            let links: Vec<_> = links.collect();
+            let data = pictures::with_pictures(self.envelope, &links, short_key(self.key));
+            return self.body(relay, data.as_deref());
+        }
+        Ok(Cargo::Pictured(Pictured {
+            event: claim.body.clone(),
+            relay: relay.to_owned(),
+            captures,
+        }))
+    }
+
+    fn body(&self, relay: &str, data: Option<&str>) -> Result<Cargo, String> {
+        let mut body = Vec::with_capacity(self.claim.body.len() + relay.len() + 16);
+        transform::write_body(&mut body, self.envelope, data, relay).map_err(|e| e.to_string())?;
+        Ok(Cargo::Body(body))
+    }
+}
+
+/// The part of a key that marks and short fields have.
+pub(super) fn short_key(key: &str) -> &str {
+    key.get(..16).unwrap_or(key)
+}

@@ -1,0 +1,167 @@
+//! The model of one event: which asset it is about, and what has to be asked for that.
+//!
+//! # Invariants
+//! - Orbit is asked only for what a template, a filter or the asset map uses, and only where the
+//!   event does not say it itself; for an anomaly only where there is an alert.
+
+use super::prepare::is_inspection;
+use super::{Shared, Unmapped};
+use crate::event::{ALERT, Envelope};
+use crate::relay::assets::{AssetMap, Match, Subject};
+use crate::relay::enrich::Needs;
+use crate::relay::journal::{Claim, Enrichment};
+use crate::relay::transform::json::Json;
+use crate::relay::transform::model::ModelAsset;
+
+/// What of a run the model shows.
+const OF_RUN: [&str; 5] = ["", "robot", "robot_serial", "operator", "summary"];
+/// What of an anomaly the model shows.
+const OF_ANOMALY: [&str; 7] = [
+    "",
+    "severity",
+    "severity_word",
+    "title",
+    "tags",
+    "element_id",
+    "summary",
+];
+
+/// What a destination's templates and filter use of Orbit's answers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Uses {
+    run: bool,
+    anomaly: bool,
+    asset: bool,
+}
+
+impl Uses {
+    /// Of these names, such as `inspection.severity`.
+    pub(super) fn of(names: impl Iterator<Item = String>) -> Self {
+        let mut uses = Self::default();
+        for name in names {
+            let mut parts = name.split('.');
+            let (root, member) = (parts.next(), parts.next().unwrap_or_default());
+            match root {
+                Some("inspection") => {
+                    uses.run |= OF_RUN.contains(&member);
+                    uses.anomaly |= OF_ANOMALY.contains(&member);
+                }
+                Some("asset" | "assets" | "readings" | "captures" | "item") => uses.asset = true,
+                _ => {}
+            }
+        }
+        uses
+    }
+}
+
+/// What Orbit is asked of this event.
+pub(super) fn needs(shared: &Shared, map: &AssetMap, claim: &Claim) -> Needs {
+    let none = Needs::default();
+    let wanted = shared.config.events.contains(&claim.event_type);
+    if claim.frozen.is_some() || !wanted || !is_inspection(&claim.event_type) {
+        return none;
+    }
+    let Ok(envelope) = Envelope::parse(&claim.body) else {
+        return none;
+    };
+    let (uses, rows) = (shared.uses, map.uses());
+    let lacks = |names: &[&str]| names.iter().any(|name| envelope.data(name).is_none());
+    let run = (uses.run || rows.robot) && lacks(&["robotNickname"]);
+    let by_orbit = rows.element_id && lacks(&["elementId"])
+        || rows.orbit_asset_id && lacks(&["assetId"])
+        || (uses.asset || shared.config.unmapped != Unmapped::Send)
+            && lacks(&["assetId"])
+            && matches!(find(map, &envelope, &Enrichment::default()), Found::None(_));
+    let by_template = uses.anomaly && (lacks(&["title", "elementId"]) || !says_severity(&envelope));
+    Needs {
+        run,
+        anomaly: claim.event_type == ALERT && (by_orbit || by_template),
+    }
+}
+
+fn says_severity(envelope: &Envelope<'_>) -> bool {
+    let data = envelope.members().raw("data");
+    let data = data.and_then(|data| crate::event::Members::parse(data).ok());
+    let severity = data.as_ref().and_then(|data| data.raw("severity"));
+    severity.is_some_and(|severity| severity != "null")
+}
+
+/// The asset of an event.
+pub(super) enum Found {
+    Asset(ModelAsset),
+    /// There is none for this.
+    None(Subject),
+}
+
+/// Looks the asset of an event up: as a whole, else by the first of its captures and readings that
+/// the map has a row for.
+pub(super) fn find(map: &AssetMap, envelope: &Envelope<'_>, known: &Enrichment) -> Found {
+    let subject = subject(envelope, known);
+    let whole = map.find(&subject);
+    let found = whole.or_else(|| {
+        let parts = subject.parts(envelope);
+        parts.iter().find_map(|part| map.find(part))
+    });
+    match found {
+        Some(found) => Found::Asset(asset(found)),
+        None => Found::None(subject),
+    }
+}
+
+/// What is looked up: what the event says, and where it does not, what Orbit said.
+pub(super) fn subject(envelope: &Envelope<'_>, known: &Enrichment) -> Subject {
+    let mut subject = Subject::of(envelope);
+    let of = |text: &Option<String>, name: &str| {
+        let json = Json::parse(text.as_ref()?.as_bytes()).ok()?;
+        let text = json.get(name)?.as_str()?;
+        (!text.is_empty()).then(|| text.to_owned())
+    };
+    let add = |slot: &mut Option<String>, text, name| {
+        if slot.is_none() {
+            *slot = of(text, name);
+        }
+    };
+    add(&mut subject.orbit_asset_id, &known.anomaly, "assetId");
+    add(&mut subject.element_id, &known.anomaly, "elementId");
+    add(&mut subject.robot, &known.run, "robotNickname");
+    subject
+}
+
+pub(super) fn asset(found: Match) -> ModelAsset {
+    ModelAsset {
+        id: found.asset_id,
+        matched_by: found.matched_by,
+        line: found.line,
+        attributes: found.attributes,
+    }
+}
+
+/// The one that stands for all that have none.
+pub(super) fn default_asset(id: &str) -> ModelAsset {
+    ModelAsset {
+        id: id.to_owned(),
+        matched_by: "default".to_owned(),
+        line: None,
+        attributes: Vec::new(),
+    }
+}
+
+/// The asset that an earlier try was sent with.
+pub(super) fn frozen_asset(relay: &str) -> Option<ModelAsset> {
+    let relay = Json::parse(relay.as_bytes()).ok()?;
+    let asset = relay.get("asset")?;
+    let text = |name| asset.get(name).and_then(Json::as_str).map(str::to_owned);
+    let attributes = match asset.get("attributes") {
+        Some(Json::Object(members)) => members.as_slice(),
+        _ => &[],
+    };
+    Some(ModelAsset {
+        id: text("id")?,
+        matched_by: text("matched_by").unwrap_or_default(),
+        line: None,
+        attributes: attributes
+            .iter()
+            .filter_map(|(name, text)| Some((name.clone(), text.as_str()?.to_owned())))
+            .collect(),
+    })
+}

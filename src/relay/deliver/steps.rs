@@ -1,0 +1,529 @@
+//! The requests of a template, one after the other, and which of them are done.
+//!
+//! A step that is done for each reading or capture makes several requests; each has a name, such
+//! as `attach/1`, and a key of its own.
+//!
+//! # Invariants
+//! - What was done is in the journal before the next request goes out, so that a crash in between
+//!   repeats nothing that was answered.
+//! - A request that is not fresh is frozen before it goes out; one that is fresh (a login, a CSRF
+//!   token) is made anew at each try, and what it gave is never journalled.
+//! - Where one of several requests of a step is refused, the others go out all the same.
+
+use super::attempt::Tries;
+use super::cargo::short_key;
+use super::config::{Config, Form};
+use super::pictures::{self, Waits};
+use super::prepare::Ready;
+use super::{JOURNAL_PAUSE, Shared};
+use crate::event;
+use crate::orbit::media::Form as Bytes;
+use crate::relay::destination::outcome::Outcome;
+use crate::relay::destination::{
+    Cookies, Each, Kind, Message as Published, Method, Rendered, Request, Round, Sent, Step,
+    StepBody, What, secrets_of,
+};
+use crate::relay::enrich::Reservation;
+use crate::relay::journal::WriteError;
+use crate::relay::transform::json::Json;
+use crate::relay::transform::pictures::{self as marks, Capture};
+use crate::relay::transform::template::Scope;
+use crate::secret::Secret;
+
+/// The requests that were frozen, by their names.
+#[derive(Debug, Default)]
+pub(super) struct Requests(Vec<(String, Rendered)>);
+
+impl Requests {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let Ok(Json::Object(members)) = Json::parse(text.as_bytes()) else {
+            return Err("the frozen requests cannot be read: they are another version's".into());
+        };
+        let read = |(name, of): (String, Json)| {
+            let text = |member| of.get(member).and_then(Json::as_str).map(str::to_owned);
+            let (url, body) = (text("url")?, text("body"));
+            Some((name, Rendered { url, body }))
+        };
+        let requests: Option<_> = members.into_iter().map(read).collect();
+        requests
+            .map(Self)
+            .ok_or_else(|| "a frozen request has no URL".into())
+    }
+
+    pub(super) fn to_text(&self) -> String {
+        let members = self.0.iter().map(|(name, rendered)| {
+            let url = rendered.url.as_str().into();
+            let request = match &rendered.body {
+                Some(body) => Json::object([("url", url), ("body", body.as_str().into())]),
+                None => Json::object([("url", url)]),
+            };
+            (name.clone(), request)
+        });
+        Json::Object(members.collect()).to_string()
+    }
+
+    fn get(&self, name: &str) -> Option<&Rendered> {
+        let mut all = self.0.iter();
+        all.find(|(is, _)| is == name).map(|(_, rendered)| rendered)
+    }
+
+    fn bytes(&self) -> usize {
+        let bodies = self
+            .0
+            .iter()
+            .filter_map(|(_, rendered)| rendered.body.as_ref());
+        bodies.map(String::len).sum()
+    }
+}
+
+/// What was done: by the name of each request, what was taken from its answer.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    done: Vec<(String, Json)>,
+    /// What is known of the open ticket that is added to.
+    open: Option<Json>,
+}
+
+impl Progress {
+    pub(super) fn parse(text: Option<&str>) -> Result<Self, String> {
+        let Some(text) = text else {
+            return Ok(Self::default());
+        };
+        let json =
+            Json::parse(text.as_bytes()).map_err(|error| format!("its progress: {error}"))?;
+        Ok(Self {
+            done: match json.get("done") {
+                Some(Json::Object(members)) => members.clone(),
+                _ => Vec::new(),
+            },
+            open: json.get("open").cloned(),
+        })
+    }
+
+    fn to_text(&self) -> String {
+        let mut members = vec![("done".to_owned(), Json::Object(self.done.clone()))];
+        members.extend(self.open.clone().map(|open| ("open".to_owned(), open)));
+        Json::Object(members).to_string()
+    }
+
+    fn of(&self, name: &str) -> Option<&Json> {
+        let mut all = self.done.iter();
+        all.find(|(is, _)| is == name).map(|(_, taken)| taken)
+    }
+}
+
+/// The requests of one delivery.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) scope: Scope,
+    pub(super) captures: Vec<Capture>,
+    pub(super) requests: Requests,
+    pub(super) progress: Progress,
+    /// What stands for the event's type in keys.
+    pub(super) kind: String,
+    /// Whether nothing was tried yet.
+    pub(super) first: bool,
+}
+
+impl Run {
+    pub(super) fn bytes(&self) -> usize {
+        self.requests.bytes()
+    }
+
+    /// It adds to this ticket, unless a try may have made one of its own already.
+    pub(super) fn adds_to(&mut self, open: Json) {
+        if self.first && self.progress.done.is_empty() && self.progress.open.is_none() {
+            self.progress.open = Some(open);
+        }
+    }
+
+    /// Renders what goes out first, as far as no answer is needed for that.
+    pub(super) fn freeze_first(&mut self, config: &Config, steps: &[Step]) -> Result<(), String> {
+        let Some(step) = steps.iter().find(|step| journals(step)) else {
+            return Ok(());
+        };
+        if steps.len() > 1 && needs_answers(step) {
+            return Ok(());
+        }
+        for round in rounds(step, &self.scope)? {
+            let rendered = render(config, step, &round)?;
+            self.requests.0.push((round.name, rendered));
+        }
+        Ok(())
+    }
+
+    fn scope(&self) -> Scope {
+        match &self.progress.open {
+            Some(open) => self.scope.with("open", open.clone()),
+            None => self.scope.clone(),
+        }
+    }
+}
+
+/// Whether it is kept that this step was done. What only looks is done anew in each try: it finds
+/// what the try before may have made without hearing of it.
+fn journals(step: &Step) -> bool {
+    !step.fresh && step.method != Method::Get
+}
+
+fn needs_answers(step: &Step) -> bool {
+    step.names()
+        .any(|name| name == "steps" || name.starts_with("steps."))
+}
+
+fn rounds(step: &Step, scope: &Scope) -> Result<Vec<Round>, String> {
+    step.rounds(scope).map_err(|error| said(&step.name, error))
+}
+
+fn render(config: &Config, step: &Step, round: &Round) -> Result<Rendered, String> {
+    let (url, drop_null) = (&config.destination.url, config.message.drop_null);
+    let rendered = step.render(url, &round.scope, drop_null);
+    rendered.map_err(|error| said(&round.name, error))
+}
+
+fn said(name: &str, what: impl std::fmt::Display) -> String {
+    format!("step {name}: {what}")
+}
+
+/// Goes through the steps; once more from the beginning if credentials are refused that a step has
+/// fetched.
+pub(super) async fn run(shared: &Shared, ready: &Ready, run: Run) -> Tries {
+    let mut pass = Pass {
+        shared,
+        ready,
+        run,
+        taken: Vec::new(),
+        cookies: Cookies::default(),
+        secrets: Vec::new(),
+        unsaved: false,
+        last: None,
+        refused: Vec::new(),
+    };
+    let mut ended = pass.go().await;
+    let fetches = pass.all().iter().any(|step| step.fresh);
+    if let Err(Stop::Sent(sent)) = &ended
+        && sent.refused_credentials()
+        && fetches
+    {
+        ended = pass.go().await;
+    }
+    // Whatever was done is to be known, even where it ended badly.
+    let saved = pass.save().await;
+    match ended.and(saved) {
+        Err(Stop::Waits(why)) => Tries::Waits(why),
+        Err(Stop::Sent(sent)) => Tries::sent(*sent),
+        Ok(()) => pass.end(),
+    }
+}
+
+/// Why it does not go on.
+enum Stop {
+    Sent(Box<Sent>),
+    Waits(String),
+}
+
+impl Stop {
+    fn of(outcome: Outcome) -> Self {
+        Self::Sent(Box::new(Sent::unanswered(outcome)))
+    }
+
+    fn dead(reason: String) -> Self {
+        Self::of(Outcome::Dead { reason })
+    }
+
+    fn postponed(reason: String) -> Self {
+        Self::of(Outcome::Postponed {
+            reason,
+            retry_after: None,
+        })
+    }
+}
+
+/// One way through the steps.
+struct Pass<'a> {
+    shared: &'a Shared,
+    ready: &'a Ready,
+    run: Run,
+    /// What steps took so far, by their names; and whether it may be kept.
+    taken: Vec<(String, Json, bool)>,
+    cookies: Cookies,
+    /// What no answer may show: what fresh steps took.
+    secrets: Vec<Secret>,
+    /// Whether something was done that the journal does not know.
+    unsaved: bool,
+    last: Option<Sent>,
+    /// Requests that were refused for good, and why.
+    refused: Vec<String>,
+}
+
+impl<'a> Pass<'a> {
+    fn all(&self) -> &'a [Step] {
+        let message = &self.shared.config.message;
+        match &message.form {
+            _ if self.run.progress.open.is_some() => &message.append,
+            Form::Steps(steps) => steps,
+            Form::Event => &[],
+        }
+    }
+
+    async fn go(&mut self) -> Result<(), Stop> {
+        self.refused.clear();
+        self.taken.clear();
+        self.cookies = Cookies::default();
+        for step in self.all() {
+            let steps = self
+                .taken
+                .iter()
+                .map(|(name, of, _)| (name.clone(), of.clone()));
+            let scope = self
+                .run
+                .scope()
+                .with("steps", Json::Object(steps.collect()));
+            for round in rounds(step, &scope).map_err(Stop::dead)? {
+                if let Some(taken) = self.run.progress.of(&round.name) {
+                    let taken = taken.clone();
+                    self.take(step, taken);
+                    continue;
+                }
+                match self.one(step, &round).await {
+                    Err(Stop::Sent(sent)) if step.for_each.is_some() => match &sent.outcome {
+                        Outcome::Dead { reason } => {
+                            self.refused.push(reason.clone());
+                            self.last = Some(*sent);
+                        }
+                        _ => return Err(Stop::Sent(sent)),
+                    },
+                    ended => ended?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes one request.
+    async fn one(&mut self, step: &Step, round: &Round) -> Result<(), Stop> {
+        let config = &self.shared.config;
+        let secret = Round {
+            name: round.name.clone(),
+            scope: round.scope.with("secrets", self.secrets()?),
+        };
+        let frozen = self
+            .run
+            .requests
+            .get(&round.name)
+            .filter(|_| journals(step));
+        let rendered = match frozen {
+            Some(rendered) => rendered.clone(),
+            None if step.fresh => render(config, step, &secret).map_err(Stop::dead)?,
+            None => {
+                let rendered = render(config, step, round).map_err(Stop::dead)?;
+                if journals(step) {
+                    let request = (round.name.clone(), rendered.clone());
+                    self.run.requests.0.push(request);
+                    self.unsaved = true;
+                }
+                rendered
+            }
+        };
+        self.save().await?;
+        let (body, held) = match self.body(step, round, &rendered).await? {
+            Body::Frozen => (None, None),
+            Body::Bytes(bytes, held) => (Some(bytes), Some(held)),
+            Body::Missing => {
+                self.done(step, round, Json::Object(Vec::new()));
+                return Ok(());
+            }
+        };
+        let what = self.what(step, &secret, &rendered, body)?;
+        let claim = &self.ready.claim;
+        let (key, at) = (self.key(step, round), self.shared.clock.wall());
+        let mut request = Request::new(key, claim.attempt, at, what);
+        request.cookies = self.cookies.clone();
+        let sent = self.shared.destination.send(request).await;
+        drop(held);
+        if sent.outcome != Outcome::Delivered {
+            return Err(Stop::Sent(Box::new(self.named(round, sent))));
+        }
+        let taken = sent.answered.as_ref().map(|answered| step.taken(answered));
+        let taken = taken.unwrap_or_else(|| Json::Object(Vec::new()));
+        self.cookies = sent.cookies.clone();
+        self.last = Some(sent);
+        if step.fresh {
+            self.secrets.extend(secrets_of(&taken));
+        }
+        if journals(step) {
+            self.done(step, round, taken);
+        } else {
+            self.take(step, taken);
+        }
+        Ok(())
+    }
+
+    fn what(
+        &self,
+        step: &Step,
+        round: &Round,
+        rendered: &Rendered,
+        body: Option<Vec<u8>>,
+    ) -> Result<What, Stop> {
+        if let Kind::Mqtt(mqtt) = &self.shared.config.destination.kind {
+            let topic = mqtt.topic.fill_topic(&round.scope);
+            let topic = topic.map_err(|error| Stop::dead(error.to_string()))?;
+            let frozen = || rendered.body.clone().unwrap_or_default().into_bytes();
+            let payload = body.unwrap_or_else(frozen);
+            return Ok(What::Message(Published { topic, payload }));
+        }
+        let request = step.request(rendered, body, &round.scope, self.secrets.clone());
+        let request = request.map_err(|error| Stop::dead(said(&round.name, error)))?;
+        Ok(What::Step(request))
+    }
+
+    /// Its key: that of the delivery for what is made first; for a reading the delivery's with the
+    /// reading; else one of its own.
+    fn key(&self, step: &Step, round: &Round) -> String {
+        let first = self.all().iter().find(|step| journals(step));
+        if step.for_each.is_none() && first.is_some_and(|first| first.name == step.name) {
+            return self.ready.key.clone();
+        }
+        let claim = &self.ready.claim;
+        let item = round
+            .scope
+            .get("item")
+            .filter(|_| step.for_each == Some(Each::Readings));
+        let reading = item.and_then(|item| item.get("id")?.as_str());
+        let part = reading.unwrap_or(&round.name);
+        let (source, id) = (&claim.source, &claim.destination_id);
+        event::part_key(source, &self.run.kind, &claim.identity, id, part)
+    }
+
+    async fn body(&self, step: &Step, round: &Round, rendered: &Rendered) -> Result<Body, Stop> {
+        let (shared, claim) = (self.shared, &self.ready.claim);
+        let captures = &self.run.captures;
+        let waits = |Waits(why)| Stop::Waits(why);
+        if matches!(step.body, StepBody::Capture) {
+            let index = round
+                .scope
+                .get("item")
+                .and_then(|item| item.get("index")?.as_i64());
+            let is_wanted = |wanted| i64::try_from(wanted).ok() == index;
+            let fetch = pictures::fetch(shared, claim, captures, is_wanted, Bytes::Raw);
+            let mut pictures = fetch.await.map_err(waits)?;
+            return Ok(match pictures.fetched.pop() {
+                Some((_, fetched)) => Body::Bytes(fetched.bytes, pictures.reservation),
+                None => Body::Missing,
+            });
+        }
+        let Some(body) = &rendered.body else {
+            return Ok(Body::Frozen);
+        };
+        let key = short_key(&self.ready.key);
+        let wanted = marks::wanted(body, key);
+        if wanted.is_empty() {
+            return Ok(Body::Frozen);
+        }
+        let is_wanted = |index| wanted.contains(&index);
+        let fetch = pictures::fetch(shared, claim, captures, is_wanted, Bytes::Base64);
+        let pictures = fetch.await.map_err(waits)?;
+        let fetched = pictures.fetched.into_iter();
+        let fetched = fetched
+            .map(|(index, fetched)| (index, fetched.bytes))
+            .collect();
+        let bytes = marks::fill(body, key, fetched);
+        Ok(Body::Bytes(bytes, pictures.reservation))
+    }
+
+    /// The secrets that texts may name, as they are now.
+    fn secrets(&self) -> Result<Json, Stop> {
+        let mut secrets = Vec::new();
+        for (name, source) in &self.shared.config.message.secrets {
+            let secret = source.current();
+            let secret = secret.map_err(|error| Stop::postponed(error.to_string()))?;
+            secrets.push((name.clone(), Json::from(secret.expose())));
+        }
+        Ok(Json::Object(secrets))
+    }
+
+    fn done(&mut self, step: &Step, round: &Round, taken: Json) {
+        let done = (round.name.clone(), taken.clone());
+        self.run.progress.done.push(done);
+        self.unsaved = true;
+        self.take(step, taken);
+    }
+
+    fn take(&mut self, step: &Step, taken: Json) {
+        self.taken.retain(|(name, _, _)| *name != step.name);
+        self.taken.push((step.name.clone(), taken, !step.fresh));
+    }
+
+    /// Notes what was done, and what is frozen. It is tried until the lease ends.
+    async fn save(&mut self) -> Result<(), Stop> {
+        let lease = self.ready.claim.lease;
+        while self.unsaved {
+            let (progress, requests) = (self.run.progress.to_text(), self.run.requests.to_text());
+            let saved = self
+                .shared
+                .journal
+                .progress(lease, progress, Some(requests));
+            match saved.await {
+                Ok(()) => self.unsaved = false,
+                Err(error @ WriteError::LeaseLost(_)) => {
+                    return Err(Stop::postponed(error.to_string()));
+                }
+                Err(_) => tokio::time::sleep(JOURNAL_PAUSE).await,
+            }
+        }
+        Ok(())
+    }
+
+    /// Says which request a reason is about, where there are several.
+    fn named(&self, round: &Round, mut sent: Sent) -> Sent {
+        let one_of_many = self.all().len() > 1 || round.name.contains('/');
+        match &mut sent.outcome {
+            Outcome::Postponed { reason, .. }
+            | Outcome::Parked { reason, .. }
+            | Outcome::Dead { reason }
+                if one_of_many =>
+            {
+                *reason = said(&round.name, &reason);
+            }
+            _ => {}
+        }
+        sent
+    }
+
+    /// All steps were gone through.
+    fn end(self) -> Tries {
+        let none = || Sent::unanswered(Outcome::Delivered);
+        let mut sent = self.last.unwrap_or_else(none);
+        sent.outcome = match self.refused.first() {
+            None => Outcome::Delivered,
+            Some(first) => Outcome::Dead {
+                reason: format!("{} requests were refused; {first}", self.refused.len()),
+            },
+        };
+        let mut ticket: Vec<(String, Json)> = Vec::new();
+        for (_, taken, _) in self.taken.into_iter().filter(|(_, _, kept)| *kept) {
+            let Json::Object(members) = taken else {
+                continue;
+            };
+            for (name, value) in members {
+                ticket.retain(|(known, _)| *known != name);
+                ticket.push((name, value));
+            }
+        }
+        Tries::Sent {
+            sent,
+            taken: Some(Json::Object(ticket)),
+        }
+    }
+}
+
+/// The body of one request.
+enum Body {
+    /// None, or the one that was frozen.
+    Frozen,
+    /// This one, and what of the memory for pictures it takes.
+    Bytes(Vec<u8>, Reservation),
+    /// It would be a picture that Orbit does not give.
+    Missing,
+}
