@@ -17,7 +17,7 @@ pub enum State {
     Delivered,
     /// Failed for now; is tried again when due.
     Postponed,
-    /// Waits for a person.
+    /// Waits for a person, or for an asset.
     Parked,
     /// Given up; can be replayed.
     Dead,
@@ -99,6 +99,15 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn what_is_parked_is_tried_again_only_by_way_of_pending() {
+        for next in State::ALL {
+            let may = matches!(next, State::Pending | State::Discarded);
+            assert_eq!(State::Parked.may_become(next), may, "{next:?}");
+        }
+        assert!(State::Sending.may_become(State::Parked));
     }
 
     #[test]
