@@ -263,8 +263,8 @@ fn findings(map: &AssetMap, seen: Option<&Seen>) -> Vec<Finding> {
         line: *line,
         other_line: Some(*other),
         text: format!(
-            "ties with line {other}, which names something else, at {example}: give one of them \
-             more characters, or that a row of its own"
+            "ties with line {other}, which says something else, at {example}; this one counts. Give \
+             one of the two more characters, or that name a row of its own"
         ),
     });
     let unmatched = seen.into_iter().flat_map(|seen| {
