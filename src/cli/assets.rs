@@ -287,16 +287,16 @@ impl Seen {
         each_inspection(reader, |_, envelope| {
             let whole = Subject::of(envelope);
             seen.inspections += 1;
-            seen.note(map.find(&whole), &whole);
+            seen.note(map.find(&whole).as_ref(), &whole);
             for part in whole.parts(envelope) {
-                seen.note(map.find(&part), &part);
+                seen.note(map.find(&part).as_ref(), &part);
             }
         })?;
         Ok(seen)
     }
 
-    fn note(&mut self, found: Option<Match>, subject: &Subject) {
-        let Some(Match {
+    fn note(&mut self, found: Option<&Match>, subject: &Subject) {
+        let Some(&Match {
             line: Some(line),
             tied_with,
             ..
