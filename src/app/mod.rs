@@ -223,7 +223,6 @@ impl App {
         }
         tasks.start_keeping(&served, config.expect_every);
         tasks.start_commands(&served, desk, backfill, tests);
-        tasks.start_assets(&assets);
         tasks.start_deliveries(served, &assets, &enrich);
         Ok(Self {
             tasks: tasks.running,

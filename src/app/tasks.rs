@@ -376,18 +376,19 @@ impl Tasks {
     }
 
     /// The asset map's file is read when it changes.
-    pub(super) fn start_assets(&mut self, assets: &Arc<Assets>) {
+    fn start_assets(&mut self, assets: &Arc<Assets>) {
         let (clock, stop) = (self.common.clock.clone(), self.common.stop.clone());
         self.start("asset map", Arc::clone(assets).watch(clock, stop));
     }
 
-    /// One loop for each destination.
+    /// One loop for each destination, and who watches the asset map for all of them.
     pub(super) fn start_deliveries(
         &mut self,
         served: Vec<Served>,
-        assets: &Assets,
+        assets: &Arc<Assets>,
         enrich: &Arc<Enrich>,
     ) {
+        self.start_assets(assets);
         for Served {
             config,
             destination,

@@ -263,8 +263,8 @@ fn findings(map: &AssetMap, seen: Option<&Seen>) -> Vec<Finding> {
         line: *line,
         other_line: Some(*other),
         text: format!(
-            "ties with line {other}, which names something else, at {example}: give one of them \
-             more characters, or that a row of its own"
+            "ties with line {other}, which says something else, at {example}; this one counts. Give \
+             one of the two more characters, or that name a row of its own"
         ),
     });
     let unmatched = seen.into_iter().flat_map(|seen| {
@@ -287,16 +287,16 @@ impl Seen {
         each_inspection(reader, |_, envelope| {
             let whole = Subject::of(envelope);
             seen.inspections += 1;
-            seen.note(map.find(&whole), &whole);
+            seen.note(map.find(&whole).as_ref(), &whole);
             for part in whole.parts(envelope) {
-                seen.note(map.find(&part), &part);
+                seen.note(map.find(&part).as_ref(), &part);
             }
         })?;
         Ok(seen)
     }
 
-    fn note(&mut self, found: Option<Match>, subject: &Subject) {
-        let Some(Match {
+    fn note(&mut self, found: Option<&Match>, subject: &Subject) {
+        let Some(&Match {
             line: Some(line),
             tied_with,
             ..

@@ -341,12 +341,10 @@ impl AssetMap {
         let (asset_id, attributes) = self.says(row);
         let tied_with = found.tied.and_then(|tied| self.rows.get(tied));
         let tied_with = tied_with.map(|tied| tied.line);
-        let mut why = format!("line {}: {}", row.line, self.goes_by(row));
-        if let Some(line) = tied_with {
-            why.push_str(&format!(
-                "; line {line} fits as well and says something else, the first counts"
-            ));
-        }
+        let tie = tied_with.map(|line| {
+            format!("; line {line} fits as well and says something else, the first counts")
+        });
+        let (line, keys, tie) = (row.line, self.goes_by(row), tie.unwrap_or_default());
         Some(Match {
             asset_id: asset_id.to_owned(),
             matched_by: found.filled.names(),
@@ -354,8 +352,8 @@ impl AssetMap {
                 .into_iter()
                 .map(|(name, text)| (name.to_owned(), text.to_owned()))
                 .collect(),
-            line: Some(row.line),
-            why,
+            line: Some(line),
+            why: format!("line {line}: {keys}{tie}"),
             tied_with,
         })
     }

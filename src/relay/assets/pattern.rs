@@ -59,7 +59,7 @@ impl Cell {
             parts.push(Part::Literal(literal));
         }
         flush(&mut parts, &mut ones, &mut any);
-        let literals: String = parts.iter().filter_map(Part::literal).collect();
+        let literals: String = parts.iter().copied().filter_map(Part::literal).collect();
         if literals.chars().count() == parts.len() {
             return Ok(Self::Exact(literals));
         }
@@ -76,7 +76,9 @@ impl Cell {
     pub(super) fn literals(&self) -> usize {
         match self {
             Self::Exact(name) => name.chars().count(),
-            Self::Pattern(Pattern(parts)) => parts.iter().filter_map(Part::literal).count(),
+            Self::Pattern(Pattern(parts)) => {
+                parts.iter().copied().filter_map(Part::literal).count()
+            }
         }
     }
 }
@@ -93,7 +95,7 @@ impl fmt::Display for Cell {
 impl Pattern {
     /// What every name that fits begins with.
     pub(super) fn start(&self) -> String {
-        self.0.iter().map_while(Part::literal).collect()
+        self.0.iter().copied().map_while(Part::literal).collect()
     }
 
     /// Whether a name, as [`characters`] has it, fits.
@@ -147,9 +149,9 @@ impl fmt::Display for Pattern {
 }
 
 impl Part {
-    fn literal(&self) -> Option<char> {
+    fn literal(self) -> Option<char> {
         match self {
-            Self::Literal(c) => Some(*c),
+            Self::Literal(c) => Some(c),
             Self::One | Self::Any => None,
         }
     }

@@ -190,7 +190,7 @@ mod tests {
             r#"{"dataCaptures":null}"#,
             r#"{"dataCaptures":{}}"#,
         ] {
-            assert_eq!(parts(none), [] as [&str; 0], "{none}");
+            assert_eq!(parts(none), [""; 0], "{none}");
         }
     }
 

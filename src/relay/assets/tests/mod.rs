@@ -3,11 +3,13 @@
 //! ```text
 //! mod         the file, its errors, suggestions, the map as CSV
 //! precedence  which row wins
+//! page        docs/asset-map.md, its tables and examples
 //! ```
 //!
 //! # Invariants
 //! - Each test names a claim of docs/asset-map.md.
 
+mod page;
 mod precedence;
 
 use std::collections::HashMap;

@@ -29,3 +29,33 @@ impl Reader {
         Ok(page)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::journal::tests::{World, append, event};
+
+    #[tokio::test]
+    async fn a_walk_sees_every_event_once_in_pages_of_limited_bytes() {
+        let world = World::new().await;
+        append(&world.journal, 0..700).await;
+        for n in 700..705 {
+            let mut large = event(n);
+            large.body.resize(1_800_000, b' ');
+            world.journal.append(large).await.unwrap();
+        }
+        let mut reader = Reader::open(world.dir.path()).unwrap();
+        let (mut before, mut pages, mut seen) = (None, Vec::new(), Vec::new());
+        loop {
+            let page = reader.walk(before).unwrap();
+            let Some(last) = page.last() else {
+                break;
+            };
+            before = Some(last.seq);
+            pages.push(page.len());
+            seen.extend(page.iter().map(|event| event.seq));
+        }
+        assert_eq!(pages, [3, 500, 202]);
+        assert!(seen.into_iter().eq((1..=705).rev()));
+    }
+}
