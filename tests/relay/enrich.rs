@@ -29,6 +29,7 @@ const RUN: Needs = Needs {
     run: true,
     anomaly: false,
 };
+const PICTURE: &str = "/daq/download/spot-07/x/Pump #3/Pump #3 ptz.jpg";
 const LEFT_ALONE: &str = "Orbit did not answer a moment ago";
 
 struct Plant {
@@ -83,10 +84,15 @@ impl Plant {
         self.enrich.ask(needs, run, run_event, is_alert).await
     }
 
+    async fn size_of_the_picture(&self) -> u64 {
+        let picture = self.enrich.capture(PICTURE, 1 << 20, Form::Raw).await;
+        picture.unwrap().size
+    }
+
     fn asked(&self, path: &str) -> usize {
         let requests = self.world.requests();
-        let of = |path: &str| requests.iter().filter(|r| r.path.starts_with(path)).count();
-        of(path)
+        let of = requests.iter().filter(|seen| seen.path.starts_with(path));
+        of.count()
     }
 }
 
@@ -159,7 +165,7 @@ async fn what_orbit_has_not_is_absent_and_an_alert_without_an_anomaly_may_still_
     let not_yet = unanswered("Orbit has no anomaly of this alert yet");
     assert_eq!(early.anomaly, not_yet);
     known(&early.run);
-    plant.hand.advance(Duration::from_secs(60));
+    plant.hand.advance(Duration::from_mins(1));
     known(&plant.ask(BOTH, &found, true).await.anomaly);
 }
 
@@ -291,8 +297,6 @@ async fn one_part_of_orbit_that_is_down_does_not_hide_the_other() {
     assert!(matches!(answers.anomaly, Answer::Unanswered(_)));
 }
 
-const PICTURE: &str = "/daq/download/spot-07/x/Pump #3/Pump #3 ptz.jpg";
-
 #[tokio::test]
 async fn a_capture_is_fetched_with_its_name_and_type() {
     let plant = Plant::patient().await;
@@ -313,6 +317,7 @@ async fn a_capture_is_fetched_with_its_name_and_type() {
 async fn a_capture_that_cannot_be_had_says_why_and_whether_to_ask_again() {
     let plant = Plant::patient().await;
     plant.world.put_medium(PICTURE, Medium::Camera);
+    let size = plant.size_of_the_picture().await;
     let fetch = async |media: MediaWeather, limit| {
         plant.world.change_weather(|weather| weather.media = media);
         plant
@@ -350,7 +355,6 @@ async fn a_capture_that_cannot_be_had_says_why_and_whether_to_ask_again() {
         let error = fetch(media, limit).await;
         found.push(format!("{} {error}", error.may_pass()));
     }
-    let size = plant.world_size_of_a_picture().await;
     let expected = [
         &*format!("false it is larger than the 10 bytes that may be: it has {size}"),
         "false Orbit answered 404: it is not there",
@@ -366,15 +370,6 @@ async fn a_capture_that_cannot_be_had_says_why_and_whether_to_ask_again() {
     let hostile = plant.enrich.capture("@evil.example/x", 1, Form::Raw).await;
     assert_eq!(hostile, Err(CaptureError::Refused(MediaUrlError::NoSlash)));
     assert_eq!(plant.world.request_count(), before);
-}
-
-impl Plant {
-    async fn world_size_of_a_picture(&self) -> u64 {
-        let media = MediaWeather::default();
-        self.world.change_weather(|weather| weather.media = media);
-        let picture = self.enrich.capture(PICTURE, 1 << 20, Form::Raw).await;
-        picture.unwrap().size
-    }
 }
 
 #[tokio::test]
@@ -398,7 +393,7 @@ async fn no_more_than_three_captures_come_in_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_pictures_of_ten_megabytes_never_take_more_than_the_budget_at_once() {
     let plant = Plant::new(Deadlines {
-        fetch: Duration::from_secs(300),
+        fetch: Duration::from_mins(5),
         ..Deadlines::default()
     })
     .await;

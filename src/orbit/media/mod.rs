@@ -134,7 +134,7 @@ struct Store {
 
 enum Sink {
     Raw(Room),
-    Base64(EncoderWriter<'static, GeneralPurpose, Room>),
+    Base64(Box<EncoderWriter<'static, GeneralPurpose, Room>>),
 }
 
 /// Memory that never takes more than its bound, not even to grow fast.
@@ -153,7 +153,7 @@ impl Store {
         Self {
             sink: match wanted.form {
                 Form::Raw => Sink::Raw(room),
-                Form::Base64 => Sink::Base64(EncoderWriter::new(room, &STANDARD)),
+                Form::Base64 => Sink::Base64(Box::new(EncoderWriter::new(room, &STANDARD))),
             },
             head: Vec::new(),
             size: 0,

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! # Invariants
-//! - Nothing here waits without a bound: not for Orbit, not for its turn.
+//! - Nothing here waits without a bound, not for Orbit and not for its turn; for memory it waits as
+//!   long as others hold theirs.
 //! - An Orbit that cannot be reached is left alone for a moment, by all.
 //! - What Orbit did not answer is told apart from what Orbit has not.
 //! - Nothing here says more of a URL than what is wrong with it.
@@ -20,6 +21,7 @@ mod members;
 mod runs;
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,7 +45,7 @@ pub const FETCHES: usize = 3;
 /// How long an Orbit that could not be reached is left alone.
 pub const REST: Duration = Duration::from_secs(5);
 /// An Orbit that asks for more rest than this is asked again all the same.
-const LONGEST_REST: Duration = Duration::from_secs(60);
+const LONGEST_REST: Duration = Duration::from_mins(1);
 /// Longer ids are nobody's.
 const LONGEST_ID: usize = 128;
 
@@ -242,8 +244,9 @@ impl Enrich {
             within,
         };
         let fetched = client.media(&url, &wanted).await;
+        let fetched = fetched.map_err(|error| self.refusal(error, limit));
         drop(turn);
-        let media = fetched.map_err(|error| self.refusal(error, limit))?;
+        let media = fetched?;
         Ok(Capture {
             bytes: media.bytes,
             size: media.size,
@@ -283,21 +286,21 @@ impl Enrich {
             let turn = self.asks.acquire().await;
             // Those before us may have found out that there is no point.
             self.rested()?;
-            let answer = call.await;
-            drop(turn);
-            answer.map_err(|error| {
+            let answer = call.await.map_err(|error| {
                 self.learn(&error);
                 error.to_string()
-            })
+            });
+            drop(turn);
+            answer
         };
-        match timeout(self.deadlines.ask, in_turn).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                self.leave_alone(REST, UNREACHED);
-                let seconds = self.deadlines.ask.as_secs_f32();
-                Err(format!("Orbit did not answer within {seconds} s"))
-            }
+        // Pinned here, so that the turn passes on only when it is known what came of it.
+        let mut in_turn = pin!(timeout(self.deadlines.ask, in_turn));
+        if let Ok(answer) = in_turn.as_mut().await {
+            return answer;
         }
+        self.leave_alone(REST, UNREACHED);
+        let seconds = self.deadlines.ask.as_secs_f32();
+        Err(format!("Orbit did not answer within {seconds} s"))
     }
 
     fn refusal(&self, error: MediaError, limit: u64) -> CaptureError {

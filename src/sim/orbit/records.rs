@@ -54,6 +54,10 @@ pub(super) struct Page<T> {
 
 /// What the weather does to pages.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of the weather, each on its own"
+)]
 pub(super) struct Paging {
     /// The most that one page has; 0 for the usual.
     pub(super) largest: usize,
