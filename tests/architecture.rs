@@ -41,7 +41,7 @@ const LAYERS: [&[&str]; 9] = [
 const NEIGHBOURS: [(&str, &str); 1] = [("relay::enrich", "orbit")];
 
 /// Where each outside crate may be named. A crate that is not listed may be named anywhere.
-const HOMES: [(&str, &[&str]); 24] = [
+const HOMES: [(&str, &[&str]); 25] = [
     ("rusqlite", &["relay::journal"]),
     ("axum", &["relay::receive", "ops", "app", "sim"]),
     ("hyper", &["relay::receive", "ops", "app", "sim"]),
@@ -51,7 +51,8 @@ const HOMES: [(&str, &[&str]); 24] = [
     ("anyhow", &["app", "cli", "main"]),
     ("rcgen", &["sim"]),
     ("ryu_js", &["sim"]),
-    ("tokio_rustls", &["relay::receive", "sim"]),
+    ("tokio_rustls", &["http", "relay::receive", "sim"]),
+    ("rumqttc", &["relay::destination"]),
     ("rustls", &["http", "sim"]),
     ("prometheus", &["metrics", "ops"]),
     ("csv", &["relay::assets"]),

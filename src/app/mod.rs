@@ -5,7 +5,7 @@
 //! tasks   the parts, and what each is started with
 //! lines   what one part tells and another hears
 //! secret  the webhook secret: given, or made and kept in the data directory
-//! assets  the asset map: loaded, and loaded again on SIGHUP
+//! assets  the asset map: loaded, and loaded again when it has changed or on SIGHUP
 //! notices what is told to the destinations that `notify` names
 //! retention what was delivered long ago goes
 //! orders  closed orders close their anomalies in Orbit
@@ -217,6 +217,7 @@ impl App {
         }
         tasks.start_keeping(&served, config.expect_every);
         tasks.start_commands(&served, desk, backfill, tests);
+        tasks.start_assets(&assets);
         tasks.start_deliveries(served, &assets);
         Ok(Self {
             tasks: tasks.running,

@@ -374,6 +374,12 @@ impl Tasks {
         self.start("control", control);
     }
 
+    /// The asset map's file is read when it changes.
+    pub(super) fn start_assets(&mut self, assets: &Arc<Assets>) {
+        let (clock, stop) = (self.common.clock.clone(), self.common.stop.clone());
+        self.start("asset map", Arc::clone(assets).watch(clock, stop));
+    }
+
     /// One loop for each destination.
     pub(super) fn start_deliveries(&mut self, served: Vec<Served>, assets: &Assets) {
         for Served {

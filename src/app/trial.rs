@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::clock::{Clock, until};
 use crate::event::{RELAY, TEST, idempotency_key};
 use crate::relay::destination::outcome::Outcome;
-use crate::relay::destination::{Destination, Request};
+use crate::relay::destination::{Destination, Request, What};
 
 /// How a destination answered.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -45,12 +45,8 @@ pub async fn send(destination: &Destination, clock: &Clock, chance: u64) -> Tria
         },
     })
     .to_string();
-    let request = Request {
-        key,
-        attempt: 1,
-        body: body.clone().into_bytes(),
-        at,
-    };
+    let event = What::Event(body.clone().into_bytes());
+    let request = Request::new(key, 1, at, event);
     let began = clock.steady();
     let sent = destination.send(request).await;
     let took = until(began, clock.steady());

@@ -5,6 +5,8 @@
 //!   is not read half-way. One that lost all that it had gets a minute: an installer that removes
 //!   the old before it brings the new must not leave the relay without its destinations.
 //! - Files that cannot be used change nothing: it is said, and the relay goes on as it was.
+//! - The asset map's file is left to those who watch it: what becomes of it is no other
+//!   configuration.
 //! - A look costs a `stat` for each of at most [`MOST`] files; they are read only after a change.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +20,6 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::assets::Assets;
 use crate::clock::Clock;
 
 /// How often the folder is looked at.
@@ -64,7 +65,7 @@ enum Seen {
 }
 
 /// What changes when a file does: device, inode, size, and when it was written and changed.
-type Mark = (u64, u64, u64, (i64, i64), (i64, i64));
+pub(super) type Mark = (u64, u64, u64, (i64, i64), (i64, i64));
 
 /// What became of the folder since it was last judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +80,6 @@ enum Change {
 #[derive(Debug, PartialEq, Eq)]
 struct Verdict {
     load: bool,
-    reload_assets: bool,
     is_as_at_start: bool,
 }
 
@@ -104,13 +104,9 @@ impl Watch {
         &self.dir
     }
 
-    /// Looks until the relay must be started again, and gives why.
-    pub async fn until_changed(
-        mut self,
-        clock: &Clock,
-        assets: Option<&Assets>,
-        load: Load,
-    ) -> String {
+    /// Looks until the relay must be started again, and gives why. The asset map in use, if there
+    /// is one, may lie here.
+    pub async fn until_changed(mut self, clock: &Clock, map: Option<&Path>, load: Load) -> String {
         loop {
             clock.sleep(EVERY).await;
             let dir = self.dir.clone();
@@ -125,7 +121,7 @@ impl Watch {
                 }
                 Some(Change::Files) => {
                     let load = Arc::clone(&load);
-                    if let Some(why) = self.files_changed(assets, load).await {
+                    if let Some(why) = self.files_changed(map, load).await {
                         return why;
                     }
                 }
@@ -133,7 +129,7 @@ impl Watch {
         }
     }
 
-    async fn files_changed(&mut self, assets: Option<&Assets>, load: Load) -> Option<String> {
+    async fn files_changed(&mut self, map: Option<&Path>, load: Load) -> Option<String> {
         let (dir, seen) = (self.dir.clone(), self.judged.clone());
         let now = tokio::task::spawn_blocking(move || stamps(&dir, &seen)).await;
         let now = match now {
@@ -143,13 +139,8 @@ impl Watch {
                 return None;
             }
         };
-        let map = assets
-            .and_then(Assets::path)
-            .filter(|path| path.parent() == Some(&self.dir));
+        let map = map.filter(|path| path.parent() == Some(&self.dir));
         let verdict = self.verdict(now, map.and_then(Path::file_name));
-        if let Some(assets) = assets.filter(|_| verdict.reload_assets) {
-            assets.reload();
-        }
         if verdict.is_as_at_start {
             tracing::info!("config: {} is as it was at the start", self.dir.display());
         }
@@ -203,15 +194,10 @@ impl Watch {
         now: BTreeMap<OsString, Stamp>,
         map: Option<&std::ffi::OsStr>,
     ) -> Verdict {
-        let of_map =
-            |stamps: &BTreeMap<OsString, Stamp>| map.and_then(|map| stamps.get(map)).copied();
-        // A map that comes or goes is another configuration; one that is there is loaded again.
-        let map_stays = of_map(&self.running).is_some() && of_map(&now).is_some();
-        let reload_assets = map_stays && of_map(&self.before) != of_map(&now);
         let rest = |stamps: &BTreeMap<OsString, Stamp>| -> BTreeSet<(OsString, Stamp)> {
             let all = stamps
                 .iter()
-                .filter(|(name, _)| !map_stays || Some(name.as_os_str()) != map);
+                .filter(|(name, _)| Some(name.as_os_str()) != map);
             all.map(|(name, stamp)| (name.clone(), *stamp)).collect()
         };
         let differs = rest(&self.running) != rest(&now);
@@ -219,7 +205,6 @@ impl Watch {
         self.before = now;
         Verdict {
             load: differs,
-            reload_assets,
             is_as_at_start: differed && !differs,
         }
     }
@@ -253,7 +238,8 @@ fn look(dir: &Path) -> Option<Seen> {
     Some(Seen::There(folder.ino(), marks.collect()))
 }
 
-fn mark(file: &Metadata) -> Mark {
+/// What is to be compared of a file.
+pub(super) fn mark(file: &Metadata) -> Mark {
     (
         file.dev(),
         file.ino(),
@@ -323,32 +309,38 @@ mod tests {
     }
 
     #[test]
-    fn the_asset_map_alone_is_loaded_again_and_what_was_only_touched_is_nothing() {
+    fn the_asset_map_is_no_other_configuration_and_what_was_only_touched_is_nothing() {
         let (_parent, dir) = folder();
         let mut watch = Watch::begin(dir.clone());
         let nothing = Verdict {
             load: false,
-            reload_assets: false,
             is_as_at_start: false,
-        };
-        let with_map = |reload_assets| Verdict {
-            reload_assets,
-            ..Verdict { ..nothing }
         };
         std::fs::write(dir.join("assets.csv"), "22").unwrap();
         assert_eq!(looks(&mut watch, 2), Some(Change::Files));
-        assert_eq!(verdict(&mut watch), with_map(true));
+        assert_eq!(verdict(&mut watch), nothing);
         // The same text again, in another file.
         std::fs::write(dir.join("new"), "A=1\n").unwrap();
         std::fs::rename(dir.join("new"), dir.join(".env")).unwrap();
         assert_eq!(looks(&mut watch, 2), Some(Change::Files));
-        assert_eq!(verdict(&mut watch), with_map(false));
+        assert_eq!(verdict(&mut watch), nothing);
         std::fs::remove_file(dir.join("assets.csv")).unwrap();
         assert_eq!(looks(&mut watch, 2), Some(Change::Files));
-        assert!(
-            verdict(&mut watch).load,
-            "a map that goes is another configuration"
-        );
+        assert_eq!(verdict(&mut watch), nothing, "the old one stays in use");
+        std::fs::write(dir.join("assets.csv"), "333").unwrap();
+        assert_eq!(looks(&mut watch, 2), Some(Change::Files));
+        assert_eq!(verdict(&mut watch), nothing);
+    }
+
+    #[test]
+    fn a_map_that_comes_where_none_is_in_use_is_another_configuration() {
+        let (_parent, dir) = folder();
+        std::fs::remove_file(dir.join("assets.csv")).unwrap();
+        let mut watch = Watch::begin(dir.clone());
+        std::fs::write(dir.join("assets.csv"), "1").unwrap();
+        assert_eq!(looks(&mut watch, 2), Some(Change::Files));
+        let now = stamps(&watch.dir, &watch.judged);
+        assert!(watch.verdict(now, None).load);
     }
 
     #[test]

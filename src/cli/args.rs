@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::{choose, webhook};
+use super::{assets, choose, webhook};
 use crate::config::settings::{Kind, SETTINGS, Setting};
 
 const ABOUT: &str = "Takes robot inspections from Boston Dynamics Orbit, keeps them durably, and \
@@ -86,6 +86,7 @@ pub(super) fn command() -> Command {
         .subcommand(choose::destinations())
         .subcommand(webhook::command())
         .subcommand(orders())
+        .subcommand(assets::command())
         .subcommand(
             Command::new("config")
                 .about("Look at the configuration")
@@ -326,6 +327,12 @@ pub(super) fn place() -> impl Iterator<Item = Arg> {
         .iter()
         .filter(|setting| matches!(setting.name, "config" | "config-dir" | "data-dir"))
         .map(flag)
+}
+
+/// What a command needs to find the journal and the asset map.
+pub(super) fn place_and_map() -> impl Iterator<Item = Arg> {
+    let map = SETTINGS.iter().find(|setting| setting.name == "asset-map");
+    place().chain(map.map(flag))
 }
 
 /// What a command needs to find health and metrics.

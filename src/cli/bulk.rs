@@ -115,7 +115,12 @@ fn check_ids(kind: Kind, filter: &Filter, reader: &mut Reader) -> anyhow::Result
         let Some(found) = reader.delivery(id)? else {
             return Err(Usage(format!("no delivery `{id}`")).into());
         };
-        let (state, can) = (found.delivery.state, kind.takes());
+        // What only waits for its destination is shown as parked, and needs no replay.
+        let state = match kind {
+            Kind::Replay => found.state,
+            Kind::Discard => found.delivery.state,
+        };
+        let can = kind.takes();
         if !can.contains(&state) {
             let can: Vec<_> = can.iter().map(|state| state.as_str()).collect();
             let (word, state) = (kind.as_str(), state.as_str());

@@ -33,6 +33,8 @@ pub(super) struct DestinationJson<'a> {
     expired: u64,
     #[serde(flatten)]
     states: BTreeMap<&'static str, u64>,
+    /// Of the parked, those that are so because they had no asset.
+    unmapped: u64,
     oldest_undelivered_at: Option<String>,
 }
 
@@ -103,6 +105,7 @@ impl<'a> DestinationJson<'a> {
                 .into_iter()
                 .map(|state| (state.as_str(), destination.of(state)))
                 .collect(),
+            unmapped: destination.unmapped,
             oldest_undelivered_at: destination.oldest_undelivered_at.map(|at| at.to_string()),
         }
     }
@@ -345,6 +348,10 @@ fn lines(destination: &DestinationSums) -> Vec<String> {
     let mut lines = vec![format!("{shown}{named}: {condition}")];
     lines.extend(trouble(destination).map(|trouble| format!("  {trouble}")));
     lines.push(format!("  {}", states.join(", ")));
+    if destination.unmapped > 0 {
+        let unmapped = destination.unmapped;
+        lines.push(format!("  parked: {unmapped} without an asset"));
+    }
     if *kept > 0 {
         lines.push(format!("  kept {kept} that came before it was configured"));
     }

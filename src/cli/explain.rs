@@ -181,6 +181,10 @@ fn next(detail: &DeliveryDetail) -> String {
             detail.delivery.id
         ),
         (State::Sending, _) => "it is being tried now".to_owned(),
+        (State::Parked, State::Parked) if detail.unmapped => format!(
+            "none until the asset map has an asset for it, or: orbit-relay deliveries replay {}",
+            detail.delivery.id
+        ),
         (State::Parked, State::Parked) => "none until a person has seen to it".to_owned(),
         (State::Parked, _) => format!(
             "none for now: {}",
@@ -206,6 +210,7 @@ fn waiting(detail: &DeliveryDetail) -> String {
         (Some(at), _) | (None, Some(at)) if Some(at) == due => {
             ", because the destination asked for that much time"
         }
+        _ if detail.for_orbit => ", when Orbit is asked again",
         _ if detail.failures > 0 => ", by the schedule of retries",
         _ => "",
     };

@@ -15,6 +15,7 @@
 //! backfill     what Orbit has that is not here
 //! webhook      our webhook in Orbit: status, list, sync, delete, rotate-secret
 //! orders       orders that destinations made of alerts
+//! assets       the asset map: check, unmapped, export
 //! asker        who does it: the running relay, or this process
 //! check        whether all is as it should be, and what to do if not
 //! report       the same, and all else that a bug report needs
@@ -28,14 +29,15 @@
 //! ```
 //!
 //! # Invariants
-//! - Exit 0; 1 failed while running; 2 usage or malformed configuration; 4 `check` or
-//!   `package check` found something that is not as it should be; 5 the configuration changed,
-//!   start it again.
+//! - Exit 0; 1 failed while running; 2 usage or malformed configuration; 4 `check`,
+//!   `package check` or `assets check` found something that is not as it should be; 5 the
+//!   configuration changed, start it again.
 //! - Errors are printed once, with their causes, on standard error; of a configuration all, one
 //!   a line.
 
 mod args;
 mod asker;
+mod assets;
 mod backfill;
 mod bulk;
 mod check;
@@ -78,7 +80,7 @@ type Outcome = anyhow::Result<ExitCode>;
 const FAILED: u8 = 1;
 /// The command line or the configuration is wrong.
 const USAGE: u8 = 2;
-/// `check` or `package check` found something that is not as it should be.
+/// `check`, `package check` or `assets check` found something that is not as it should be.
 const TROUBLE: u8 = 4;
 /// The configuration changed; start it again.
 const CHANGED: u8 = 5;
@@ -164,6 +166,12 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
             Some(("list", matches)) => orders::list(&input(matches)?, matches),
             _ => Err(Usage("say list".into()).into()),
         },
+        Some(("assets", matches)) => match matches.subcommand() {
+            Some(("check", matches)) => assets::check(&whole_input(matches)?, matches),
+            Some(("unmapped", matches)) => assets::unmapped(&whole_input(matches)?, matches),
+            Some(("export", matches)) => assets::export(&whole_input(matches)?),
+            _ => Err(Usage("say check, unmapped or export".into()).into()),
+        },
         Some(("config", matches)) => match matches.subcommand() {
             Some(("check", matches)) => {
                 config_check::check(&input(matches)?, matches.get_flag("json"))
@@ -199,6 +207,13 @@ fn input(matches: &ArgMatches) -> anyhow::Result<Input> {
     } else {
         input.read_for_data_dir()?;
     }
+    Ok(input)
+}
+
+/// All that the settings may be found in, for a command without the flags of all of them.
+fn whole_input(matches: &ArgMatches) -> anyhow::Result<Input> {
+    let mut input = without_files(matches)?;
+    input.read_files()?;
     Ok(input)
 }
 
@@ -261,6 +276,14 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 /// Writes a line to standard output. A closed pipe is the reader's choice.
 fn print(line: &str) -> anyhow::Result<()> {
     match writeln!(std::io::stdout().lock(), "{}", visible(line)) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Writes text for programs to standard output, every character as it is.
+fn print_as_it_is(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }

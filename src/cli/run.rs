@@ -5,6 +5,7 @@
 //!   watched; a configuration that changed is exit 5, once all is drained; all else keeps it up.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use super::signals::Signals;
 use super::taken::{self, Taken};
 use super::{CHANGED, FAILED, Outcome, Usage, log, runtime};
-use crate::app::assets::Assets;
 use crate::app::waiting::{answer, set_right};
 use crate::app::watch::{Load, Watch};
 use crate::app::{App, Exit, Listeners};
@@ -96,9 +96,9 @@ impl Watched {
     }
 
     /// Ends when the relay must be started again.
-    async fn changed(self, assets: Option<&Assets>, again: Load) -> String {
+    async fn changed(self, map: Option<&Path>, again: Load) -> String {
         let clock = Clock::system();
-        self.watch.until_changed(&clock, assets, again).await
+        self.watch.until_changed(&clock, map, again).await
     }
 }
 
@@ -180,7 +180,7 @@ async fn serve(mut config: Config, input: &Input, watched: Option<Watched>) -> O
         match watched {
             Some(watched) => {
                 let again = watched.again(ports);
-                watched.changed(Some(&assets), again).await
+                watched.changed(assets.path(), again).await
             }
             None => std::future::pending().await,
         }

@@ -226,6 +226,16 @@ impl Keys<'_> {
                     self.add("sign.secret", SECRET);
                 }
             }
+            Some(Sign::Fiix {
+                app_key,
+                access_key,
+                secret: _,
+            }) => {
+                self.add("sign.scheme", "fiix");
+                self.add("sign.app_key", app_key);
+                self.add("sign.access_key", access_key);
+                self.add("sign.secret", SECRET);
+            }
             Some(Sign::Hmac {
                 header,
                 algorithm,

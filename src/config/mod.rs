@@ -233,13 +233,22 @@ impl Config {
 
     /// Reads only what a command needs that looks at the journal.
     pub fn data_dir(input: &Input) -> Result<PathBuf, ConfigError> {
+        Ok(Self::only(input, "data-dir")?.unwrap_or_else(|| "./data".into()))
+    }
+
+    /// Reads only where the asset map is.
+    pub fn asset_map(input: &Input) -> Result<Option<PathBuf>, ConfigError> {
+        Self::only(input, "asset-map")
+    }
+
+    fn only(input: &Input, name: &str) -> Result<Option<PathBuf>, ConfigError> {
         let variables = Variables::read(input)?;
         let mut problems = Problems::default();
-        let wanted = |setting: &settings::Setting| setting.name == "data-dir";
+        let wanted = |setting: &settings::Setting| setting.name == name;
         let file = File::settings(input, wanted, &mut problems);
         let values = Values::find(input, &variables, &file, wanted, &mut problems);
         problems.into_result()?;
-        Ok(path(&values, "data-dir").unwrap_or_else(|| "./data".into()))
+        Ok(path(&values, name))
     }
 
     /// The same, as far as what was read can be used.

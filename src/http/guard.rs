@@ -104,7 +104,11 @@ impl Guard {
     }
 
     /// Of a name's addresses those that may be used; if there is none, the first is named.
-    fn choose(&self, host: &str, addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Guarded> {
+    pub(super) fn choose(
+        &self,
+        host: &str,
+        addresses: Vec<SocketAddr>,
+    ) -> Result<Vec<SocketAddr>, Guarded> {
         let (refused, chosen): (Vec<_>, Vec<_>) = addresses
             .into_iter()
             .partition(|address| self.refuses(address.ip()));

@@ -6,6 +6,7 @@
 //! tls    certificates, of clients and of the listener
 //! files  what is made of files, and made anew when they change
 //! guard  addresses to which nothing is sent
+//! dial   connections that speak something else
 //! ```
 //!
 //! # Invariants
@@ -13,6 +14,7 @@
 //!   if its route has one; the environment has no say here.
 //! - An error of this module never holds a URL, a header or a body: they may hold secrets.
 
+mod dial;
 mod files;
 mod guard;
 mod tls;
@@ -25,6 +27,7 @@ use std::time::Duration;
 
 use url::Url;
 
+pub use self::dial::{ReadWrite, Wire};
 pub use self::files::{FromFiles, Stamps};
 use self::guard::Guard;
 pub use self::guard::{Guarded, is_guarded};
@@ -76,6 +79,7 @@ pub struct Route {
 #[derive(Clone)]
 pub struct Client {
     inner: reqwest::Client,
+    tls: Arc<rustls::ClientConfig>,
     seen: Seen,
     timeout: Duration,
     guard: Option<Guard>,
@@ -159,7 +163,7 @@ impl Client {
         )]
         let builder = reqwest::Client::builder();
         let mut builder = builder
-            .tls_backend_preconfigured(tls)
+            .tls_backend_preconfigured(tls.clone())
             .timeout(config.timeout)
             .connect_timeout(config.timeout.min(CONNECT))
             .redirect(reqwest::redirect::Policy::none())
@@ -183,6 +187,7 @@ impl Client {
             .map_err(|error| BuildError::Client(error.without_url()))?;
         Ok(Self {
             inner,
+            tls: Arc::new(tls),
             seen,
             timeout: config.timeout,
             guard,

@@ -12,7 +12,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, COOKIE, HeaderValue, LOCATION, RETRY_AFTER, SET_COOKIE,
 };
-use reqwest::{Method, Response};
+use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use url::Url;
@@ -124,6 +124,11 @@ impl Client {
         })
     }
 
+    /// Orbit's address: `https://HOST[:PORT]/`.
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
     /// SHA-256, in hex, of the last certificate that Orbit has shown, believed or not; none before
     /// the first exchange.
     pub fn shown_certificate(&self) -> Option<String> {
@@ -203,12 +208,12 @@ impl Client {
 
     /// One run event, as the text that Orbit has of it; none where it has none.
     pub async fn run_event(&self, uuid: &str) -> Result<Option<Box<RawValue>>, CallError> {
-        let path = format!("api/v0/run_events/{}", segment(uuid)?);
-        let answer = match self.call(Method::GET, &path, None).await {
-            Err(CallError::Status(404)) => return Ok(None),
-            answer => self.body_of(answer?).await?,
-        };
-        serde_json::from_slice(&answer).map_err(|_| CallError::Nonsense)
+        self.one("run_events", uuid).await
+    }
+
+    /// One run, as the text that Orbit has of it; none where it has none.
+    pub async fn run(&self, uuid: &str) -> Result<Option<Box<RawValue>>, CallError> {
+        self.one("runs", uuid).await
     }
 
     /// What Orbit's clock shows, in milliseconds since 1970.
@@ -230,6 +235,30 @@ impl Client {
         self.call(Method::PATCH, path, Some(body)).await.map(drop)
     }
 
+    /// Asks for what lies outside of the API, with the token, and so at Orbit's own address only.
+    pub(super) async fn get(&self, url: Url, within: Duration) -> Result<Response, CallError> {
+        if url.origin() != self.base.origin() {
+            return Err(CallError::Nonsense);
+        }
+        let request = self.http.request(Method::GET, url).timeout(within);
+        let request = request.header(AUTHORIZATION, self.bearer()?);
+        self.judge(self.exchange(request, within).await?)
+    }
+
+    /// What went wrong while an answer was read.
+    pub(super) fn explain(&self, error: reqwest::Error, within: Duration) -> CallError {
+        self.http.explain(error, within).into()
+    }
+
+    async fn one(&self, collection: &str, uuid: &str) -> Result<Option<Box<RawValue>>, CallError> {
+        let path = format!("api/v0/{collection}/{}", segment(uuid)?);
+        let answer = match self.call(Method::GET, &path, None).await {
+            Err(CallError::Status(404)) => return Ok(None),
+            answer => self.body_of(answer?).await?,
+        };
+        serde_json::from_slice(&answer).map_err(|_| CallError::Nonsense)
+    }
+
     async fn call(
         &self,
         method: Method,
@@ -247,6 +276,10 @@ impl Client {
             self.send(Method::GET, "", None).await?;
             answer = self.send(method, path, body).await?;
         }
+        self.judge(answer)
+    }
+
+    fn judge(&self, answer: Response) -> Result<Response, CallError> {
         let status = answer.status();
         match status.as_u16() {
             200..=299 => Ok(answer),
@@ -283,23 +316,33 @@ impl Client {
             .request(method, url)
             .header(ACCEPT, "application/json");
         if !path.is_empty() && path != VERSION {
-            let mut token = HeaderValue::try_from(format!("Bearer {}", self.token.expose()))
-                .map_err(|_| CallError::Unauthorized(401))?;
-            token.set_sensitive(true);
-            request = request.header(AUTHORIZATION, token);
+            request = request.header(AUTHORIZATION, self.bearer()?);
         }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        self.exchange(request, TIMEOUT).await
+    }
+
+    fn bearer(&self) -> Result<HeaderValue, CallError> {
+        let mut token = HeaderValue::try_from(format!("Bearer {}", self.token.expose()))
+            .map_err(|_| CallError::Unauthorized(401))?;
+        token.set_sensitive(true);
+        Ok(token)
+    }
+
+    async fn exchange(
+        &self,
+        mut request: RequestBuilder,
+        within: Duration,
+    ) -> Result<Response, CallError> {
         if let Some(csrf) = self.csrf() {
             request = request
                 .header(CSRF, &csrf)
                 .header(COOKIE, format!("{CSRF}={csrf}"));
         }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let answer = request
-            .send()
-            .await
-            .map_err(|e| self.http.explain(e, TIMEOUT))?;
+        let sent = request.send().await;
+        let answer = sent.map_err(|error| self.explain(error, within))?;
         self.remember_csrf(&answer);
         Ok(answer)
     }
@@ -313,7 +356,7 @@ impl Client {
         match http::read_limited(&mut answer, ANSWER_LIMIT).await {
             Ok((body, false)) => Ok(body),
             Ok((_, true)) => Err(CallError::TooLarge),
-            Err(error) => Err(self.http.explain(error, TIMEOUT).into()),
+            Err(error) => Err(self.explain(error, TIMEOUT)),
         }
     }
 

@@ -8,6 +8,7 @@
 
 pub mod anomaly;
 pub mod client;
+pub mod media;
 pub mod model;
 
 pub use self::client::{CallError, Client, Config};

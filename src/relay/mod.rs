@@ -9,6 +9,8 @@ pub mod verify;
 
 pub mod journal;
 
+pub mod enrich;
+
 pub mod assets;
 
 pub mod transform;

@@ -39,6 +39,7 @@ pub mod random;
 mod reply;
 mod serve;
 pub mod site;
+pub mod systems;
 
 #[cfg(test)]
 mod tests;

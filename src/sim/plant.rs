@@ -21,8 +21,15 @@ pub enum Medium {
     Thermal,
     /// A picture of the camera.
     Camera,
-    /// The action's `metadata.json`.
+    /// The action's `metadata.json`, which says where it lies.
     Metadata,
+    /// The beginning of a picture, and then the same byte again; nothing of it is kept.
+    Filler {
+        /// How many bytes it has.
+        bytes: u64,
+        /// Whether the answer says so before.
+        declared: bool,
+    },
 }
 
 /// An inspection that a robot has finished, with all that Orbit then knows.

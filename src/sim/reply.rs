@@ -108,6 +108,55 @@ impl hyper::body::Body for Flood {
     }
 }
 
+/// So many bytes that begin as a JPEG does.
+#[derive(Debug)]
+pub(crate) struct Filler {
+    sent: u64,
+    bytes: u64,
+    declared: bool,
+}
+
+const JPEG: &[u8] = &[0xff, 0xd8, 0xff];
+
+impl Filler {
+    /// A body of so many bytes, which says so before or does not.
+    pub(crate) fn of(bytes: u64, declared: bool) -> Self {
+        Self {
+            sent: 0,
+            bytes,
+            declared,
+        }
+    }
+}
+
+impl hyper::body::Body for Filler {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let left = self.bytes - self.sent;
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        let whole = if self.sent == 0 { JPEG } else { CHUNK };
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        let part = whole.get(..left).unwrap_or(whole);
+        self.sent += u64::try_from(part.len()).unwrap_or(0);
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(part)))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.declared {
+            SizeHint::with_exact(self.bytes - self.sent)
+        } else {
+            SizeHint::default()
+        }
+    }
+}
+
 /// Declares more than it gives, and then the connection is closed.
 #[derive(Debug, Default)]
 pub(crate) enum BrokenOff {

@@ -299,7 +299,7 @@ async fn what_cannot_be_meant_is_exit_2_and_nothing_is_done() {
         (&["deliveries", "replay", "--all"], "--yes"),
         (
             &["deliveries", "replay", "--state", "pending", "--yes"],
-            "it takes dead, delivered, skipped",
+            "it takes dead, delivered, skipped, parked",
         ),
         (
             &["deliveries", "discard", "--state", "delivered", "--yes"],

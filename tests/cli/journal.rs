@@ -80,7 +80,8 @@ async fn status_shows_the_sums_and_they_add_up() {
           "postponed": 0,
           "removed": false,
           "sending": 0,
-          "skipped": 1
+          "skipped": 1,
+          "unmapped": 0
         }
       ],
       "duplicate": 1,

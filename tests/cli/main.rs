@@ -12,7 +12,7 @@
 //! waiting    what is not configured, or not there yet: it stays up and says why
 //! journal    status, events, kept events; one relay for each data directory
 //! deliveries lists and bulk acts; destinations: test, pause and resume
-//! assets     the asset map: SIGHUP, and actions without an asset
+//! assets     the asset map: read again, actions without an asset, `assets`
 //! backfill   what Orbit has that is not here
 //! orbit      the demo, and the two halves of the simulator
 //! webhook    our webhook in Orbit, in a person's hands

@@ -171,6 +171,7 @@ async fn commands_that_read_say_where_there_is_no_journal() {
         &["events", "list"],
         &["events", "show", "1"],
         &["deliveries", "replay", "--kept"],
+        &["assets", "unmapped"],
     ] {
         let home = Home::new();
         let ended = home.ask(command).await;

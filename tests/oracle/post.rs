@@ -9,7 +9,7 @@ use std::io::Read as _;
 use anyhow::Context as _;
 use orbit_relay::clock::Clock;
 use orbit_relay::relay::destination::outcome::Outcome;
-use orbit_relay::relay::destination::{Config, Destination, Request, Sign};
+use orbit_relay::relay::destination::{Config, Destination, Request, Sign, What};
 use orbit_relay::secret::{Secret, Source};
 
 #[tokio::main]
@@ -21,12 +21,12 @@ async fn main() -> anyhow::Result<()> {
     config.sign = Some(Sign::StandardWebhooks(secrets.collect()));
     let mut body = Vec::new();
     std::io::stdin().read_to_end(&mut body)?;
-    let request = Request {
-        key: "oracle-key".into(),
-        attempt: 1,
-        body,
-        at: Clock::system().wall(),
-    };
+    let request = Request::new(
+        "oracle-key".into(),
+        1,
+        Clock::system().wall(),
+        What::Event(body),
+    );
     let sent = Destination::build(config)?.send(request).await;
     anyhow::ensure!(sent.outcome == Outcome::Delivered, "{sent:?}");
     Ok(())

@@ -10,7 +10,7 @@ use orbit_relay::clock::Clock;
 use orbit_relay::http::Proxy;
 use orbit_relay::relay::destination::outcome::{Outcome, Trouble};
 use orbit_relay::relay::destination::{
-    Algorithm, Auth, Config, Destination, Encoding, Header, Request, Sent, Sign,
+    Algorithm, Auth, Config, Destination, Encoding, Header, Request, Sent, Sign, What,
 };
 use orbit_relay::relay::transform::expression::Expression;
 use orbit_relay::secret::{Secret, Source};
@@ -38,12 +38,12 @@ pub(crate) fn config(plant: &Backend) -> Config {
 }
 
 pub(crate) async fn send(destination: &Destination) -> Sent {
-    let request = Request {
-        key: "key-1".into(),
-        attempt: 1,
-        body: b"{\"a\":1}".to_vec(),
-        at: Clock::system().wall(),
-    };
+    let request = Request::new(
+        "key-1".into(),
+        1,
+        Clock::system().wall(),
+        What::Event(b"{\"a\":1}".to_vec()),
+    );
     destination.send(request).await
 }
 
@@ -172,12 +172,7 @@ async fn retry_after_is_honoured_as_seconds_and_as_a_date() {
     let at: Timestamp = "2026-11-20T10:00:00.900Z".parse().unwrap();
     let due = "2026-11-20T10:02:00Z".parse().unwrap();
     plant.world().set_answer(Answer::RetryAfterDate(503, due));
-    let request = Request {
-        key: "k".into(),
-        attempt: 1,
-        body: Vec::new(),
-        at,
-    };
+    let request = Request::new("k".into(), 1, at, What::Event(Vec::new()));
     let wait = asked(&destination.send(request).await).unwrap();
     // Counted from when the answer came, and rounded up.
     assert!((Duration::from_secs(100)..=Duration::from_mins(2)).contains(&wait));

@@ -8,7 +8,7 @@ use orbit_relay::http::Trust;
 use orbit_relay::orbit::model::WantedWebhook;
 use orbit_relay::orbit::{Client, Config};
 use orbit_relay::relay::destination::outcome::Outcome;
-use orbit_relay::relay::destination::{self, Destination, Request};
+use orbit_relay::relay::destination::{self, Destination, Request, What};
 use orbit_relay::secret::Secret;
 use orbit_relay::sim::backend::{Answer, Backend, BackendConfig, Tls};
 use orbit_relay::sim::orbit::{Orbit, OrbitConfig};
@@ -27,12 +27,12 @@ async fn an_answer_that_does_not_come_in_time_is_postponed_and_names_the_deadlin
     config.timeout = Duration::from_millis(300);
     let destination = Destination::build(config).unwrap();
     plant.world().set_answer(Answer::Hang);
-    let request = Request {
-        key: "key".into(),
-        attempt: 1,
-        body: b"{}".to_vec(),
-        at: Clock::system().wall(),
-    };
+    let request = Request::new(
+        "key".into(),
+        1,
+        Clock::system().wall(),
+        What::Event(b"{}".to_vec()),
+    );
     let sent = destination.send(request).await;
     let late = Outcome::Postponed {
         reason: "no answer within 0.3 s".into(),

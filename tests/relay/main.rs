@@ -22,6 +22,8 @@
 //! | [`weather`] | a weekend in one run |
 //! | [`destination`] | one post: answers, credentials, tokens, signatures |
 //! | [`way`] | the way of a post: certificates, proxies, addresses |
+//! | [`media`] | pictures: which file a `dataUrl` means, and who gets the token |
+//! | [`enrich`] | what else Orbit knows, when it answers and when it does not |
 //! | [`ops`] | health, metrics, and that no secret is seen |
 //! | [`journal`] | a data directory or journal that cannot be used, and then can |
 //! | [`keep`] | how long and how much the journal keeps |
@@ -49,11 +51,13 @@ mod deliver;
 mod destination;
 mod edges;
 mod engine;
+mod enrich;
 mod https;
 mod journal;
 mod keep;
 mod limits;
 mod line;
+mod media;
 mod notices;
 mod ops;
 mod orders;

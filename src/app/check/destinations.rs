@@ -55,6 +55,19 @@ fn row(name: String, looked: &Looked) -> Row {
             status,
             with_auth,
         } => (method, *status, *with_auth),
+        Looked::Connected { with_auth: true } => {
+            return Row::good(name, "the broker took the connection, with our credentials");
+        }
+        Looked::Connected { with_auth: false } => {
+            return Row::good(name, "the broker took the connection");
+        }
+        Looked::Refused(why) => {
+            return Row::bad(
+                name,
+                why.clone(),
+                "correct its `auth`, or have the broker looked at",
+            );
+        }
         Looked::NoCredentials(why) => {
             let advice = "correct its `auth` (for the integration URL: INTEGRATION_AUTH)";
             return Row::bad(name, format!("no credentials to show: {why}"), advice);

@@ -8,7 +8,7 @@ use super::secret;
 use crate::config::nearest::shown;
 use crate::config::parse;
 use crate::config::resolve::Variables;
-use crate::relay::destination::{Algorithm, Auth, Encoding, Header, Sign};
+use crate::relay::destination::{Algorithm, Auth, Encoding, Header, RESERVED_HEADERS, Sign};
 use crate::secret::Secret;
 
 /// The types of `auth`, and the keys of each.
@@ -37,21 +37,7 @@ pub(super) const SIGN: &[(&str, &[&str])] = &[
             "secret",
         ],
     ),
-];
-
-/// Headers that the relay and HTTP set themselves.
-const RESERVED: &[&str] = &[
-    "connection",
-    "content-length",
-    "content-type",
-    "host",
-    "idempotency-key",
-    "relay-attempt",
-    "transfer-encoding",
-    "user-agent",
-    "webhook-id",
-    "webhook-signature",
-    "webhook-timestamp",
+    ("fiix", &["scheme", "app_key", "access_key", "secret"]),
 ];
 
 /// How the relay shows who it is.
@@ -108,6 +94,9 @@ pub(super) fn sign(item: &Item<'_, '_>, variables: &Variables<'_>) -> Option<Sig
     if kind == "standard-webhooks" {
         return standard_webhooks(&table, variables);
     }
+    if kind == "fiix" {
+        return fiix(&table, variables);
+    }
     let header = table
         .require("header")
         .and_then(|header| header_name(&header));
@@ -134,6 +123,23 @@ pub(super) fn sign(item: &Item<'_, '_>, variables: &Variables<'_>) -> Option<Sig
         algorithm: algorithm?,
         encoding: encoding?,
         prefix: prefix?,
+        secret: secret?,
+    })
+}
+
+fn fiix(table: &Table<'_, '_>, variables: &Variables<'_>) -> Option<Sign> {
+    let filled = |key, wanted| {
+        let item = table.require(key)?;
+        item.parsed(wanted, parse::filled)
+    };
+    let app_key = filled("app_key", "the key of the application");
+    let access_key = filled("access_key", "the access key");
+    let secret = table
+        .require("secret")
+        .and_then(|item| secret::source(&item, variables, secret::ANYTHING));
+    Some(Sign::Fiix {
+        app_key: app_key?,
+        access_key: access_key?,
         secret: secret?,
     })
 }
@@ -215,7 +221,7 @@ fn free_header(name: &str) -> Result<(), String> {
     if Header::new(name, "").is_err() {
         return Err(format!("{} is no header's name", shown(name)));
     }
-    if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
+    if RESERVED_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
         return Err(format!("the relay sets the header {name} itself"));
     }
     Ok(())

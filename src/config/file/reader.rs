@@ -95,6 +95,7 @@ impl<'a> Document<'a> {
             owner: String::new(),
             path: String::new(),
             origins,
+            beneath: None,
         }
     }
 
@@ -150,13 +151,28 @@ pub(super) struct Table<'d, 'a> {
     /// The path to this table from there, such as `auth`.
     path: String,
     origins: &'d RefCell<Origins>,
+    /// What gives the keys that are not here.
+    beneath: Option<Box<Table<'d, 'a>>>,
 }
 
 impl<'d, 'a> Table<'d, 'a> {
     /// The value of a key; where it came from is remembered.
     pub(super) fn take(&self, key: &str) -> Option<Item<'d, 'a>> {
-        let value = self.entries.get(key)?;
+        let Some(value) = self.entries.get(key) else {
+            return self.beneath.as_ref()?.take(key);
+        };
         Some(self.item(key, value))
+    }
+
+    /// Whether the key stands here, and not only beneath.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    /// The same table, above another one that gives the keys that are not here.
+    pub(super) fn above(mut self, beneath: Self) -> Self {
+        self.beneath = Some(Box::new(beneath));
+        self
     }
 
     /// The value of a key that must be there.
@@ -412,6 +428,7 @@ impl<'d, 'a> Item<'d, 'a> {
             owner: self.owner.clone(),
             path: self.path.clone(),
             origins: self.origins,
+            beneath: None,
         })
     }
 

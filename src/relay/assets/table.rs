@@ -85,6 +85,11 @@ impl LoadError {
         &self.problems
     }
 
+    /// How many there are besides.
+    pub fn more(&self) -> usize {
+        self.more
+    }
+
     pub(super) fn at(line: usize, what: String) -> Self {
         Self {
             problems: vec![Problem { line, what }],

@@ -12,7 +12,7 @@ use super::standing::Tried;
 use crate::clock::until;
 use crate::event::{ALERT, RELAY};
 use crate::relay::destination::outcome::Outcome;
-use crate::relay::destination::{Request, Sent};
+use crate::relay::destination::{Request, Sent, What};
 
 /// A try that has ended.
 pub(super) struct Done {
@@ -25,22 +25,20 @@ pub(super) struct Done {
 pub(super) async fn send(shared: Arc<Shared>, mut ready: Ready) -> Done {
     let clock = &shared.clock;
     let began = clock.steady();
-    let request = Request {
-        key: ready.key.clone(),
-        attempt: ready.claim.attempt,
-        body: std::mem::take(&mut ready.body),
-        at: clock.wall(),
-    };
+    let request = Request::new(
+        ready.key.clone(),
+        ready.claim.attempt,
+        clock.wall(),
+        What::Event(std::mem::take(&mut ready.body)),
+    );
     let rest = until(began, ready.claim.lease.until);
     let sent = tokio::time::timeout(rest, shared.destination.send(request))
         .await
-        .unwrap_or_else(|_| Sent {
-            outcome: Outcome::Postponed {
+        .unwrap_or_else(|_| {
+            Sent::unanswered(Outcome::Postponed {
                 reason: "no answer before the lease ended".into(),
                 retry_after: None,
-            },
-            answer: None,
-            whole: None,
+            })
         });
     let took = until(began, clock.steady());
     Done { ready, sent, took }

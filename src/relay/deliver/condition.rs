@@ -78,6 +78,8 @@ impl Worker {
                 key: ready.key.clone(),
                 title: ready.action.clone(),
                 answer: whole.filter(|_| poll.is_some()),
+                asset: ready.asset.clone(),
+                action: ready.action.clone(),
                 due_at: poll.map(|poll| later(self.shared.clock.steady(), poll.every)),
             }));
         }

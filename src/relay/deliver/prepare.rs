@@ -107,7 +107,7 @@ pub(super) async fn fill(shared: Arc<Shared>, want: Want) -> Result<Filled, Writ
     };
     let mut fates = fates.into_iter();
     for (plan, asks) in plans {
-        let goes = !asks || fates.next() == Some(Fate::Send);
+        let goes = !asks || matches!(fates.next(), Some(Fate::Send { .. }));
         if let Some(body) = plan.body.filter(|_| goes) {
             filled.ready.push(Ready {
                 claim: plan.claim,
@@ -190,6 +190,11 @@ fn step(shared: &Shared, plan: &mut Plan) -> Result<Option<Step>, String> {
         asset: plan.asset.clone(),
         line,
         once,
+        message: None,
+        map: None,
+        template: None,
+        action: None,
+        while_open: None,
     }))
 }
 
@@ -209,14 +214,7 @@ fn unwanted(shared: &Shared, claim: &Claim, notice: bool) -> Option<String> {
 }
 
 fn map(shared: &Shared, envelope: &Envelope<'_>, action: Option<&str>) -> Option<Match> {
-    let subject = Subject {
-        orbit_asset_id: envelope.data("assetId"),
-        element_id: envelope.data("elementId"),
-        action_uuid: envelope.data("actionUuid"),
-        action_name: action.map(str::to_owned),
-        mission_name: envelope.data("missionName"),
-        robot: envelope.data("robotNickname"),
-    };
+    let subject = Subject::of(envelope);
     let map = shared.assets.borrow().clone();
     let found = map.find(&subject);
     if found.is_none() && action.is_some() {

@@ -159,6 +159,11 @@ fn say(shared: &Shared, done: &Done, disposition: &Disposition) {
             );
             "parked"
         }
+        // It did not come to a try.
+        Disposition::Waiting { reason, .. } => {
+            tracing::debug!(seq, event = identity, destination, %reason, "waits for Orbit");
+            return;
+        }
         Disposition::Postponed { reason, .. } if *failures == 0 => {
             tracing::warn!(
                 seq, event = identity, event_type, action, asset, destination, attempt,

@@ -11,7 +11,8 @@ use reqwest::Method;
 use url::Url;
 
 use super::Shared;
-use super::exchange::{Purpose, Tried};
+use super::compose::Purpose;
+use super::exchange::Tried;
 use super::outcome::Outcome;
 use crate::relay::transform::expression::Expression;
 
@@ -35,6 +36,12 @@ pub enum Asked {
 
 impl Shared {
     pub(super) async fn ask(&self, url: Url, when: &Expression, at: Timestamp) -> Asked {
+        if self.broker.is_some() {
+            return Asked::Failed {
+                reason: "a destination that is an MQTT broker can be asked nothing".into(),
+                retry_after: None,
+            };
+        }
         let get = reqwest::Request::new(Method::GET, url);
         let Tried {
             sent,

@@ -27,6 +27,13 @@ impl Header {
         let value = sensitive(value)?;
         Ok(Self { name, value })
     }
+
+    /// A header of a step. Only one that is made of secrets is hidden in answers.
+    pub fn of_step(name: HeaderName, value: &str, is_secret: bool) -> Result<Self, AuthError> {
+        let mut value = sensitive(value)?;
+        value.set_sensitive(is_secret);
+        Ok(Self { name, value })
+    }
 }
 
 /// How the relay shows who it is.

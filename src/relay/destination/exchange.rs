@@ -7,21 +7,17 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::Method;
-use reqwest::header::{
-    ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, InvalidHeaderValue, USER_AGENT,
-};
 use tokio::time::{Instant, timeout_at};
 
-use super::auth::AuthError;
 use super::blot::Secrets;
+use super::compose::{Delivery, Purpose};
+use super::cookies::Cookies;
 use super::keys::Keys;
 use super::oauth::Endpoint;
 use super::outcome::{self, Answer, Outcome, Wanted};
-use super::{AGENT, ANSWER_LIMIT, Auth, Header, Request, Sent, Shared, SignError, Success};
+use super::{ANSWER_LIMIT, Answered, Auth, Sent, Shared, Success};
 use crate::clock::later;
 use crate::http::{self, ExchangeError};
-use crate::relay::transform::expression::Expression;
 use crate::secret::Secret;
 
 /// What does not decide is read for no longer, so that a body that drips holds nobody up.
@@ -40,7 +36,7 @@ pub(super) struct Deadline {
 }
 
 impl Deadline {
-    fn new(timeout: Duration, at: Timestamp) -> Self {
+    pub(super) fn new(timeout: Duration, at: Timestamp) -> Self {
         let began = Instant::now();
         Self { began, timeout, at }
     }
@@ -50,7 +46,7 @@ impl Deadline {
     }
 
     /// The time that people read, now.
-    fn wall(&self) -> Timestamp {
+    pub(super) fn wall(&self) -> Timestamp {
         later(self.at, self.began.elapsed())
     }
 
@@ -60,30 +56,7 @@ impl Deadline {
     }
 }
 
-/// Why a post cannot be put together.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ComposeError {
-    #[error("the credentials cannot be sent: {0}")]
-    Auth(#[from] AuthError),
-    #[error(transparent)]
-    Sign(#[from] SignError),
-    #[error("the key cannot stand in a header")]
-    Key(#[from] InvalidHeaderValue),
-    #[error("the body cannot be sent twice")]
-    Body,
-}
-
 impl Shared {
-    pub(super) async fn send(&self, request: Request) -> Sent {
-        let mut post = reqwest::Request::new(Method::POST, self.config.url.clone());
-        *post.body_mut() = Some(request.body.into());
-        let purpose = Purpose::Deliver {
-            key: request.key,
-            number: request.attempt,
-        };
-        self.attempt(purpose, post, request.at).run().await.sent
-    }
-
     pub(super) fn attempt<'a>(
         &'a self,
         purpose: Purpose<'a>,
@@ -114,24 +87,9 @@ pub(super) struct Attempt<'a> {
     pub(super) shared: &'a Shared,
     pub(super) client: http::Client,
     pub(super) deadline: Deadline,
-    purpose: Purpose<'a>,
+    pub(super) purpose: Purpose<'a>,
     /// What is sent, without what differs between a first and a second.
     pub(super) request: reqwest::Request,
-}
-
-/// What a try is for.
-pub(super) enum Purpose<'a> {
-    /// To bring an event.
-    Deliver {
-        /// The delivery's key.
-        key: String,
-        /// Which try it is.
-        number: u32,
-    },
-    /// To learn whether this holds of the answer.
-    Ask(&'a Expression),
-    /// To learn whether it answers at all.
-    Look,
 }
 
 /// What came of it.
@@ -171,7 +129,7 @@ impl Attempt<'_> {
 
     /// A question says nothing of whether posts are taken.
     fn remember(&self, outcome: &Outcome, keys: &Keys) {
-        if let Purpose::Deliver { .. } = self.purpose {
+        if let Purpose::Deliver(_) = self.purpose {
             self.shared.remember(outcome, keys);
         }
     }
@@ -234,12 +192,14 @@ impl Attempt<'_> {
         let response = self.deadline.hold(self.client.send(request)).await;
         let response = response.and_then(|sent| sent).map_err(failed)?;
         let mut answer = self.read(response).await;
-        let secrets = keys.hidden(&self.shared.config, shown);
+        let mut cookies = self.cookies();
+        cookies.learn(&answer.headers, self.deadline.wall());
+        let secrets = self.hidden(keys, shown, &cookies);
         answer.shown = show(&answer, &secrets);
         let any_2xx = Success::default();
-        let (success, when) = match self.purpose {
-            Purpose::Deliver { .. } => (&self.shared.config.success, None),
-            Purpose::Ask(when) => (&any_2xx, Some(when)),
+        let (success, when) = match &self.purpose {
+            Purpose::Deliver(delivery) => (delivery.success, None),
+            Purpose::Ask(when) => (&any_2xx, Some(*when)),
             Purpose::Look => (&any_2xx, None),
         };
         let wanted = self.shared.wanted(success);
@@ -254,62 +214,55 @@ impl Attempt<'_> {
             let text = String::from_utf8_lossy(&answer.body);
             secrets.blot(&text, answer.missing.is_none(), WHOLE_BYTES)
         });
+        let status = answer.status;
+        let keeps = matches!(&self.purpose, Purpose::Deliver(delivery) if delivery.keeps);
+        let answered = keeps.then_some(Answered {
+            status,
+            headers: answer.headers,
+            body: answer.body,
+            missing: answer.missing,
+        });
         Ok(Tried {
             sent: Sent {
                 outcome: without(outcome, &secrets),
                 answer: Some(answer.shown),
                 whole,
+                answered,
+                cookies,
             },
-            status: Some(answer.status),
+            status: Some(status),
             holds,
         })
     }
 
-    pub(super) fn compose(
-        &self,
-        keys: &Keys,
-        shown: Option<&Secret>,
-    ) -> Result<reqwest::Request, ComposeError> {
-        let config = &self.shared.config;
-        // The body is shared, not copied.
-        let mut request = self.request.try_clone().ok_or(ComposeError::Body)?;
-        let mut own = Vec::new();
-        let body = request.body().and_then(reqwest::Body::as_bytes);
-        if let (Some(sign), Purpose::Deliver { key, .. }) = (&config.sign, &self.purpose) {
-            let body = body.unwrap_or_default();
-            own = sign.headers(&keys.signing, key, self.deadline.wall(), body)?;
+    /// The cookies that this exchange carries.
+    fn cookies(&self) -> Cookies {
+        match &self.purpose {
+            Purpose::Deliver(delivery) => delivery.cookies.clone(),
+            Purpose::Ask(_) | Purpose::Look => Cookies::default(),
         }
-        if let Some(shown) = shown {
-            own.extend(config.auth.header(shown.expose())?);
+    }
+
+    /// All that the answer may not show.
+    fn hidden(&self, keys: &Keys, shown: Option<&Secret>, cookies: &Cookies) -> Secrets {
+        let mut secrets = keys.hidden(&self.shared.config, shown);
+        if let Purpose::Deliver(delivery) = &self.purpose {
+            delivery.hide(&mut secrets);
         }
-        let headers = request.headers_mut();
-        let json = HeaderValue::from_static("application/json");
-        let kind = match self.purpose {
-            Purpose::Deliver { .. } => CONTENT_TYPE,
-            Purpose::Ask(_) | Purpose::Look => ACCEPT,
-        };
-        headers.insert(kind, json);
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        for Header { name, value } in &config.headers {
-            headers.insert(name, value.clone());
+        for value in cookies.values() {
+            secrets.add_if_telling(value);
         }
-        if let Purpose::Deliver { key, number } = &self.purpose {
-            let key = HeaderValue::try_from(key)?;
-            headers.insert(HeaderName::from_static("idempotency-key"), key.clone());
-            headers.insert(HeaderName::from_static("webhook-id"), key);
-            headers.insert(HeaderName::from_static("relay-attempt"), (*number).into());
-        }
-        headers.extend(own);
-        Ok(request)
+        secrets
     }
 
     /// Reads as much of an answer as its outcome depends on, and a little more so that the
     /// connection can be used again.
     async fn read(&self, mut response: reqwest::Response) -> Answer {
         let status = response.status().as_u16();
-        let success = &self.shared.config.success;
-        let needed = match self.purpose {
-            Purpose::Deliver { .. } => success.when.is_some() && success.has(status),
+        let needed = match &self.purpose {
+            Purpose::Deliver(Delivery { success, keeps, .. }) => {
+                (success.when.is_some() || *keeps) && success.has(status)
+            }
             Purpose::Ask(_) => Success::default().has(status),
             Purpose::Look => false,
         };
@@ -337,11 +290,7 @@ impl Attempt<'_> {
 
 fn unanswered(outcome: Outcome) -> Tried {
     Tried {
-        sent: Sent {
-            outcome,
-            answer: None,
-            whole: None,
-        },
+        sent: Sent::unanswered(outcome),
         status: None,
         holds: None,
     }

@@ -70,6 +70,15 @@ impl Keys {
                 secrets.add_if_telling(value);
             }
         }
+        if let Some(Sign::Fiix {
+            app_key,
+            access_key,
+            ..
+        }) = &config.sign
+        {
+            secrets.add_if_telling(app_key);
+            secrets.add_if_telling(access_key);
+        }
         secrets.add_url(&config.url);
         if let Some(proxy) = &config.proxy {
             secrets.add_url(&proxy.url);

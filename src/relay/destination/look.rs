@@ -7,15 +7,20 @@
 use jiff::Timestamp;
 use reqwest::Method;
 
-use super::exchange::{Attempt, Purpose};
+use super::Shared;
+use super::compose::Purpose;
+use super::exchange::Attempt;
 use super::keys::Keys;
 use super::outcome::Outcome;
-use super::{Looked, Shared};
+use super::request::Looked;
 use crate::secret::Secret;
 
 impl Shared {
     /// Its outcome is remembered nowhere: no try depends on it.
     pub(super) async fn look(&self, at: Timestamp) -> Looked {
+        if let Some(broker) = &self.broker {
+            return broker.look(self, at).await;
+        }
         let keys = match Keys::read(&self.config) {
             Ok(keys) => keys,
             Err(error) => return Looked::NoCredentials(error.to_string()),

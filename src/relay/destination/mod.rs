@@ -1,10 +1,14 @@
-//! Step 8 of the path: one post to the plant's system, and what its answer means.
+//! Step 8 of the path: one exchange with the plant's system, and what its answer means.
 //!
 //! ```text
-//! mod          what a destination is, and what came of a try, or of a question
-//! exchange     one try: credentials, post, answer, once more if the credentials were refused
+//! mod          what a destination is
+//! request      what goes out in one exchange, and what came of it
+//! exchange     one try: credentials, request, answer, once more if the credentials were refused
+//! compose      all that is added to a request
+//! cookies      what earlier answers of a try have set          multipart  the event with pictures
 //! ask          a question, and what its answer means
 //! look         whether it answers at all
+//! mqtt         a destination that is an MQTT broker
 //! keys         the secrets of a destination, as they were read
 //! auth         how the relay shows who it is          oauth   tokens
 //! sign         how a body is signed                   client  certificates that change
@@ -16,17 +20,23 @@
 //! - One deadline for the whole try, token and second post included; at most 64 KiB of an answer
 //!   are read.
 //! - Where the status alone decides, nothing that becomes of the body changes the outcome.
-//! - No secret is in an outcome, an answer, an error, a log line or a `Debug` text.
+//! - No secret is in an outcome, an answer, an error, a log line or a `Debug` text; but in
+//!   [`Answered`], from which a step takes tokens.
 
 mod ask;
 mod auth;
 mod blot;
 mod client;
+mod compose;
+mod cookies;
 mod exchange;
 mod keys;
 mod look;
+mod mqtt;
+mod multipart;
 mod oauth;
 pub mod outcome;
+mod request;
 mod retry_after;
 mod sign;
 
@@ -42,10 +52,17 @@ use url::Url;
 pub use self::ask::Asked;
 pub use self::auth::{Auth, AuthError, Header};
 use self::client::Clients;
+pub use self::cookies::Cookies;
 use self::keys::Refused;
+use self::mqtt::Broker;
+pub use self::mqtt::PAYLOAD_LIMIT;
+pub use self::multipart::{Multipart, Picture};
 use self::oauth::Tokens;
-use self::outcome::Outcome;
 pub use self::outcome::RESPONSE_MEMBERS;
+pub use self::request::{
+    Answered, HeaderNameError, Looked, Message, Method, RESERVED_HEADERS, Request, Sent,
+    StepRequest, What, header_name,
+};
 pub use self::sign::{Algorithm, Encoding, Sign, SignError, webhook_key};
 use crate::http;
 use crate::relay::transform::expression::Expression;
@@ -68,6 +85,8 @@ pub struct Config {
     pub id: String,
     /// Where events go, without user and password.
     pub url: Url,
+    /// What is spoken there.
+    pub kind: Kind,
     /// Headers that every post carries besides the relay's own.
     pub headers: Vec<Header>,
     /// How the relay shows who it is.
@@ -95,6 +114,7 @@ impl Config {
             name: name.to_owned(),
             id: name.to_owned(),
             url,
+            kind: Kind::Http,
             headers: Vec::new(),
             auth: Auth::None,
             sign: None,
@@ -115,6 +135,7 @@ impl fmt::Debug for Config {
             .field("id", &self.id)
             // The rest of it may hold a secret.
             .field("url", &self.url.origin().ascii_serialization())
+            .field("kind", &self.kind)
             .field("headers", &self.headers)
             .field("auth", &self.auth)
             .field("sign", &self.sign)
@@ -126,6 +147,24 @@ impl fmt::Debug for Config {
             .field("keeps_answers", &self.keeps_answers)
             .finish()
     }
+}
+
+/// What is spoken at a destination.
+#[derive(Clone, Debug, Default)]
+pub enum Kind {
+    /// HTTP, at an `http` or `https` URL.
+    #[default]
+    Http,
+    /// MQTT, at an `mqtt` or `mqtts` URL. It has `auth` of type basic or none, `tls`,
+    /// `allow_addresses` and `timeout`; headers, signatures, success rules and proxies are HTTP's.
+    Mqtt(MqttConfig),
+}
+
+/// How messages are published.
+#[derive(Clone, Debug)]
+pub struct MqttConfig {
+    /// Whether the broker keeps the last message of a topic for those who come later.
+    pub retain: bool,
 }
 
 /// Which answers are a success.
@@ -157,73 +196,29 @@ pub struct Destination(Arc<Shared>);
 struct Shared {
     config: Config,
     clients: Clients,
+    /// Where it is a broker.
+    broker: Option<Broker>,
     tokens: Tokens,
     /// The credentials that were refused last, if they were.
     refused: Mutex<Option<Refused>>,
-}
-
-/// One try of one delivery.
-#[derive(Debug)]
-pub struct Request {
-    /// The delivery's key.
-    pub key: String,
-    /// Which try this is.
-    pub attempt: u32,
-    /// The frozen body.
-    pub body: Vec<u8>,
-    /// The time that people read, for the signature and for dates in answers.
-    pub at: Timestamp,
-}
-
-/// What came of one try.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sent {
-    /// What it means.
-    pub outcome: Outcome,
-    /// The beginning of the answer, as text, without known secrets; none when there was none.
-    pub answer: Option<String>,
-    /// The first 16 KiB of the answer, without known secrets, where they are wanted.
-    pub whole: Option<String>,
-}
-
-impl Sent {
-    /// Whether the destination answered as it should, be it with a refusal of this event; and
-    /// otherwise what was wrong.
-    pub fn reached(&self) -> Result<(), String> {
-        match &self.outcome {
-            Outcome::Delivered | Outcome::Dead { .. } => Ok(()),
-            Outcome::Postponed { reason, .. } | Outcome::Parked { reason, .. } => {
-                Err(reason.clone())
-            }
-        }
-    }
-}
-
-/// What a destination says when it is only looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Looked {
-    /// It answered.
-    Answered {
-        /// What it was asked: `HEAD`, or `OPTIONS` where it does not know that.
-        method: &'static str,
-        /// How it answered.
-        status: u16,
-        /// Whether it was shown credentials.
-        with_auth: bool,
-    },
-    /// There are no credentials to be shown: a file of theirs, or the token endpoint, is why.
-    NoCredentials(String),
-    /// It gave no answer.
-    Unreached(http::ExchangeError),
 }
 
 impl Destination {
     /// Reads the certificates and builds the client.
     pub fn build(config: Config) -> Result<Self, http::BuildError> {
         let clients = Clients::build(&config)?;
+        let broker = match &config.kind {
+            Kind::Http => None,
+            Kind::Mqtt(MqttConfig { retain, .. }) => {
+                // Two relays with one id would put each other out; chance keeps them apart.
+                let chance = getrandom::u32().unwrap_or_default().to_be_bytes();
+                Some(Broker::new(&config.id, chance, *retain))
+            }
+        };
         Ok(Self(Arc::new(Shared {
             config,
             clients,
+            broker,
             tokens: Tokens::default(),
             refused: Mutex::default(),
         })))
@@ -262,3 +257,6 @@ impl Destination {
         self.0.credentials_changed()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,7 +132,7 @@ pub(super) fn of_answer(answer: &Answer, wanted: &Wanted<'_>, now: Timestamp) ->
             target(&answer.headers, wanted.url)
         )),
         401 | 403 => Outcome::Parked {
-            reason: refused(status, wanted),
+            reason: refused(answer, wanted),
             trouble: Trouble::Credentials,
         },
         407 => postponed("answered 407: the proxy wants other credentials".into()),
@@ -239,8 +239,16 @@ fn target(headers: &HeaderMap, url: &Url) -> String {
     location.map_or("nowhere".into(), |to| to.origin().ascii_serialization())
 }
 
-fn refused(status: u16, wanted: &Wanted<'_>) -> String {
+fn refused(answer: &Answer, wanted: &Wanted<'_>) -> String {
     let Wanted { id, name, .. } = wanted;
+    let status = answer.status;
+    let csrf = answer.headers.get("x-csrf-token");
+    if csrf.is_some_and(|token| token.as_bytes().eq_ignore_ascii_case(b"required")) {
+        return format!(
+            "answered {status}: destination {name} wants a CSRF token (x-csrf-token: Required); \
+             take one in a step with `fresh = true`, and send it and the cookies of that step"
+        );
+    }
     let setting = match (*id == INTEGRATION, wanted.with_auth) {
         (true, true) => "see INTEGRATION_AUTH",
         (true, false) => "it wants some, set INTEGRATION_AUTH",
@@ -334,6 +342,22 @@ mod tests {
         for status in 100..=999 {
             assert_eq!(of(&answer(status), None, None), expected(status));
         }
+    }
+
+    #[test]
+    fn a_csrf_token_that_is_wanted_is_named_and_parks_as_refused_credentials_do() {
+        let mut wants = answer(403);
+        wants
+            .headers
+            .insert("x-csrf-token", "Required".parse().unwrap());
+        let outcome = of(&wants, None, None);
+        assert!(outcome.refuses_credentials());
+        let Outcome::Parked { reason, .. } = outcome else {
+            panic!("it is parked");
+        };
+        assert!(reason.contains("`fresh = true`"), "{reason}");
+        wants.headers.insert("x-csrf-token", "abc".parse().unwrap());
+        assert_eq!(of(&wants, None, None), expected(403));
     }
 
     #[test]
@@ -460,7 +484,7 @@ mod tests {
                 success: &Success::default(),
                 with_auth,
             };
-            let reason = refused(401, &wanted);
+            let reason = refused(&answer(401), &wanted);
             assert!(reason.ends_with(expected), "{reason}");
         }
     }

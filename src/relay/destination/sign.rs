@@ -1,7 +1,7 @@
 //! How a body is signed.
 //!
 //! # Invariants
-//! - What is signed are the bytes that are sent.
+//! - What is signed are the bytes that are sent, or the URL that is asked.
 //! - A secret is read at each signature, and stands in no error.
 
 use base64::Engine as _;
@@ -10,9 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use hmac::{EagerHash, Hmac, KeyInit, Mac};
 use jiff::Timestamp;
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use sha1::Sha1;
 use sha2::Sha256;
+use url::Url;
 
 use crate::secret::{Secret, Source, SourceError};
 
@@ -37,6 +38,15 @@ pub enum Sign {
         encoding: Encoding,
         /// What stands before it, such as `sha256=`.
         prefix: String,
+        /// The key.
+        secret: Source,
+    },
+    /// As Fiix wants it: who asks and when stand in the URL, and the code is over the URL.
+    Fiix {
+        /// The application.
+        app_key: String,
+        /// Who uses it.
+        access_key: String,
         /// The key.
         secret: Source,
     },
@@ -82,16 +92,40 @@ impl Sign {
     pub(super) fn secrets(&self) -> Result<Vec<Secret>, SourceError> {
         match self {
             Self::StandardWebhooks(sources) => sources.iter().map(Source::current).collect(),
-            Self::Hmac { secret, .. } => Ok(vec![secret.current()?]),
+            Self::Hmac { secret, .. } | Self::Fiix { secret, .. } => Ok(vec![secret.current()?]),
         }
     }
 
-    /// The headers that sign this body with these secrets.
+    /// Whether the URL is signed, so that a request without a body is too.
+    pub(super) fn is_of_the_url(&self) -> bool {
+        matches!(self, Self::Fiix { .. })
+    }
+
+    /// Writes into the URL what of the signature stands there.
+    pub(super) fn address(&self, url: &mut Url, at: Timestamp) {
+        if let Self::Fiix {
+            app_key,
+            access_key,
+            ..
+        } = self
+        {
+            url.query_pairs_mut()
+                .append_pair("service", "cmms")
+                .append_pair("timestamp", &at.as_millisecond().to_string())
+                .append_pair("appKey", app_key)
+                .append_pair("accessKey", access_key)
+                .append_pair("signatureMethod", "HmacSHA256")
+                .append_pair("signatureVersion", "1");
+        }
+    }
+
+    /// The headers that sign this body, or this URL, with these secrets.
     pub(super) fn headers(
         &self,
         secrets: &[Secret],
         key: &str,
         at: Timestamp,
+        url: &Url,
         body: &[u8],
     ) -> Result<Vec<(HeaderName, HeaderValue)>, SignError> {
         match self {
@@ -134,6 +168,15 @@ impl Sign {
                         Encoding::Base64 => STANDARD.encode(code),
                     };
                     Ok((header.clone(), value(&format!("{prefix}{code}"))?))
+                })
+                .collect(),
+            Self::Fiix { .. } => secrets
+                .iter()
+                .map(|secret| {
+                    let url = url.as_str();
+                    let url = url.split_once("://").map_or(url, |(_, rest)| rest);
+                    let code = code::<Sha256>(secret.expose().as_bytes(), &[url.as_bytes()])?;
+                    Ok((AUTHORIZATION, value(&hex::encode(code))?))
                 })
                 .collect(),
         }
@@ -179,7 +222,10 @@ mod tests {
     fn signed(sign: &Sign, key: &str, at: i64, body: &str) -> Vec<(String, String)> {
         let at = Timestamp::from_second(at).unwrap();
         let secrets = sign.secrets().unwrap();
-        let headers = sign.headers(&secrets, key, at, body.as_bytes()).unwrap();
+        let mut url = "https://plant.macmms.com/api/".parse().unwrap();
+        sign.address(&mut url, at);
+        let headers = sign.headers(&secrets, key, at, &url, body.as_bytes());
+        let headers = headers.unwrap();
         let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
         headers
             .iter()
@@ -252,6 +298,31 @@ mod tests {
             hmac(Algorithm::Sha1, Encoding::Base64, "sha1="),
             "sha1=7/zfauXrL6LSdBbV8YTfnCWafHk="
         );
+    }
+
+    /// The URL is written as in Fiix's guide; the code is what `openssl dgst -sha256 -hmac` gives.
+    #[test]
+    fn fiix_is_asked_with_who_and_when_in_the_url_and_the_url_is_signed_without_its_scheme() {
+        let sign = Sign::Fiix {
+            app_key: "macmmsackp3f".into(),
+            access_key: "a&b".into(),
+            secret: given("Jefe"),
+        };
+        let mut url: Url = "https://plant.macmms.com/api/".parse().unwrap();
+        sign.address(
+            &mut url,
+            Timestamp::from_millisecond(1_394_817_690_123).unwrap(),
+        );
+        assert_eq!(
+            url.as_str(),
+            "https://plant.macmms.com/api/?service=cmms&timestamp=1394817690123\
+             &appKey=macmmsackp3f&accessKey=a%26b&signatureMethod=HmacSHA256&signatureVersion=1"
+        );
+        let signature = signed(&sign, "k", 1_394_817_690, "ignored");
+        let code = "525f219b5485aa9bd712636d654c0a317ad4b63cd5a25daf6cb32e09514a172f";
+        assert_eq!(signature, [("authorization".to_owned(), code.to_owned())]);
+        let later = signed(&sign, "k", 1_394_817_691, "ignored");
+        assert_ne!(signature, later);
     }
 
     #[test]

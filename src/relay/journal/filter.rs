@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //! - The state is the shown one: what waits for a destination that is paused or no longer
-//!   configured is `parked`, though its row says otherwise, or though it has none.
+//!   configured is `parked`, though its row says otherwise, or though it has none. Only a replay
+//!   goes by the rows: it is for what was parked by itself.
 //! - A filter for states that are not finished, or for dead, reads their indexes only: it never
 //!   walks through what is finished.
 //! - One step looks at a bounded number of deliveries, whatever the filter says.
@@ -32,6 +33,9 @@ pub struct Filter {
     /// In one of these states, as they are shown; none given: in any.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub states: BTreeSet<State>,
+    /// The states are those that the rows say: what only waits for its destination is not parked.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub as_stored: bool,
     /// About this asset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asset: Option<String>,
@@ -138,7 +142,7 @@ impl Filter {
         let is = |wanted: &Option<String>, has: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| Some(wanted) == has)
         };
-        (self.states.is_empty() || self.states.contains(&scope.shown(candidate.state)))
+        self.wants(scope, candidate.state)
             && is(&self.destination, Some(&scope.id))
             && is(&self.asset, candidate.asset.as_deref())
             && is(&self.event_type, Some(&candidate.event_type))
@@ -150,6 +154,15 @@ impl Filter {
             && candidate.has_text
     }
 
+    fn wants(&self, scope: &Scope, state: State) -> bool {
+        let state = if self.as_stored {
+            state
+        } else {
+            scope.shown(state)
+        };
+        self.states.is_empty() || self.states.contains(&state)
+    }
+
     /// The events that are named for this destination, in order.
     fn numbers(&self, scope: &Scope) -> BTreeSet<i64> {
         let ids = self.ids.iter().filter(|id| id.destination == scope.id);
@@ -158,8 +171,8 @@ impl Filter {
 
     /// Where the deliveries in these states stand.
     fn lanes(&self, scope: &Scope) -> Vec<Lane> {
-        let wanted = |state| self.states.is_empty() || self.states.contains(&scope.shown(state));
-        let rows: BTreeSet<_> = State::ALL.into_iter().filter(|s| wanted(*s)).collect();
+        let states = State::ALL.into_iter();
+        let rows: BTreeSet<_> = states.filter(|state| self.wants(scope, *state)).collect();
         let finished = rows
             .iter()
             .any(|state| matches!(state, State::Delivered | State::Skipped | State::Discarded));
@@ -416,6 +429,7 @@ mod tests {
             include_str!("../../../migrations/0001.sql"),
             include_str!("../../../migrations/0002.sql"),
             include_str!("../../../migrations/0003.sql"),
+            include_str!("../../../migrations/0004.sql"),
         ] {
             connection.execute_batch(migration).unwrap();
         }

@@ -3,6 +3,8 @@
 //! ```text
 //! mod        what others call: the handle, leases, errors
 //! acts       what a person may do, as calls
+//! claims     a claim and what comes of it, as values
+//! enrich     what Orbit says of events, and what waits for it or for an asset, as calls
 //! orders     work orders, as calls
 //! state      a delivery's states and their legal changes (pure)
 //! writer     the one thread that writes, in groups: one fsync for all who wait
@@ -28,6 +30,8 @@
 
 mod acts;
 mod checkpoint;
+mod claims;
+mod enrich;
 mod filter;
 mod open;
 mod orders;
@@ -46,6 +50,9 @@ use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 pub use self::acts::{Bulk, Kind, Worked};
+pub use self::claims::{
+    Claim, Claims, Disposition, Ended, Enrichment, Fate, Lease, Step, Want, WhileOpen,
+};
 pub use self::filter::{DeliveryId, Filter};
 pub use self::open::{DATABASE, OpenError};
 pub use self::orders::{
@@ -60,7 +67,8 @@ pub use self::state::State;
 use self::store::{Store, StoreError};
 pub use self::sums::{DestinationSums, Sums};
 use self::writer::Work;
-use crate::event::{DedupeKey, Event, Origin};
+use crate::clock::Clock;
+use crate::event::{DedupeKey, Event};
 
 /// What the journal needs to know.
 #[derive(Clone, Debug)]
@@ -100,6 +108,7 @@ pub struct Journal {
     sums: watch::Receiver<Sums>,
     room: watch::Receiver<Room>,
     keep_delivered: Duration,
+    clock: Clock,
 }
 
 /// Whether events can be kept.
@@ -164,164 +173,6 @@ pub struct Expired {
     pub next: Option<i64>,
 }
 
-/// What a claim asks for.
-#[derive(Clone, Debug)]
-pub struct Want {
-    /// Deliveries of this destination.
-    pub destination: String,
-    /// At most so many.
-    pub limit: usize,
-    /// Of them at most so many that a person asked for again, and only where nothing else waits.
-    pub replays: usize,
-    /// One, whether it is due or not: the destination is down, and this finds out whether it
-    /// still is.
-    pub probe: bool,
-    /// Retries go before new events, so that a line keeps its order.
-    pub in_order: bool,
-    /// The destination is back: what waits for a later step of its schedule is due now.
-    pub hasten: bool,
-    /// For how long the destination worked since the last claim.
-    pub worked: Duration,
-    /// Now, on the steady clock.
-    pub now: Timestamp,
-    /// How long the claim holds: longer than the longest wait and try.
-    pub lease: Duration,
-}
-
-/// A claimed delivery: the right to try it once, for a time.
-#[derive(Clone, Debug)]
-pub struct Claim {
-    /// What proves the right.
-    pub lease: Lease,
-    /// Whose delivery it is.
-    pub destination_id: String,
-    /// The event's source.
-    pub source: String,
-    /// The event's type.
-    pub event_type: String,
-    /// What the event is known by.
-    pub identity: String,
-    /// How this delivery came about.
-    pub origin: Origin,
-    /// When the event was received.
-    pub received_at: Timestamp,
-    /// The event's raw bytes.
-    pub body: Vec<u8>,
-    /// Which try this is; 1 is the first.
-    pub attempt: u32,
-    /// How many tries failed in a row before this one.
-    pub failures: u32,
-    /// How long it has waited since its first failure, counting only time in which the
-    /// destination worked.
-    pub waited: Duration,
-    /// Whether a person asked for it again.
-    pub replayed: bool,
-    /// The relay's part of the body as it was frozen at the first send.
-    pub frozen: Option<String>,
-}
-
-/// The proof of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease {
-    /// The event's place in the order of arrival.
-    pub seq: i64,
-    /// When the right ends, on the steady clock.
-    pub until: Timestamp,
-    destination: i64,
-    token: i64,
-}
-
-/// What a claim found.
-#[derive(Debug, Default)]
-pub struct Claims {
-    /// The deliveries to try now, in order of arrival.
-    pub now: Vec<Claim>,
-    /// When the next one is due, on the steady clock; none when nothing waits.
-    pub next_due: Option<Timestamp>,
-    /// Nothing goes out now: it is paused, or asked for time until [`Claims::next_due`].
-    pub closed: bool,
-    /// Whether [`Want::hasten`] has not reached all that waits.
-    pub more_to_hasten: bool,
-}
-
-/// What is to become of a claimed delivery before anything is sent.
-#[derive(Clone, Debug)]
-pub enum Step {
-    /// Freeze the relay's part of the body, and send.
-    Freeze {
-        /// The relay's part.
-        relay: String,
-        /// The asset's id.
-        asset: Option<String>,
-        /// The line that it stands in: it goes when those before it have ended.
-        line: Option<String>,
-        /// There is to be one delivery with this key.
-        once: Option<[u8; 16]>,
-    },
-    /// The destination does not want it.
-    Skip {
-        /// Why.
-        reason: String,
-    },
-    /// It cannot be sent, ever.
-    Bury {
-        /// Why.
-        reason: String,
-    },
-}
-
-/// What came of a [`Step`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It may be sent.
-    Send,
-    /// It waits for another, is skipped, or is dead.
-    Settled,
-    /// The lease is lost.
-    Lost,
-}
-
-/// How a try ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Disposition {
-    /// The destination took it.
-    Delivered,
-    /// To be tried again from then on (steady clock).
-    Postponed {
-        /// When.
-        due_at: Timestamp,
-        /// Never before then, whatever happens: the destination asked for it.
-        not_before: Option<Timestamp>,
-        /// Why.
-        reason: String,
-    },
-    /// Waits until a person has set the destination right: the destination is paused too.
-    Parked {
-        /// Why.
-        reason: String,
-    },
-    /// Given up; kept.
-    Dead {
-        /// Why.
-        reason: String,
-    },
-}
-
-/// The end of a try, to be recorded.
-#[derive(Clone, Debug)]
-pub struct Ended {
-    /// How it ended.
-    pub disposition: Disposition,
-    /// The beginning of what the destination answered.
-    pub answer: Option<String>,
-    /// Nothing more goes to the destination before then (steady clock): it asked for that.
-    pub hold_until: Option<Timestamp>,
-    /// When, on the wall clock.
-    pub at: Timestamp,
-    /// What the destination made of an alert that it took, if that is to be followed.
-    pub order: Option<Box<NewOrder>>,
-}
-
 /// Why a destination is paused: one fact for all that waits for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paused {
@@ -345,27 +196,15 @@ pub struct Down {
     pub why: String,
 }
 
-impl Disposition {
-    /// The state that the delivery gets.
-    pub fn state(&self) -> State {
-        match self {
-            Self::Delivered => State::Delivered,
-            Self::Postponed { .. } => State::Postponed,
-            Self::Dead { .. } => State::Dead,
-            // Shown as parked for as long as the destination is paused.
-            Self::Parked { .. } => State::Pending,
-        }
-    }
-}
-
 impl Journal {
     /// Starts the writer. The journal is opened by it, and opened again after trouble, so this
     /// never fails for what is wrong with the data directory: see [`Journal::availability`].
-    pub fn start(config: Config, clock: crate::clock::Clock) -> std::io::Result<(Self, Writer)> {
+    pub fn start(config: Config, clock: Clock) -> std::io::Result<(Self, Writer)> {
         let keep_delivered = config.keep_delivered;
-        let started = writer::start(config, clock)?;
+        let started = writer::start(config, clock.clone())?;
         let journal = Self {
             keep_delivered,
+            clock,
             room: started.room,
             work: started.work,
             availability: started.availability,
@@ -459,7 +298,9 @@ impl Journal {
         steps: Vec<(Lease, Step)>,
         at: Timestamp,
     ) -> Result<Vec<Fate>, WriteError> {
-        self.write(move |store| store.prepare(&steps, at)).await
+        let now = self.clock.steady();
+        self.write(move |store| store.prepare(&steps, at, now))
+            .await
     }
 
     /// Gives claimed deliveries back, untried.
@@ -470,7 +311,8 @@ impl Journal {
     /// Records how tries ended, and ends their leases, all in one commit. Returns the leases that
     /// were lost before: of these nothing is recorded.
     pub async fn record(&self, ends: Vec<(Lease, Ended)>) -> Result<Vec<Lease>, WriteError> {
-        self.write(move |store| store.record(&ends)).await
+        let now = self.clock.steady();
+        self.write(move |store| store.record(&ends, now)).await
     }
 
     /// Notes that a destination is down, or that it works again.

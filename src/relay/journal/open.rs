@@ -24,13 +24,14 @@ const LOCK: &str = "relay.lock";
 
 /// Marks the file as ours for the `file` command and for a curious person.
 const APPLICATION_ID: i32 = 0x6f72_6c79;
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../../migrations/0001.sql"),
     include_str!("../../../migrations/0002.sql"),
     include_str!("../../../migrations/0003.sql"),
+    include_str!("../../../migrations/0004.sql"),
 ];
 /// The schema that this version writes.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// Why the journal cannot be opened now.
 #[derive(Debug, thiserror::Error)]
@@ -237,7 +238,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "foreign_keys", false)?;
     connection.pragma_update(None, "cache_size", -10240)?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_prepared_statement_cache_capacity(128);
     // What an earlier process or a failed fsync left in the log is made durable before anything
     // is promised on top of it.
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;

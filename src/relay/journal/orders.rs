@@ -22,6 +22,10 @@ pub struct NewOrder {
     pub answer: Option<String>,
     /// When it is polled first (steady clock); none where nothing is polled.
     pub due_at: Option<Timestamp>,
+    /// The asset that it is about.
+    pub asset: Option<String>,
+    /// The action that it is about.
+    pub action: Option<String>,
 }
 
 /// An order that is open, and due to be asked for.
@@ -203,8 +207,8 @@ mod tests {
     use super::*;
     use crate::clock::{Clock, later};
     use crate::event::{ALERT, Event, Identity};
-    use crate::relay::journal::tests::{TO, World, event};
-    use crate::relay::journal::{DATABASE, Disposition, Ended, OrderRow, Reader, State, Step};
+    use crate::relay::journal::tests::{TO, World, event, freezing};
+    use crate::relay::journal::{DATABASE, Disposition, Ended, OrderRow, Reader, State};
 
     const MINUTE: Duration = Duration::from_mins(1);
 
@@ -227,6 +231,8 @@ mod tests {
             title: Some(format!("Pump {n}")),
             answer: Some(r#"{"id":1}"#.into()),
             due_at: Some(later(world.clock.steady(), 5 * MINUTE)),
+            asset: Some("PUMP".into()),
+            action: Some(format!("Pump {n}")),
         }
     }
 
@@ -324,15 +330,7 @@ mod tests {
         world.journal.append(alert_event(0)).await.unwrap();
         let claim = world.claim(1).await.remove(0);
         let relay = r#"{"delivery":"key-0"}"#.to_owned();
-        let freeze = Step::Freeze {
-            relay,
-            asset: None,
-            line: None,
-            once: None,
-        };
-        let at = world.clock.wall();
-        let steps = vec![(claim.lease, freeze)];
-        world.journal.prepare(steps, at).await.unwrap();
+        world.step(&claim, freezing(&relay, None, None, None)).await;
         for name in names() {
             assert_eq!(close(&world, name).await, Closing::TooEarly);
         }
@@ -478,28 +476,55 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_journal_of_version_2_is_brought_up_to_date_with_all_that_it_holds() {
-        let dir = tempfile::tempdir().unwrap();
-        let connection = rusqlite::Connection::open(dir.path().join(DATABASE)).unwrap();
-        for migration in [
+    async fn a_journal_of_an_earlier_version_is_brought_up_to_date_with_all_that_it_holds() {
+        let migrations = [
             include_str!("../../../migrations/0001.sql"),
             include_str!("../../../migrations/0002.sql"),
-        ] {
-            connection.execute_batch(migration).unwrap();
+            include_str!("../../../migrations/0003.sql"),
+        ];
+        for version in 1..=migrations.len() {
+            let dir = tempfile::tempdir().unwrap();
+            let connection = rusqlite::Connection::open(dir.path().join(DATABASE)).unwrap();
+            for migration in &migrations[..version] {
+                connection.execute_batch(migration).unwrap();
+            }
+            let held = format!(
+                "INSERT INTO destination (no, id, cursor) VALUES (1, '{TO}', 1);
+                 INSERT INTO event VALUES (1, 'orbit', '{ALERT}', 'run-event-0', 'webhook', 0, X'7B7D'),
+                 (2, 'orbit', '{ALERT}', 'run-event-1', 'webhook', 0, X'7B7D');
+                 INSERT INTO delivery (destination, seq, state, attempts, due_at, replayed, relay,
+                 changed_at) VALUES (1, 1, 'dead', 3, 0, 0, 'frozen', 0);
+                 INSERT INTO delivery_sum VALUES (1, 'dead', 1);
+                 INSERT INTO event_sum VALUES ('accepted', 2);
+                 PRAGMA user_version = {version};"
+            );
+            connection.execute_batch(&held).unwrap();
+            if version == 3 {
+                let order = "INSERT INTO work_order (destination, run_event, seq, key, taken_at)
+                     VALUES (1, 'run-event-9', 1, 'key-9', 0)";
+                connection.execute(order, []).unwrap();
+            }
+            drop(connection);
+            let world = World::in_dir(dir, Clock::system()).await;
+            let sums = world.sums();
+            assert_eq!((sums.of(State::Pending), sums.of(State::Dead)), (1, 1));
+            assert_eq!(sums.unmapped, 0);
+            let claim = world.claim(1).await.remove(0);
+            assert_eq!((claim.message.clone(), claim.enrich_since), (None, None));
+            world.give_back(&claim).await;
+            let alert = world.journal.alert("run-event-1").await.unwrap().unwrap();
+            assert_eq!(alert.state, "waiting");
+            let orders = rows(&world);
+            assert_eq!(orders.len(), usize::from(version == 3));
+            assert!(orders.iter().all(|order| order.asset.is_none()));
+            let mut reader = Reader::open(world.dir.path()).unwrap();
+            let dead = reader.delivery(&format!("{TO}:1").parse().unwrap());
+            let dead = dead.unwrap().unwrap();
+            assert_eq!(
+                (dead.relay.as_deref(), dead.unmapped),
+                (Some("frozen"), false)
+            );
+            taken(&world, 2..3).await;
         }
-        let held = format!(
-            "INSERT INTO destination (no, id, cursor, name) VALUES (1, '{TO}', 0, '{TO}');
-             INSERT INTO event VALUES (1, 'orbit', '{ALERT}', 'run-event-0', 'webhook', 0, X'7B7D');
-             INSERT INTO event_sum VALUES ('accepted', 1);
-             PRAGMA user_version = 2;"
-        );
-        connection.execute_batch(&held).unwrap();
-        drop(connection);
-        let world = World::in_dir(dir, Clock::system()).await;
-        assert_eq!(world.sums().of(State::Pending), 1);
-        assert_eq!(sums(&world), [0, 0, 0]);
-        let alert = world.journal.alert("run-event-0").await.unwrap().unwrap();
-        assert_eq!(alert.state, "waiting");
-        taken(&world, 1..2).await;
     }
 }

@@ -58,6 +58,8 @@ pub struct DestinationSums {
     pub oldest_undelivered_at: Option<Timestamp>,
     /// Its work orders.
     pub orders: OrderSums,
+    /// Of the parked deliveries, those that are so because they had no asset.
+    pub unmapped: u64,
 }
 
 impl DestinationSums {
@@ -106,6 +108,9 @@ impl DestinationSums {
                 "{id}: HELD until about {until:.0}: it asked for that with Retry-After; \
                  destinations resume ends it"
             ));
+        }
+        if self.unmapped > 0 {
+            lines.push(format!("{id}: parked: {} without an asset", self.unmapped));
         }
         if self.removed && self.waiting() > 0 {
             lines.push(format!(

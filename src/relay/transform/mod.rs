@@ -3,9 +3,11 @@
 //! ```text
 //! mod         the body
 //! address     a URL that an answer completes
-//! expression  what a `when` says
+//! expression  what a `when` says, and what templates are made of
 //! json        JSON as a tree
+//! pictures    marks for pictures, and what replaces them
 //! model       what templates and filters see of an event
+//! template    bodies, and texts with gaps
 //! times       times in the forms that systems want
 //! ```
 //!
@@ -18,6 +20,8 @@ pub mod address;
 pub mod expression;
 pub mod json;
 pub mod model;
+pub mod pictures;
+pub mod template;
 pub mod times;
 
 use serde::Serialize;

@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 use super::records::{Page, Paging, Query, QueryError, decode_path, member};
-use super::weather::Weather;
+use super::weather::{Redirect, Weather};
 use super::webhook::Change;
 use super::world::{KEPT_REQUESTS, Seen, State, World};
 use crate::sim::model::javascript_time;
 use crate::sim::plant::Medium;
-use crate::sim::reply::{BrokenOff, respond, with_header, with_type};
+use crate::sim::reply::{BrokenOff, Drip, Filler, respond, with_header, with_type};
 use crate::sim::serve::Dropped;
 
 /// Larger requests are refused.
@@ -42,10 +42,15 @@ pub(super) async fn answer(
         return Ok(remote_control(&world, &head.method, control, &body).await);
     }
     note(&mut world.state(), &head);
+    let _being_answered = BeingAnswered::begin(&world);
     let weather = world.weather();
     tokio::time::sleep(Duration::from_millis(weather.delay_ms)).await;
-    if weather.down {
+    let is_under = |beginning: &String| path.starts_with(beginning.as_str());
+    if weather.down || weather.down_under.iter().any(is_under) {
         return Err(Dropped);
+    }
+    if segments.starts_with(&["daq", "download"]) {
+        tokio::time::sleep(Duration::from_millis(weather.media.delay_ms)).await;
     }
     if let Some(answer) = storm(&weather, &path) {
         return Ok(answer);
@@ -56,6 +61,24 @@ pub(super) async fn answer(
         return Err(Dropped);
     }
     Ok(answer)
+}
+
+/// Counts a request while it is being answered.
+struct BeingAnswered<'a>(&'a World);
+
+impl<'a> BeingAnswered<'a> {
+    fn begin(world: &'a World) -> Self {
+        let mut state = world.state();
+        state.at_once += 1;
+        state.most_at_once = state.most_at_once.max(state.at_once);
+        Self(world)
+    }
+}
+
+impl Drop for BeingAnswered<'_> {
+    fn drop(&mut self) {
+        self.0.state().at_once -= 1;
+    }
 }
 
 fn note(state: &mut State, head: &Parts) {
@@ -73,11 +96,8 @@ fn note(state: &mut State, head: &Parts) {
 
 /// The answer that hides what was asked for, if the weather has one.
 fn storm(weather: &Weather, path: &str) -> Option<Response<Body>> {
-    let status = |code| StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if let Some(redirect) = &weather.redirect {
-        let to = format!("{}{path}", redirect.location.trim_end_matches('/'));
-        let answer = problem(status(redirect.status), "elsewhere");
-        return Some(with_header(answer, header::LOCATION, &to));
+        return Some(elsewhere(redirect, path));
     }
     if let Some(code) = weather.status {
         let answer = problem(status(code), "the weather is bad");
@@ -89,6 +109,16 @@ fn storm(weather: &Weather, path: &str) -> Option<Response<Body>> {
     let page = "<html><body>Please accept the terms of use</body></html>";
     let nonsense = weather.nonsense;
     nonsense.then(|| with_type(StatusCode::OK, "text/html", page))
+}
+
+fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn elsewhere(redirect: &Redirect, path: &str) -> Response<Body> {
+    let to = format!("{}{path}", redirect.location.trim_end_matches('/'));
+    let answer = problem(status(redirect.status), "elsewhere");
+    with_header(answer, header::LOCATION, &to)
 }
 
 fn route(world: &World, head: &Parts, segments: &[&str], body: &Bytes) -> Response<Body> {
@@ -158,16 +188,33 @@ fn csrf_matches(head: &Parts) -> bool {
 
 /// Only a path that was percent-encoded well finds a name with `#`, `?` or `%` in it.
 fn download(world: &World, path: &str) -> Response<Body> {
+    let weather = world.weather().media;
+    if let Some(redirect) = &weather.redirect {
+        return elsewhere(redirect, path);
+    }
+    if let Some(code) = weather.status {
+        return problem(status(code), "the weather is bad for pictures");
+    }
+    let file = |body| with_type(StatusCode::OK, "image/jpeg", body);
+    if weather.login_page {
+        return with_type(StatusCode::OK, "text/html", "<html>Log in</html>");
+    }
+    if weather.drips {
+        return file(Body::new(Drip::default()));
+    }
+    if weather.breaks_off {
+        return file(Body::new(BrokenOff::default()));
+    }
     let Some(path) = decode_path(path) else {
         return problem(StatusCode::BAD_REQUEST, "the path is not well encoded");
     };
     let medium = world.state().records.medium(&path);
-    let picture =
-        |bytes: &'static [u8]| with_type(StatusCode::OK, "image/jpeg", Bytes::from_static(bytes));
+    let picture = |bytes: &'static [u8]| file(Body::from(bytes));
     match medium {
         Some(Medium::Thermal) => picture(include_bytes!("thermal.jpg")),
         Some(Medium::Camera) => picture(include_bytes!("camera.jpg")),
         Some(Medium::Metadata) => respond(StatusCode::OK, &json!({"path": path})),
+        Some(Medium::Filler { bytes, declared }) => file(Body::new(Filler::of(bytes, declared))),
         None => not_found(),
     }
 }
@@ -239,6 +286,7 @@ fn webhooks(world: &World, method: &Method, rest: &[&str], body: &Bytes) -> Resp
 
 /// A page of a list, as the weather lets it.
 fn read_list(world: &World, list: &str, query: Option<&str>) -> Response<Body> {
+    let now = world.now();
     let mut state = world.state();
     state.lists += 1;
     let lists = state.lists;
@@ -253,6 +301,10 @@ fn read_list(world: &World, list: &str, query: Option<&str>) -> Response<Body> {
         wrong_total: weather.wrong_totals,
         ignore_offset: weather.ignore_offset,
         empty: is_one(weather.empty_page_every),
+        ignore_filters: weather.ignore_filters,
+        anomalies_until: (weather.anomalies_after_ms > 0)
+            .then(|| now.checked_sub(Duration::from_millis(weather.anomalies_after_ms)))
+            .and_then(Result::ok),
     };
     if is_one(weather.break_off_every) {
         return with_type(

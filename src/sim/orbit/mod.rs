@@ -20,7 +20,7 @@ mod world;
 use std::net::SocketAddr;
 
 pub use records::{KEPT_EVENTS, LARGEST_PAGE};
-pub use weather::{Redirect, Weather};
+pub use weather::{MediaWeather, Redirect, Weather};
 pub use webhook::Webhook;
 pub use world::{Inspection, KEPT_REQUESTS, POST_TIMEOUT, Post, Seen, World};
 

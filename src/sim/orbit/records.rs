@@ -60,6 +60,10 @@ pub(super) struct Paging {
     pub(super) wrong_total: bool,
     pub(super) ignore_offset: bool,
     pub(super) empty: bool,
+    /// Anomalies of later inspections are not listed.
+    pub(super) anomalies_until: Option<Timestamp>,
+    /// Anomalies are listed whatever run event is asked for.
+    pub(super) ignore_filters: bool,
 }
 
 /// A capture as `/run_captures` lists it: with the run event that it belongs to.
@@ -111,6 +115,11 @@ impl Records {
     /// How many inspections are on record.
     pub(super) fn len(&self) -> usize {
         self.inspections.len()
+    }
+
+    /// Puts something where it can be downloaded. It stays.
+    pub(super) fn put_medium(&mut self, path: &str, medium: Medium) {
+        self.media.insert(path.to_owned(), medium);
     }
 
     /// What can be downloaded at a path, which is not percent-encoded.
@@ -179,7 +188,13 @@ impl Records {
         let status = query.text("status");
         let mut events = query.list("runEventUuids");
         events.extend(query.list("runEventUuid"));
+        if query.paging.ignore_filters {
+            events.clear();
+        }
         let mut found = self.inspections(query)?;
+        if let Some(until) = query.paging.anomalies_until {
+            found.retain(|finished| finished.created_at <= until);
+        }
         match query.text("orderBy") {
             Some("time") => found.sort_by_key(|finished| finished.time),
             None => {}
@@ -286,6 +301,7 @@ impl Query {
             wrong_total,
             ignore_offset,
             empty,
+            ..
         } = self.paging;
         let largest = if largest == 0 { LARGEST_PAGE } else { largest };
         let limit = self.number("limit", DEFAULT_PAGE)?.min(largest);

@@ -20,6 +20,8 @@ pub struct Weather {
     pub status: Option<u16>,
     /// Such an answer carries `Retry-After` with so many seconds.
     pub retry_after_s: Option<u32>,
+    /// Connections are closed without an answer where the path begins with one of these.
+    pub down_under: Vec<String>,
     /// Every answer comes this much later, in real time.
     pub delay_ms: u64,
     /// Every answer is 200 with a page of HTML, as a captive portal gives it.
@@ -48,16 +50,41 @@ pub struct Weather {
     pub wrong_totals: bool,
     /// Lists begin at their beginning, whatever offset is asked for.
     pub ignore_offset: bool,
+    /// Lists of anomalies hold those of other run events too.
+    pub ignore_filters: bool,
     /// Every so many-th list is an empty page of a total that is not; 0 for none.
     pub empty_page_every: u64,
     /// Every so many-th list breaks off in the middle; 0 for none.
     pub break_off_every: u64,
     /// Every so many-th list is refused with 429; 0 for none.
     pub busy_every: u64,
+    /// An anomaly is listed only when Orbit has had its inspection for so long, in milliseconds of
+    /// Orbit's clock.
+    pub anomalies_after_ms: u64,
+    /// What is wrong with pictures and other files only.
+    pub media: MediaWeather,
     /// An inspection with a finding sends both of its types, not just the alert.
     pub both_for_alert: bool,
     /// Orbit's clock is this far ahead of the one that it was given, in milliseconds.
     pub skew_ms: i64,
+}
+
+/// What can be wrong with what lies under `/daq/download/`, for those who have the token.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MediaWeather {
+    /// Every answer has this status.
+    pub status: Option<u16>,
+    /// Every answer is a redirect.
+    pub redirect: Option<Redirect>,
+    /// Every answer comes this much later, in real time.
+    pub delay_ms: u64,
+    /// Every file comes at one byte a second, without end.
+    pub drips: bool,
+    /// Every file breaks off in the middle.
+    pub breaks_off: bool,
+    /// Every file is a page of HTML, as it is shown to who has to log in.
+    pub login_page: bool,
 }
 
 /// Where a redirect points.

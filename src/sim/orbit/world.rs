@@ -26,7 +26,7 @@ use crate::sim::javascript::{sign, stringify};
 use crate::sim::model::{
     ACTION_COMPLETED, ACTION_COMPLETED_WITH_ALERT, Anomaly, Envelope, javascript_time,
 };
-use crate::sim::plant::Plant;
+use crate::sim::plant::{Medium, Plant};
 use crate::sim::random::Random;
 
 /// How long a receiver may take to answer.
@@ -61,6 +61,9 @@ pub(super) struct State {
     pub(super) weather: Weather,
     pub(super) seen: VecDeque<Seen>,
     pub(super) seen_count: u64,
+    /// Requests that are being answered, and the most that ever were.
+    pub(super) at_once: usize,
+    pub(super) most_at_once: usize,
     pub(super) lists: u64,
     /// Findings that are not judged yet.
     unjudged: Vec<Anomaly>,
@@ -129,6 +132,8 @@ impl World {
                 weather: Weather::default(),
                 seen: VecDeque::new(),
                 seen_count: 0,
+                at_once: 0,
+                most_at_once: 0,
                 lists: 0,
                 unjudged: Vec::new(),
                 losses: Random::new(seed.rotate_left(32)),
@@ -268,11 +273,29 @@ impl World {
         self.state().seen_count
     }
 
+    /// The most requests to the API that were ever being answered at once. One whose answer has
+    /// begun does not count any more.
+    pub fn most_at_once(&self) -> usize {
+        self.state().most_at_once
+    }
+
+    /// Puts something under a path, which is not percent-encoded and begins with
+    /// `/daq/download/`. It stays there.
+    pub fn put_medium(&self, path: &str, medium: Medium) {
+        self.state().records.put_medium(path, medium);
+    }
+
     /// The anomaly of a run event: its uuid and its status.
     pub fn anomaly_of(&self, run_event: &str) -> Option<(String, String)> {
         let state = self.state();
         let anomaly = state.records.anomaly_of(run_event)?;
         Some((anomaly.uuid.clone(), anomaly.status.clone()))
+    }
+
+    /// The run of a run event.
+    pub fn run_of(&self, run_event: &str) -> Option<String> {
+        let state = self.state();
+        Some(state.records.run_event(run_event)?.run_uuid.clone())
     }
 
     /// How many inspections are on record.

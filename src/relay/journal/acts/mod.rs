@@ -42,10 +42,11 @@ impl Kind {
         }
     }
 
-    /// The states, as they are shown, of the deliveries that it can be done to.
+    /// The states of the deliveries that it can be done to: as they are shown; for a replay as the
+    /// rows say, for what only waits for its destination needs none.
     pub fn takes(self) -> &'static [State] {
         match self {
-            Self::Replay => &[State::Dead, State::Delivered, State::Skipped],
+            Self::Replay => &[State::Dead, State::Delivered, State::Skipped, State::Parked],
             Self::Discard => &[State::Pending, State::Postponed, State::Parked, State::Dead],
         }
     }
@@ -77,6 +78,7 @@ impl Bulk {
         } else {
             filter.states.extend(can);
         }
+        filter.as_stored = self.kind == Kind::Replay && filter.states.contains(&State::Parked);
         filter
     }
 }

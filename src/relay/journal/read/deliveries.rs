@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{ACTS, Act, EventRow, ReadError, Reader, act, events, timestamp};
 use crate::relay::journal::filter::{Candidate, Scope, candidates, scopes};
-use crate::relay::journal::{DeliveryId, DestinationSums, Filter, State, store};
+use crate::relay::journal::{DeliveryId, DestinationSums, Enrichment, Filter, State, store};
 
 /// One step of a long list looks at so many deliveries.
 const STEP: usize = 1000;
@@ -95,6 +95,20 @@ pub struct DeliveryDetail {
     pub hold_until: Option<Timestamp>,
     /// The act that changed it last.
     pub act: Option<Act>,
+    /// The requests, frozen at the first send.
+    pub message: Option<String>,
+    /// What of them was done.
+    pub progress: Option<String>,
+    /// The version of the asset map that its asset is from, or that had none.
+    pub map: Option<String>,
+    /// The version of the template that the requests are from.
+    pub template: Option<String>,
+    /// Whether it is parked because it had no asset.
+    pub unmapped: bool,
+    /// Whether it waits for what Orbit has to say.
+    pub for_orbit: bool,
+    /// What Orbit said of the event.
+    pub enrichment: Enrichment,
     /// The other acts on its destination since the event came, the newest first.
     pub since: Vec<Act>,
 }
@@ -221,7 +235,8 @@ impl Reader {
         event.deliveries = events::deliveries(&transaction, id.seq)?;
         let row: Option<DetailRow> = transaction
             .query_row(
-                "SELECT relay, answer, failures, not_before, changed_at, waits_for, replayed, act
+                "SELECT relay, answer, failures, not_before, changed_at, waits_for, replayed, act,
+                 message, progress, map, template, unmapped, for_orbit
                  FROM delivery WHERE destination = ?1 AND seq = ?2",
                 params![scope.no, id.seq],
                 detail_row,
@@ -261,6 +276,13 @@ impl Reader {
             replayed: row.replayed,
             hold_until: some_time(hold_until, shift),
             act: last_act,
+            message: row.message,
+            progress: row.progress,
+            map: row.map,
+            template: row.template,
+            unmapped: row.unmapped,
+            for_orbit: row.for_orbit,
+            enrichment: enrichment(&transaction, id.seq)?,
             since,
         }))
     }
@@ -276,6 +298,12 @@ struct DetailRow {
     waits_for: Option<i64>,
     replayed: bool,
     act: Option<i64>,
+    message: Option<String>,
+    progress: Option<String>,
+    map: Option<String>,
+    template: Option<String>,
+    unmapped: bool,
+    for_orbit: bool,
 }
 
 fn detail_row(row: &Row<'_>) -> rusqlite::Result<DetailRow> {
@@ -288,7 +316,29 @@ fn detail_row(row: &Row<'_>) -> rusqlite::Result<DetailRow> {
         waits_for: row.get(5)?,
         replayed: row.get(6)?,
         act: row.get(7)?,
+        message: row.get(8)?,
+        progress: row.get(9)?,
+        map: row.get(10)?,
+        template: row.get(11)?,
+        unmapped: row.get(12)?,
+        for_orbit: row.get(13)?,
     })
+}
+
+fn enrichment(connection: &Connection, seq: i64) -> rusqlite::Result<Enrichment> {
+    let said = connection
+        .query_row(
+            "SELECT run, anomaly FROM enrichment WHERE seq = ?1",
+            [seq],
+            |row| {
+                Ok(Enrichment {
+                    run: row.get(0)?,
+                    anomaly: row.get(1)?,
+                })
+            },
+        )
+        .optional()?;
+    Ok(said.unwrap_or_default())
 }
 
 /// None for 0; otherwise moved by so many milliseconds.

@@ -5,6 +5,7 @@
 //! events     events and what became of each
 //! deliveries lists of deliveries, and all about one
 //! orders     work orders
+//! walk       all events, a page at a time
 //! ```
 //!
 //! # Invariants
@@ -13,6 +14,7 @@
 mod deliveries;
 mod events;
 mod orders;
+mod walk;
 
 use std::path::Path;
 use std::time::Duration;

@@ -17,6 +17,10 @@ pub struct OrderRow {
     pub seq: i64,
     /// What people know the action by.
     pub title: Option<String>,
+    /// The asset that it is about.
+    pub asset: Option<String>,
+    /// The action that it is about.
+    pub action: Option<String>,
     /// When the destination took the alert.
     pub taken_at: Timestamp,
     /// Why it could not be asked for, the last time.
@@ -36,7 +40,7 @@ impl Reader {
     pub fn orders(&mut self, limit: u32) -> Result<Vec<OrderRow>, ReadError> {
         let mut statement = self.0.prepare(
             "SELECT t.id, o.run_event, o.seq, o.title, o.taken_at, o.poll_why, o.closed_at,
-             o.closed_by, o.orbit_closed_at, o.orbit_why
+             o.closed_by, o.orbit_closed_at, o.orbit_why, o.asset, o.action
              FROM work_order o JOIN destination t ON t.no = o.destination
              ORDER BY o.no DESC LIMIT ?1",
         )?;
@@ -52,6 +56,8 @@ impl Reader {
                 closed_by: row.get(7)?,
                 orbit_closed_at: row.get::<_, Option<i64>>(8)?.map(timestamp),
                 orbit_why: row.get(9)?,
+                asset: row.get(10)?,
+                action: row.get(11)?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

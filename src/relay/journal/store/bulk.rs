@@ -209,6 +209,7 @@ impl Store {
         if !from.may_become(to) || from == State::Sending {
             return Ok(0);
         }
+        let unmapped = from == State::Parked && self.is_unmapped(job.destination, candidate.seq)?;
         let statement = match job.bulk.kind {
             Kind::Replay if job.bulk.as_sent => REPLAY_AS_SENT,
             Kind::Replay => REPLAY,
@@ -225,22 +226,31 @@ impl Store {
             return Ok(0);
         }
         self.moved(job.destination, Some(from), to, 1);
+        if unmapped {
+            self.count_unmapped(job.destination, -1);
+        }
         self.release_waiting(job.destination, candidate.seq)?;
         Ok(1)
     }
 }
 
+/// What was made of a delivery that was not delivered is not made twice.
 const REPLAY: &str = "UPDATE delivery SET state = 'pending', replayed = 1, failures = 0,
     not_before = 0, waiting_since_ms = NULL, due_at = 0, line = NULL, waits_for = NULL,
-    relay = NULL, asset = NULL, act = ?4
+    relay = NULL, asset = NULL, message = NULL, map = NULL, template = NULL, unmapped = 0,
+    progress = CASE state WHEN 'delivered' THEN NULL ELSE progress END,
+    enrich_since = CASE state WHEN 'delivered' THEN NULL ELSE enrich_since END, act = ?4
     WHERE destination = ?1 AND seq = ?2 AND state = ?3 AND ?5 = ?5";
 
 const REPLAY_AS_SENT: &str = "UPDATE delivery SET state = 'pending', replayed = 1, failures = 0,
-    not_before = 0, waiting_since_ms = NULL, due_at = 0, line = NULL, waits_for = NULL, act = ?4
+    not_before = 0, waiting_since_ms = NULL, due_at = 0, line = NULL, waits_for = NULL,
+    unmapped = 0, map = CASE state WHEN 'parked' THEN NULL ELSE map END,
+    progress = CASE state WHEN 'delivered' THEN NULL ELSE progress END,
+    enrich_since = CASE state WHEN 'delivered' THEN NULL ELSE enrich_since END, act = ?4
     WHERE destination = ?1 AND seq = ?2 AND state = ?3 AND ?5 = ?5";
 
 const DISCARD: &str = "UPDATE delivery SET state = 'discarded', not_before = 0, due_at = 0,
-    waits_for = NULL, act = ?4, changed_at = ?5
+    waits_for = NULL, unmapped = 0, act = ?4, changed_at = ?5
     WHERE destination = ?1 AND seq = ?2 AND state = ?3";
 
 /// The filter as a job for one destination holds it; none where it takes nothing of that one.

@@ -16,14 +16,15 @@ use rusqlite::{OptionalExtension as _, Row, params};
 use super::memory::{Destination, unsigned};
 use super::{Store, StoreError};
 use crate::event::Origin;
-use crate::relay::journal::{Claim, Claims, Lease, State, Want, WriteError};
+use crate::relay::journal::{Claim, Claims, Enrichment, Lease, State, Want, WriteError};
 
 /// Bodies of one claim come to about this much, or to one body.
 const CLAIM_BYTES: usize = 4 * 1024 * 1024;
 /// One claim brings forward so many retries.
 const HASTEN: i64 = 1000;
 
-const CLAIMED: &str = "e.source, e.type, e.identity, e.origin, e.received_at, e.body";
+const CLAIMED: &str =
+    "e.source, e.type, e.identity, e.origin, e.received_at, e.body, r.run, r.anomaly";
 
 impl Store {
     pub(in crate::relay::journal) fn claim(&mut self, want: &Want) -> Result<Claims, StoreError> {
@@ -140,7 +141,7 @@ impl Store {
     }
 
     /// Brings forward what waits for a later step of its schedule, but not what the destination
-    /// itself asked to wait.
+    /// itself asked to wait, nor what waits for Orbit.
     fn hasten(&mut self, no: i64, now: Timestamp) -> Result<i64, StoreError> {
         let now = now.as_millisecond();
         let hastened = self
@@ -151,7 +152,7 @@ impl Store {
                      SELECT seq FROM delivery INDEXED BY delivery_due
                      WHERE destination = ?1 AND replayed IN (0, 1) AND due_at > ?2
                      AND state IN ('pending', 'postponed') AND waits_for IS NULL
-                     AND due_at > not_before LIMIT ?3)",
+                     AND due_at > not_before AND for_orbit = 0 LIMIT ?3)",
             )?
             .execute([no, now, HASTEN])?;
         Ok(i64::try_from(hastened).unwrap_or(0))
@@ -181,13 +182,14 @@ impl Store {
     }
 
     /// The retry that a probe is made of: the next in turn, due or not, unless the destination
-    /// asked it to wait.
+    /// asked it to wait, or it waits for Orbit.
     fn next_retry(&mut self, no: i64, now: Timestamp) -> Result<Vec<i64>, StoreError> {
         let next = self
             .connection
             .prepare_cached(
                 "SELECT seq FROM delivery INDEXED BY delivery_due
                  WHERE destination = ?1 AND replayed IN (0, 1) AND not_before <= ?2
+                 AND (for_orbit = 0 OR due_at <= ?2)
                  AND state IN ('pending', 'postponed') AND waits_for IS NULL
                  ORDER BY replayed, due_at LIMIT 1",
             )?
@@ -221,7 +223,10 @@ impl Store {
             .execute([lease.destination, seq, token, lease.until.as_millisecond()])?;
         let claim = self
             .connection
-            .prepare_cached(&format!("SELECT {CLAIMED} FROM event e WHERE e.seq = ?1"))?
+            .prepare_cached(&format!(
+                "SELECT {CLAIMED} FROM event e LEFT JOIN enrichment r ON r.seq = e.seq
+                 WHERE e.seq = ?1"
+            ))?
             .query_row([seq], |row| claimed(row, lease, &want.destination))?;
         Ok(Some(claim))
     }
@@ -246,26 +251,31 @@ impl Store {
         self.connection
             .prepare_cached(
                 "UPDATE delivery SET state = 'sending', attempts = attempts + 1, lease = ?3,
-                 lease_until = ?4 WHERE destination = ?1 AND seq = ?2",
+                 lease_until = ?4, for_orbit = 0 WHERE destination = ?1 AND seq = ?2",
             )?
             .execute([no, seq, lease.token, lease.until.as_millisecond()])?;
         self.moved(no, from, State::Sending, 1);
         let claim = self
             .connection
             .prepare_cached(&format!(
-                "SELECT {CLAIMED}, d.attempts, d.failures, d.waiting_since_ms, d.relay, d.replayed
+                "SELECT {CLAIMED}, d.attempts, d.failures, d.waiting_since_ms, d.relay, d.replayed,
+                 d.message, d.progress, d.enrich_since
                  FROM delivery d JOIN event e ON e.seq = d.seq
+                 LEFT JOIN enrichment r ON r.seq = d.seq
                  WHERE d.destination = ?1 AND d.seq = ?2"
             ))?
             .query_row([no, seq], |row| {
                 let mut claim = claimed(row, lease, &want.destination)?;
-                claim.attempt = row.get(6)?;
-                claim.failures = row.get(7)?;
-                let since: Option<i64> = row.get(8)?;
+                claim.attempt = row.get(8)?;
+                claim.failures = row.get(9)?;
+                let since: Option<i64> = row.get(10)?;
                 let waited = since.map_or(0, |since| unsigned(worked_ms - since));
                 claim.waited = Duration::from_millis(waited);
-                claim.frozen = row.get(9)?;
-                claim.replayed = row.get(10)?;
+                claim.frozen = row.get(11)?;
+                claim.replayed = row.get(12)?;
+                claim.message = row.get(13)?;
+                claim.progress = row.get(14)?;
+                claim.enrich_since = row.get::<_, Option<i64>>(15)?.map(timestamp);
                 if claim.replayed {
                     claim.origin = Origin::Replay;
                 }
@@ -324,6 +334,13 @@ fn claimed(row: &Row<'_>, lease: Lease, destination: &str) -> rusqlite::Result<C
         waited: Duration::ZERO,
         replayed: false,
         frozen: None,
+        message: None,
+        progress: None,
+        enrichment: Enrichment {
+            run: row.get(6)?,
+            anomaly: row.get(7)?,
+        },
+        enrich_since: None,
     })
 }
 

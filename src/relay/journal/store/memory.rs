@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
+use super::enrich::unmapped;
 use super::orders::order_sums;
 use crate::event::RELAY;
 use crate::relay::journal::{DestinationSums, Down, OrderSums, Paused, State, Sums};
@@ -59,6 +60,8 @@ pub(super) struct Destination {
     pub(super) fresh_first: bool,
     /// Its work orders.
     pub(super) orders: OrderSums,
+    /// Deliveries that are parked without an asset; they are among those that are parked.
+    pub(super) unmapped: i64,
     pub(super) changed: bool,
 }
 
@@ -174,6 +177,7 @@ impl Destination {
             states,
             oldest_undelivered_at: self.oldest_undelivered(connection, last_seq)?,
             orders: self.orders,
+            unmapped: unsigned(self.unmapped),
         })
     }
 
@@ -250,6 +254,7 @@ pub(super) fn destinations(connection: &Connection) -> rusqlite::Result<Vec<Dest
                 states: BTreeMap::new(),
                 fresh_first: false,
                 orders: OrderSums::default(),
+                unmapped: 0,
                 changed: false,
             })
         })?
@@ -269,6 +274,7 @@ pub(super) fn destinations(connection: &Connection) -> rusqlite::Result<Vec<Dest
             .into_iter()
             .filter_map(|(word, n)| Some((State::from_word(&word)?, n)))
             .collect();
+        destination.unmapped = unmapped(connection, destination.no)?;
     }
     for (no, orders) in order_sums(connection)? {
         if let Some(destination) = destinations.iter_mut().find(|d| d.no == no) {

@@ -8,6 +8,8 @@
 //! kept   kept events that are asked for
 //! orders work orders
 //! settle what becomes of them, and of their destination
+//! turns  whose turn it is
+//! enrich what Orbit said, and what waits for it or for an asset
 //! expire what was delivered long ago goes
 //! dedupe which events were seen before
 //! take_over what an earlier process left
@@ -23,12 +25,14 @@ mod acts;
 mod bulk;
 mod claim;
 mod dedupe;
+mod enrich;
 mod expire;
 mod kept;
 mod memory;
 mod orders;
 mod settle;
 mod take_over;
+mod turns;
 
 use std::collections::BTreeMap;
 

@@ -39,10 +39,10 @@ impl Store {
         self.connection
             .prepare_cached(
                 "INSERT INTO work_order (destination, run_event, seq, key, title, answer, taken_at,
-                 due_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                 due_at, asset, action) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
                  ON CONFLICT (destination, run_event) DO UPDATE SET seq = excluded.seq,
                  key = excluded.key, answer = excluded.answer, due_at = excluded.due_at, tries = 0,
-                 poll_why = NULL WHERE closed_at IS NULL",
+                 asset = excluded.asset, action = excluded.action, poll_why = NULL WHERE closed_at IS NULL",
             )?
             .execute(params![
                 lease.destination,
@@ -53,6 +53,8 @@ impl Store {
                 order.answer,
                 at.as_millisecond(),
                 order.due_at.map(Timestamp::as_millisecond),
+                order.asset,
+                order.action,
             ])?;
         if !known {
             self.count_orders(lease.destination, |orders| orders.open += 1);

@@ -5,30 +5,25 @@
 //! - A delivery that waits for another (`waits_for`) is let go in the commit in which that one ends.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{ToSql, params};
 
+use super::turns::Turn;
 use super::{Store, StoreError};
 use crate::event::RELAY;
 use crate::relay::journal::{
-    Disposition, Down, Ended, Fate, Lease, Paused, State, Step, WriteError,
+    Disposition, Down, Ended, Fate, Lease, Paused, State, Step, WhileOpen, WriteError,
 };
-
-/// What the freezing of one delivery comes to.
-enum Turn {
-    Now,
-    After(i64),
-    Never(String),
-}
 
 impl Store {
     pub(in crate::relay::journal) fn prepare(
         &mut self,
         steps: &[(Lease, Step)],
         at: Timestamp,
+        now: Timestamp,
     ) -> Result<Vec<Fate>, StoreError> {
         let mut fates = Vec::with_capacity(steps.len());
         for (lease, step) in steps {
-            let fate = match self.take(*lease, step, at) {
+            let fate = match self.take(*lease, step, at, now) {
                 Ok(fate) => fate,
                 Err(StoreError::Refused(_)) => Fate::Lost,
                 Err(error) => return Err(error),
@@ -38,97 +33,103 @@ impl Store {
         Ok(fates)
     }
 
-    fn take(&mut self, lease: Lease, step: &Step, at: Timestamp) -> Result<Fate, StoreError> {
-        let (relay, asset, line, once) = match step {
-            Step::Skip { reason } => return self.end(lease, State::Skipped, reason, at),
-            Step::Bury { reason } => return self.end(lease, State::Dead, reason, at),
+    fn take(
+        &mut self,
+        lease: Lease,
+        step: &Step,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Fate, StoreError> {
+        match step {
+            Step::Skip { reason } => self.end(lease, State::Skipped, reason, at),
+            Step::Bury { reason } => self.end(lease, State::Dead, reason, at),
+            Step::Wait { due_at, reason } => self.wait_for_orbit(lease, *due_at, reason, now),
+            Step::Park {
+                reason,
+                map,
+                action,
+            } => self.park(lease, reason, map.as_deref(), action.as_deref(), at),
             Step::Freeze {
                 relay,
                 asset,
                 line,
                 once,
-            } => (relay, asset, line, once),
-        };
-        let turn = match once {
-            Some(key) => self.turn_of_once(lease, key)?,
-            None => Turn::Now,
-        };
-        let turn = match (turn, line) {
-            (Turn::Now, Some(line)) => self.turn_in_line(lease, line)?,
-            (turn, _) => turn,
-        };
-        match turn {
-            Turn::Never(reason) => self.end(lease, State::Skipped, &reason, at),
-            Turn::After(seq) => self.wait_for(lease, seq, line.as_deref(), asset.as_deref()),
-            Turn::Now => {
-                let changed = self
-                    .connection
-                    .prepare_cached(
-                        "UPDATE delivery SET relay = ?4, asset = ?5, line = ?6
-                         WHERE destination = ?1 AND seq = ?2 AND state = 'sending' AND lease = ?3",
-                    )?
-                    .execute(params![
-                        lease.destination,
-                        lease.seq,
-                        lease.token,
-                        relay,
-                        asset,
-                        line
-                    ])?;
-                held(changed, lease)?;
-                Ok(Fate::Send)
+                message,
+                map,
+                template,
+                action,
+                while_open,
+            } => {
+                let while_open = while_open.as_ref();
+                match self.turn(lease, once.as_ref(), line.as_deref(), while_open)? {
+                    Turn::Never(reason) => self.end(lease, State::Skipped, &reason, at),
+                    Turn::After(seq) => {
+                        let line = line.as_deref().filter(|_| while_open.is_none());
+                        self.wait_for(lease, seq, line, asset.as_deref())
+                    }
+                    Turn::Now(open) => {
+                        let Lease {
+                            destination,
+                            seq,
+                            token,
+                            ..
+                        } = lease;
+                        self.freeze(params![
+                            destination,
+                            seq,
+                            token,
+                            relay,
+                            asset,
+                            line,
+                            message,
+                            map,
+                            template,
+                            action
+                        ])
+                        .and_then(|changed| held(changed, lease))?;
+                        self.wrote(message.as_deref());
+                        Ok(Fate::Send { open })
+                    }
+                }
             }
         }
     }
 
-    /// Of two events of one inspection the first goes, unless it came to nothing.
-    fn turn_of_once(&mut self, lease: Lease, key: &[u8; 16]) -> Result<Turn, StoreError> {
-        let holder: Option<i64> = self
+    fn freeze(&self, values: &[&dyn ToSql]) -> Result<usize, StoreError> {
+        let changed = self
             .connection
-            .prepare_cached("SELECT seq FROM inspection WHERE destination = ?1 AND key = ?2")?
-            .query_row(params![lease.destination, key], |row| row.get(0))
-            .optional()?;
-        if let Some(holder) = holder.filter(|holder| *holder != lease.seq) {
-            let state: Option<String> = self
-                .connection
-                .prepare_cached("SELECT state FROM delivery WHERE destination = ?1 AND seq = ?2")?
-                .query_row([lease.destination, holder], |row| row.get(0))
-                .optional()?;
-            match state.as_deref().and_then(State::from_word) {
-                // A row that is gone was delivered: nothing else goes by age.
-                None | Some(State::Delivered) => {
-                    return Ok(Turn::Never(format!(
-                        "once per inspection: number {holder} of the same inspection was delivered"
-                    )));
-                }
-                // Waiting only for what came before never goes round in a circle.
-                Some(State::Pending | State::Sending | State::Postponed) if holder < lease.seq => {
-                    return Ok(Turn::After(holder));
-                }
-                Some(_) => {}
-            }
-        }
-        self.connection
             .prepare_cached(
-                "INSERT OR REPLACE INTO inspection (destination, key, seq) VALUES (?1, ?2, ?3)",
+                "UPDATE delivery SET relay = ?4, asset = ?5, line = ?6,
+                 message = coalesce(?7, message), map = coalesce(?8, map),
+                 template = coalesce(?9, template), action = coalesce(?10, action)
+                 WHERE destination = ?1 AND seq = ?2 AND state = 'sending' AND lease = ?3",
             )?
-            .execute(params![lease.destination, key, lease.seq])?;
-        Ok(Turn::Now)
+            .execute(values)?;
+        Ok(changed)
     }
 
-    fn turn_in_line(&mut self, lease: Lease, line: &str) -> Result<Turn, StoreError> {
-        let before: Option<i64> = self
-            .connection
-            .prepare_cached(
-                "SELECT seq FROM delivery INDEXED BY delivery_line
-                 WHERE destination = ?1 AND line = ?2 AND seq < ?3
-                 AND state IN ('pending', 'sending', 'postponed') ORDER BY seq DESC LIMIT 1",
-            )?
-            .query_row(params![lease.destination, line, lease.seq], |row| {
-                row.get(0)
-            })
-            .optional()?;
-        Ok(before.map_or(Turn::Now, Turn::After))
+    fn turn(
+        &mut self,
+        lease: Lease,
+        once: Option<&[u8; 16]>,
+        line: Option<&str>,
+        while_open: Option<&WhileOpen>,
+    ) -> Result<Turn, StoreError> {
+        if let Some(key) = once {
+            let turn = self.turn_of_once(lease, key)?;
+            if !matches!(turn, Turn::Now(_)) {
+                return Ok(turn);
+            }
+        }
+        let turn = match (line, while_open) {
+            (None, _) => Turn::Now(None),
+            (Some(line), None) => self.turn_in_line(lease, line)?,
+            (Some(line), Some(_)) => self.turn_among(lease, line)?,
+        };
+        match (turn, while_open) {
+            (Turn::Now(_), Some(while_open)) => self.turn_while_open(lease, while_open),
+            (turn, _) => Ok(turn),
+        }
     }
 
     /// Untried: it is frozen when its turn comes.
@@ -239,10 +240,11 @@ impl Store {
     pub(in crate::relay::journal) fn record(
         &mut self,
         ends: &[(Lease, Ended)],
+        now: Timestamp,
     ) -> Result<Vec<Lease>, StoreError> {
         let mut lost = Vec::new();
         for (lease, ended) in ends {
-            match self.settle(*lease, ended) {
+            match self.settle(*lease, ended, now) {
                 Ok(()) => {}
                 Err(StoreError::Refused(_)) => lost.push(*lease),
                 Err(error) => return Err(error),
@@ -251,9 +253,12 @@ impl Store {
         Ok(lost)
     }
 
-    fn settle(&mut self, lease: Lease, ended: &Ended) -> Result<(), StoreError> {
+    fn settle(&mut self, lease: Lease, ended: &Ended, now: Timestamp) -> Result<(), StoreError> {
         let (due_at, not_before, reason) = match &ended.disposition {
             Disposition::Delivered => (0, None, None),
+            Disposition::Waiting { due_at, reason } => {
+                return self.wait_for_orbit(lease, *due_at, reason, now).map(drop);
+            }
             Disposition::Postponed {
                 due_at,
                 not_before,
@@ -396,7 +401,7 @@ impl Store {
     }
 }
 
-fn held(changed: usize, lease: Lease) -> Result<(), StoreError> {
+pub(super) fn held(changed: usize, lease: Lease) -> Result<(), StoreError> {
     if changed == 1 {
         Ok(())
     } else {

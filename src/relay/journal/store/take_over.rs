@@ -62,6 +62,7 @@ impl Store {
     /// Where it is not known how the clocks differ, nobody waits for a time that is far ahead.
     fn shift(&mut self, no: i64, now: Timestamp, shift: Option<i64>) -> Result<(), StoreError> {
         let now = now.as_millisecond();
+        self.shift_enriching(no, now, shift)?;
         let Some(shift) = shift else {
             self.connection.execute(
                 "UPDATE delivery INDEXED BY delivery_due SET due_at = ?2, not_before = 0
@@ -86,6 +87,18 @@ impl Store {
             destination.hold_until = (destination.hold_until + shift).max(0);
             destination.changed = true;
         }
+        Ok(())
+    }
+
+    /// Since when it is that something waits for Orbit; since now where that cannot be told.
+    fn shift_enriching(&self, no: i64, now: i64, shift: Option<i64>) -> Result<(), StoreError> {
+        self.connection.execute(
+            "UPDATE delivery INDEXED BY delivery_enriching
+             SET enrich_since = coalesce(max(enrich_since + ?3, 0), ?2)
+             WHERE destination = ?1 AND enrich_since IS NOT NULL
+             AND state IN ('pending', 'sending', 'postponed', 'parked')",
+            params![no, now, shift],
+        )?;
         Ok(())
     }
 

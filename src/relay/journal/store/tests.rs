@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::clock::{Clock, Hand, later};
-use crate::relay::journal::tests::{TO, World, append, postponed};
+use crate::relay::journal::tests::{SEND, TO, World, append, postponed};
 use crate::relay::journal::{Claim, Disposition, Down, Fate, Paused, State, Want};
 
 const START: i64 = 1_770_000_000;
@@ -193,10 +193,7 @@ async fn in_a_line_one_goes_at_a_time_in_order_of_arrival() {
     for (claim, line) in claims.iter().zip(["P", "P", "Q", "P"]) {
         fates.push(world.freeze(claim, Some(line), None).await);
     }
-    assert_eq!(
-        fates,
-        [Fate::Send, Fate::Settled, Fate::Send, Fate::Settled]
-    );
+    assert_eq!(fates, [SEND, Fate::Settled, SEND, Fate::Settled]);
     assert!(world.claim(9).await.is_empty(), "they wait");
     world.end(&claims[0], postponed(world.clock.steady())).await;
     let again = world.claim(9).await;
@@ -207,7 +204,7 @@ async fn in_a_line_one_goes_at_a_time_in_order_of_arrival() {
     let second = world.claim(9).await;
     assert_eq!(numbers(&second), [2], "a dead one leaves it");
     assert_eq!(second[0].attempt, 1, "waiting was no try");
-    assert_eq!(world.freeze(&second[0], Some("P"), None).await, Fate::Send);
+    assert_eq!(world.freeze(&second[0], Some("P"), None).await, SEND);
     world.end(&second[0], Disposition::Delivered).await;
     assert_eq!(numbers(&world.claim(9).await), [4]);
 }
@@ -218,7 +215,7 @@ async fn of_a_completed_event_and_its_alert_one_is_delivered() {
     append(&world.journal, 0..2).await;
     let claims = world.claim(2).await;
     let once = Some([7; 16]);
-    assert_eq!(world.freeze(&claims[0], None, once).await, Fate::Send);
+    assert_eq!(world.freeze(&claims[0], None, once).await, SEND);
     assert_eq!(world.freeze(&claims[1], None, once).await, Fate::Settled);
     assert_eq!(
         world.sums().of(State::Postponed),
@@ -243,7 +240,7 @@ async fn an_alert_goes_out_when_its_completed_event_came_to_nothing() {
         .end(&claims[0], Disposition::Dead { reason: "x".into() })
         .await;
     let second = world.claim(9).await.remove(0);
-    assert_eq!(world.freeze(&second, None, once).await, Fate::Send);
+    assert_eq!(world.freeze(&second, None, once).await, SEND);
 }
 
 #[tokio::test]

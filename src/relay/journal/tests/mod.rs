@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::*;
 use crate::clock::{Clock, later};
-use crate::event::Identity;
+use crate::event::{Identity, Origin};
 
 pub(in crate::relay::journal) const LEASE: Duration = Duration::from_mins(1);
 pub(in crate::relay::journal) const TO: &str = "integration";
@@ -88,12 +88,11 @@ impl World {
         line: Option<&str>,
         once: Option<[u8; 16]>,
     ) -> Fate {
-        let step = Step::Freeze {
-            relay: "frozen".into(),
-            asset: Some("PUMP".into()),
-            line: line.map(str::to_owned),
-            once,
-        };
+        let step = freezing("frozen", Some("PUMP"), line, once);
+        self.step(claim, step).await
+    }
+
+    pub(in crate::relay::journal) async fn step(&self, claim: &Claim, step: Step) -> Fate {
         let steps = vec![(claim.lease, step)];
         let at = self.clock.wall();
         self.journal.prepare(steps, at).await.unwrap().remove(0)
@@ -142,6 +141,28 @@ pub(in crate::relay::journal) fn registered(id: &str) -> Registered {
     Registered {
         id: id.to_owned(),
         name: id.to_owned(),
+    }
+}
+
+/// It goes, and no order is open.
+pub(in crate::relay::journal) const SEND: Fate = Fate::Send { open: None };
+
+pub(in crate::relay::journal) fn freezing(
+    relay: &str,
+    asset: Option<&str>,
+    line: Option<&str>,
+    once: Option<[u8; 16]>,
+) -> Step {
+    Step::Freeze {
+        relay: relay.into(),
+        asset: asset.map(str::to_owned),
+        line: line.map(str::to_owned),
+        once,
+        message: None,
+        map: None,
+        template: None,
+        action: None,
+        while_open: None,
     }
 }
 
@@ -316,7 +337,7 @@ async fn what_is_frozen_comes_back_at_the_next_try() {
     append(&world.journal, 0..1).await;
     let claim = world.claim(1).await.remove(0);
     assert_eq!(claim.frozen, None);
-    assert_eq!(world.freeze(&claim, None, None).await, Fate::Send);
+    assert_eq!(world.freeze(&claim, None, None).await, SEND);
     world.give_back(&claim).await;
     assert_eq!(
         world.claim(1).await.remove(0).frozen.as_deref(),

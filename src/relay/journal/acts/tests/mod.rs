@@ -12,9 +12,9 @@ use super::*;
 use crate::event::{Event, Identity, Origin};
 use crate::relay::journal::open::Opened;
 use crate::relay::journal::store::Store;
-use crate::relay::journal::tests::registered;
+use crate::relay::journal::tests::{SEND, freezing, registered};
 use crate::relay::journal::{
-    Config, DeliveriesPage, DeliveryId, Disposition, Ended, Fate, Reader, State, Step, Sums, Want,
+    Config, DeliveriesPage, DeliveryId, Disposition, Ended, Reader, State, Step, Sums, Want,
 };
 
 const TO: [&str; 2] = ["cmms", "chat"];
@@ -90,14 +90,10 @@ impl World {
     fn end(&mut self, to: &str, end: impl Fn(i64) -> Option<Disposition>) {
         self.commit(|store| {
             for claim in store.claim(&want(to, 10_000)).unwrap().now {
-                let step = Step::Freeze {
-                    relay: "{}".into(),
-                    asset: (claim.lease.seq % 2 == 0).then(|| "PUMP-101".to_owned()),
-                    line: None,
-                    once: None,
-                };
-                let fates = store.prepare(&[(claim.lease, step)], now()).unwrap();
-                assert_eq!(fates, [Fate::Send]);
+                let asset = (claim.lease.seq % 2 == 0).then_some("PUMP-101");
+                let step = freezing("{}", asset, None, None);
+                let fates = store.prepare(&[(claim.lease, step)], now(), now()).unwrap();
+                assert_eq!(fates, [SEND]);
                 if let Some(disposition) = end(claim.lease.seq) {
                     let ended = Ended {
                         disposition,
@@ -106,7 +102,7 @@ impl World {
                         order: None,
                         at: now(),
                     };
-                    store.record(&[(claim.lease, ended)]).unwrap();
+                    store.record(&[(claim.lease, ended)], now()).unwrap();
                 }
             }
         });
@@ -253,6 +249,122 @@ fn a_replay_takes_what_is_dead_unless_it_is_told_otherwise() {
     let detail = world.reader().delivery(&"cmms:1".parse().unwrap());
     assert_eq!(detail.unwrap().unwrap().relay.as_deref(), Some("{}"));
     world.sums();
+}
+
+/// What is told of a delivery: its state, and what is kept of its requests.
+fn kept(world: &World, id: &str) -> (State, bool, Option<String>, Option<String>) {
+    let detail = world.reader().delivery(&id.parse().unwrap());
+    let detail = detail.unwrap().unwrap();
+    (
+        detail.state,
+        detail.unmapped,
+        detail.message,
+        detail.progress,
+    )
+}
+
+#[test]
+fn a_replay_of_what_failed_keeps_its_progress() {
+    let some = |text: &str| Some(text.to_owned());
+    for (as_sent, message) in [(false, None), (true, some("requests"))] {
+        let mut world = World::of(&["cmms"]);
+        world.append(3);
+        world.commit(|store| {
+            for claim in store.claim(&want("cmms", 3)).unwrap().now {
+                let lease = claim.lease;
+                let waits = Step::Wait {
+                    due_at: now(),
+                    reason: "x".into(),
+                };
+                store.prepare(&[(lease, waits)], now(), now()).unwrap();
+            }
+            for claim in store.claim(&want("cmms", 3)).unwrap().now {
+                let lease = claim.lease;
+                store.progress(lease, "done", Some("requests")).unwrap();
+                let disposition = match lease.seq {
+                    1 => Disposition::Delivered,
+                    2 => dead(),
+                    _ => {
+                        let step = Step::Park {
+                            reason: "no asset".into(),
+                            map: Some("map-1".into()),
+                            action: None,
+                        };
+                        store.prepare(&[(lease, step)], now(), now()).unwrap();
+                        continue;
+                    }
+                };
+                let ended = Ended {
+                    disposition,
+                    answer: None,
+                    hold_until: None,
+                    order: None,
+                    at: now(),
+                };
+                store.record(&[(lease, ended)], now()).unwrap();
+            }
+        });
+        assert_eq!(
+            kept(&world, "cmms:3"),
+            (State::Parked, true, some("requests"), some("done"))
+        );
+        let mut replay = bulk(
+            Kind::Replay,
+            states(&[State::Dead, State::Delivered, State::Parked]),
+        );
+        replay.as_sent = as_sent;
+        let jobs = world.begin(&replay);
+        assert_eq!(world.work_off(&jobs), 3);
+        assert_eq!(world.sums().destinations[0].unmapped, 0);
+        for (id, progress) in [
+            ("cmms:1", None),
+            ("cmms:2", some("done")),
+            ("cmms:3", some("done")),
+        ] {
+            let expected = (State::Pending, false, message.clone(), progress);
+            assert_eq!(kept(&world, id), expected, "{id} {as_sent}");
+        }
+        let claims = world.commit(|store| store.claim(&want("cmms", 3)).unwrap().now);
+        let since: Vec<_> = claims.iter().map(|claim| claim.enrich_since).collect();
+        assert_eq!(since, [None, Some(now()), Some(now())]);
+    }
+}
+
+#[test]
+fn a_replay_of_what_is_parked_leaves_what_only_waits_for_its_destination() {
+    let mut world = World::of(&["cmms"]);
+    world.append(12);
+    world.commit(|store| {
+        for claim in store.claim(&want("cmms", 10)).unwrap().now {
+            let step = Step::Park {
+                reason: "no asset".into(),
+                map: None,
+                action: None,
+            };
+            let steps = [(claim.lease, step)];
+            store.prepare(&steps, now(), now()).unwrap();
+        }
+        store.pause(now(), "cmms", "anna", "", None).unwrap();
+    });
+    let parked = states(&[State::Parked]);
+    assert_eq!(world.listed(&parked).len(), 12, "as they are shown");
+    let mut replay = bulk(Kind::Replay, parked.clone());
+    replay.filter.event_type = Some("ALERT".into());
+    assert_eq!(world.listed(&replay.effective()).len(), 3);
+    let jobs = world.begin(&replay);
+    assert_eq!(world.work_off(&jobs), 3);
+    assert_eq!(world.sums().destinations[0].unmapped, 7);
+    let named = Filter {
+        ids: ["cmms:1", "cmms:11"].map(|id| id.parse().unwrap()).into(),
+        ..Filter::default()
+    };
+    let jobs = world.begin(&bulk(Kind::Replay, named));
+    assert_eq!(world.work_off(&jobs), 1);
+    let jobs = world.begin(&bulk(Kind::Discard, parked));
+    assert_eq!(world.work_off(&jobs), 12);
+    let sums = world.sums();
+    assert_eq!(sums.destinations[0].unmapped, 0);
+    assert_eq!(sums.destinations[0].of(State::Discarded), 12);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What was delivered goes after its time.
 //!
 //! # Invariants
-//! - An event goes with all its deliveries in one commit, and only when every destination is
+//! - An event goes with all its deliveries, and with what Orbit said of it, in one commit, and only when every destination is
 //!   through with it: each has it delivered, skipped or discarded, or keeps it; one at least has
 //!   not only kept it.
 //! - Never the last event, from which the numbers go on; never the last one that a source sent,
@@ -132,9 +132,12 @@ impl Store {
                 .prepare_cached("DELETE FROM delivery WHERE destination = ?1 AND seq = ?2")?
                 .execute([*no, seq])?;
         }
-        self.connection
-            .prepare_cached("DELETE FROM event WHERE seq = ?1")?
-            .execute([seq])?;
+        for sql in [
+            "DELETE FROM enrichment WHERE seq = ?1",
+            "DELETE FROM event WHERE seq = ?1",
+        ] {
+            self.connection.prepare_cached(sql)?.execute([seq])?;
+        }
         for destination in &mut self.memory.destinations {
             if through.kept.contains(&destination.no) {
                 destination.expired_kept += 1;

@@ -11,9 +11,9 @@ use rusqlite::Connection;
 use crate::clock::{Clock, later};
 use crate::event::inspection_key;
 use crate::relay::journal::store::{Store, read_sums};
-use crate::relay::journal::tests::{LEASE, TO, World, append, event, registered};
+use crate::relay::journal::tests::{LEASE, SEND, TO, World, append, event, registered};
 use crate::relay::journal::{
-    Appended, Claim, Disposition, Ended, Fate, Reader, Registered, State, Step, Sums, Want,
+    Appended, Claim, Disposition, Ended, Reader, Registered, State, Step, Sums, Want,
 };
 
 const OTHER: &str = "historian";
@@ -129,7 +129,7 @@ async fn what_came_to_nothing_and_is_gone_does_not_stand_for_its_inspection() {
     append(&world.journal, 0..2).await;
     let once = Some(inspection_key("orbit", "run-event-0", TO));
     let claims = world.claim(2).await;
-    assert_eq!(world.freeze(&claims[0], None, once).await, Fate::Send);
+    assert_eq!(world.freeze(&claims[0], None, once).await, SEND);
     world.give_back(&claims[0]).await;
     let again = world.claim(1).await.remove(0);
     let reason = "not wanted any more".into();
@@ -137,7 +137,7 @@ async fn what_came_to_nothing_and_is_gone_does_not_stand_for_its_inspection() {
     let at = world.clock.wall();
     world.journal.prepare(steps, at).await.unwrap();
     assert_eq!(let_go(&world, after(31)).await, 1);
-    assert_eq!(world.freeze(&claims[1], None, once).await, Fate::Send);
+    assert_eq!(world.freeze(&claims[1], None, once).await, SEND);
 }
 
 #[tokio::test]
@@ -165,6 +165,7 @@ enum Happens {
     Tries(usize, usize, End),
     LetsGo(i64),
     ReplaysKept(usize, u64),
+    Unparks(usize, i64),
     Reopens([bool; 2]),
 }
 
@@ -175,6 +176,9 @@ enum End {
     Postponed,
     Released,
     Skipped,
+    Parked,
+    Waits,
+    WaitsForPicture,
 }
 
 fn happens() -> impl Strategy<Value = Happens> {
@@ -184,12 +188,16 @@ fn happens() -> impl Strategy<Value = Happens> {
         1 => Just(End::Postponed),
         1 => Just(End::Released),
         1 => Just(End::Skipped),
+        1 => Just(End::Parked),
+        1 => Just(End::Waits),
+        1 => Just(End::WaitsForPicture),
     ];
     prop_oneof![
         4 => (1..12usize).prop_map(Happens::Appends),
         5 => (0..2usize, 1..12usize, end).prop_map(|(to, most, end)| Happens::Tries(to, most, end)),
         2 => (0..30i64).prop_map(Happens::LetsGo),
         2 => (0..2usize, 1..9u64).prop_map(|(to, most)| Happens::ReplaysKept(to, most)),
+        1 => (0..2usize, 0..20i64).prop_map(|(to, after)| Happens::Unparks(to, after)),
         1 => any::<[bool; 2]>().prop_map(Happens::Reopens),
     ]
 }
@@ -210,6 +218,7 @@ impl Alone {
             include_str!("../../../../../migrations/0001.sql"),
             include_str!("../../../../../migrations/0002.sql"),
             include_str!("../../../../../migrations/0003.sql"),
+            include_str!("../../../../../migrations/0004.sql"),
         ] {
             connection.execute_batch(migration).unwrap();
         }
@@ -280,10 +289,26 @@ impl Alone {
                 self.commit(|store| store.release(&[claim.lease]).unwrap());
                 return;
             }
-            End::Skipped => {
-                let step = Step::Skip { reason: "x".into() };
+            End::WaitsForPicture => Disposition::Waiting {
+                due_at: at(0),
+                reason: "x".into(),
+            },
+            End::Skipped | End::Parked | End::Waits => {
+                let reason = "x".into();
+                let step = match end {
+                    End::Skipped => Step::Skip { reason },
+                    End::Parked => Step::Park {
+                        reason,
+                        map: None,
+                        action: None,
+                    },
+                    _ => Step::Wait {
+                        reason,
+                        due_at: at(0),
+                    },
+                };
                 let steps = [(claim.lease, step)];
-                self.commit(|store| store.prepare(&steps, at(0)).unwrap());
+                self.commit(|store| store.prepare(&steps, at(0), at(0)).unwrap());
                 return;
             }
         };
@@ -294,7 +319,7 @@ impl Alone {
             order: None,
             at: at(0),
         };
-        self.commit(|store| store.record(&[(claim.lease, ended)]).unwrap());
+        self.commit(|store| store.record(&[(claim.lease, ended)], at(0)).unwrap());
     }
 
     /// Lets go of all but the `keep` latest; nothing may stay that could go.
@@ -390,6 +415,13 @@ proptest! {
                         prop_assert_eq!(after, Some((before + made, kept - made, expired)));
                     }
                 }
+                Happens::Unparks(to, after) => {
+                    let known = alone.sums().destinations.len();
+                    if to < known {
+                        let to = [TO, OTHER][to];
+                        alone.commit(|store| store.unpark_unmapped(to, after).unwrap());
+                    }
+                }
                 Happens::Reopens(configured) => alone.reopen(configured),
             }
             let sums = alone.sums();
@@ -403,6 +435,7 @@ proptest! {
         alone.reopen([true, true]);
         for to in [TO, OTHER] {
             while alone.commit(|store| store.replay_kept(to, 5).unwrap()) > 0 {}
+            while alone.commit(|store| store.unpark_unmapped(to, 0).unwrap()).0 > 0 {}
             loop {
                 let claims = alone.claim(to, 10);
                 if claims.is_empty() {

@@ -1,0 +1,1 @@
+//! Each system on its own, asked as its preset asks.
