@@ -53,12 +53,12 @@ pub fn epoch_ms(text: &str) -> Result<i64, TimeError> {
     i64::try_from(ms).map_err(|_| not_a_time(text))
 }
 
-/// `/Date(ms)/`, as OData 2 has it.
+/// `/Date(ms)/`, as `OData` 2 has it.
 pub fn odata_date(text: &str) -> Result<String, TimeError> {
     Ok(format!("/Date({})/", epoch_ms(text)?))
 }
 
-/// The time of day in UTC as OData 2 has it: `PT09H14M07S`.
+/// The time of day in UTC as `OData` 2 has it: `PT09H14M07S`.
 pub fn odata_time(text: &str) -> Result<String, TimeError> {
     let at = Time::parse(text)?.at.to_zoned(TimeZone::UTC);
     let (hour, minute, second) = (at.hour(), at.minute(), at.second());

@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn repeats_have_ids_of_their_own() {
-        let ids = of(r##"[{"name":"a"},{"name":"a#2"},{"name":"a"},{"name":"a"}]"##);
+        let ids = of(r#"[{"name":"a"},{"name":"a#2"},{"name":"a"},{"name":"a"}]"#);
         let ids: Vec<_> = ids.iter().map(|(id, _)| &**id).collect();
         assert_eq!(ids, ["c/a", "c/a#2", "c/a#3", "c/a#4"]);
     }
