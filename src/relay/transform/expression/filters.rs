@@ -82,8 +82,8 @@ pub(crate) const TESTS: [&str; 19] = [
 
 pub(super) fn add(environment: &mut Environment<'_>) {
     environment.add_filter("default", default);
-    environment.add_filter("upper", |value: &Value| texts(value, |t| t.to_uppercase()));
-    environment.add_filter("lower", |value: &Value| texts(value, |t| t.to_lowercase()));
+    environment.add_filter("upper", |value: &Value| texts(value, str::to_uppercase));
+    environment.add_filter("lower", |value: &Value| texts(value, str::to_lowercase));
     environment.add_filter("trim", |value: &Value| texts(value, |t| t.trim().into()));
     environment.add_filter("shorten", shorten);
     environment.add_filter("short_key", |value: &Value| texts(value, short_key));

@@ -30,19 +30,18 @@ static NOTHING: Json = Json::Null;
 impl Scope {
     /// The members of an object.
     pub fn new(model: Arc<Json>) -> Self {
-        let members = match &*model {
+        let whole = Node {
+            root: model,
+            places: Vec::new(),
+        };
+        let members = match whole.json() {
             Json::Object(members) => members.as_slice(),
             _ => &[],
         };
-        let node = |place| Node {
-            root: model.clone(),
-            places: vec![place],
-        };
         let names = members.iter().enumerate();
+        let names = names.map(|(place, (name, _))| (name.as_str().into(), whole.below(place)));
         Self {
-            names: names
-                .map(|(place, (name, _))| (name.as_str().into(), node(place)))
-                .collect(),
+            names: names.collect(),
         }
     }
 

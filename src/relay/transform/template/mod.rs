@@ -258,13 +258,11 @@ impl Each {
                 }
             }
         }
-        match (over, value) {
-            (Some(over), Some(value)) => Ok(Self { over, when, value }),
-            _ => {
-                let reason = "a table needs a `value`: what is made of each item";
-                Err(refuse(at, "for_each", reason.to_owned()))
-            }
-        }
+        let (Some(over), Some(value)) = (over, value) else {
+            let reason = "a table needs a `value`: what is made of each item";
+            return Err(refuse(at, "for_each", reason.to_owned()));
+        };
+        Ok(Self { over, when, value })
     }
 
     fn render(

@@ -132,9 +132,8 @@ impl Term {
         let node = match &self.path {
             Some(path) => match path.follow(scope) {
                 Ok(node) if !node.json().is_null() => node,
-                Ok(_) if self.optional => return Ok(None),
+                Ok(_) | Err(_) if self.optional => return Ok(None),
                 Ok(_) => return Err(TemplateError::missing("it is null")),
-                Err(_) if self.optional => return Ok(None),
                 Err(what) => return Err(TemplateError::missing(&what)),
             },
             None => match self.find(scope, &mut Budget::new(), 0)? {
@@ -236,14 +235,13 @@ impl Path {
     }
 
     fn until(&self, steps: usize) -> String {
-        let mut text = self.root.to_string();
-        for step in self.steps.iter().take(steps) {
-            text += &match step {
-                Step::Name(name) => format!(".{name}"),
-                Step::Index(index) => format!("[{index}]"),
-            };
-        }
-        text
+        let steps = self.steps.iter().take(steps).map(|step| match step {
+            Step::Name(name) => format!(".{name}"),
+            Step::Index(index) => format!("[{index}]"),
+        });
+        std::iter::once(self.root.to_string())
+            .chain(steps)
+            .collect()
     }
 
     /// Its names, without what counts.
