@@ -7,35 +7,19 @@
 //! - What fills a gap stands in no error.
 
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use minijinja::value::{Serde, ValueKind};
-use minijinja::{Environment, ErrorKind, Output, State, UndefinedBehavior, Value};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Serialize;
 use url::Url;
 
-use super::expression::{LONGEST, environment, reason};
-
-/// Unreserved characters (RFC 3986, 2.3) stay; nothing else does.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-/// No value that is longer names anything.
-const LONGEST_VALUE: usize = 1024;
-
-static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
-    let mut environment = environment(UndefinedBehavior::Strict);
-    environment.set_formatter(write_encoded);
-    environment
-});
+use super::expression::LONGEST;
+use super::json::Json;
+use super::template::{Gapped, Scope};
 
 /// A URL with gaps that was read.
 #[derive(Clone)]
 pub struct Address {
     text: Arc<str>,
+    gapped: Gapped,
     origin: url::Origin,
 }
 
@@ -44,12 +28,6 @@ pub struct Address {
 #[error("{0}")]
 pub struct AddressError(String);
 
-/// What gaps are filled with.
-#[derive(Serialize)]
-struct Names<'a> {
-    answer: &'a serde_json::Value,
-}
-
 impl Address {
     /// Reads one. No gap stands before the path.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
@@ -57,9 +35,6 @@ impl Address {
         let refuse = |what: &str| Err(AddressError(what.to_owned()));
         if text.len() > LONGEST {
             return refuse("the URL has more than 4096 bytes");
-        }
-        if ["{%", "{#"].iter().any(|sign| text.contains(sign)) {
-            return refuse("only {{ … }} may stand in the URL, no {% … %} and no {# … #}");
         }
         let fixed = text.split("{{").next().unwrap_or_default();
         let after_scheme = fixed.split_once("://").map(|(_, rest)| rest);
@@ -77,38 +52,22 @@ impl Address {
         if !url.username().is_empty() || url.password().is_some() {
             return refuse("the URL has a user or a password; the destination's `auth` is shown");
         }
-        let template = ENVIRONMENT
-            .template_from_str(text)
-            .map_err(|error| AddressError(reason(&error)))?;
-        let mut names = template.undeclared_variables(false).into_iter();
-        if let Some(name) = names.find(|name| name != "answer") {
-            return Err(AddressError(format!(
-                "no `{name}` is known here; there is `answer`, what the destination answered"
-            )));
-        }
-        let nothing = Names {
-            answer: &serde_json::Value::Null,
-        };
-        if let Err(error) = template.render(Value::from(Serde(&nothing)))
-            && matches!(
-                error.kind(),
-                ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction
-            )
-        {
-            return Err(AddressError(reason(&error)));
-        }
+        let gapped = Gapped::parse("url", text, &["answer"]);
+        let gapped = gapped.map_err(|error| AddressError(error.reason))?;
         Ok(Self {
             text: text.into(),
+            gapped,
             origin: url.origin(),
         })
     }
 
     /// The URL for what a destination answered.
     pub fn fill(&self, answer: &serde_json::Value) -> Result<Url, AddressError> {
-        let names = Names { answer };
-        let text = ENVIRONMENT
-            .render_str(&self.text, Value::from(Serde(&names)))
-            .map_err(|error| AddressError(reason(&error)))?;
+        let answer = Json::parse(answer.to_string().as_bytes());
+        let answer = answer.map_err(|error| AddressError(error.to_string()))?;
+        let scope = Scope::new(Arc::new(Json::object([("answer", answer)])));
+        let text = self.gapped.fill_url(&scope);
+        let text = text.map_err(|error| AddressError(error.reason))?;
         let url = Url::parse(&text).ok();
         // By now it is; whatever a filter may have done, it goes nowhere else.
         let url = url.filter(|url| url.origin() == self.origin && url.username().is_empty());
@@ -135,29 +94,6 @@ impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Address({})", self.origin.ascii_serialization())
     }
-}
-
-/// What fills one gap.
-fn write_encoded(
-    output: &mut Output<'_>,
-    _: &mut State<'_, '_>,
-    value: &Value,
-) -> Result<(), minijinja::Error> {
-    let refuse = |what: &'static str| Err(minijinja::Error::new(ErrorKind::BadSerialization, what));
-    let text = match value.kind() {
-        ValueKind::String | ValueKind::Number | ValueKind::Bool => value.to_string(),
-        ValueKind::Undefined | ValueKind::None => {
-            return refuse("what is to stand in {{ … }} is not there");
-        }
-        _ => return refuse("what is to stand in {{ … }} is no text and no number"),
-    };
-    if text.is_empty() || text == "." || text == ".." || text.len() > LONGEST_VALUE {
-        return refuse("what is to stand in {{ … }} is empty, longer than 1 KiB, or only dots");
-    }
-    let encoded = utf8_percent_encode(&text, ENCODED).to_string();
-    output
-        .write_str(&encoded)
-        .map_err(|_| minijinja::Error::new(ErrorKind::WriteFailure, "it cannot be written"))
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 //! ```text
 //! mod         the body
 //! address     a URL that an answer completes
-//! expression  what a `when` says
+//! expression  what a `when` says, and what templates are made of
 //! json        JSON as a tree
 //! pictures    marks for pictures, and what replaces them
+//! template    bodies, and texts with gaps
 //! ```
 //!
 //! # Invariants
@@ -17,6 +18,7 @@ pub mod address;
 pub mod expression;
 pub mod json;
 pub mod pictures;
+pub mod template;
 
 use serde::Serialize;
 

@@ -4,12 +4,21 @@
 //! - Pure, and bounded: by its length, by fuel, and by what it may use. What makes long texts of
 //!   short ones in a single step, which fuel does not count, is left out.
 //! - A name that is not there is undefined, and so is what hangs below it.
+//! - No value stands in an error.
+
+pub(crate) mod filters;
+pub(crate) mod outcome;
+mod scope;
+mod units;
+
+pub(crate) use scope::Node;
+pub use scope::Scope;
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior, Value};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 use serde::Serialize;
 
 /// About as many steps as an evaluation may take.
@@ -17,21 +26,18 @@ const FUEL: u64 = 50_000;
 /// No expression is longer.
 pub(super) const LONGEST: usize = 4096;
 /// A step of these may take for ever.
-const LEFT_OUT: [&str; 6] = ["format", "replace", "indent", "center", "join", "pprint"];
+const LEFT_OUT: [&str; 6] = ["format", "indent", "center", "pprint", "batch", "slice"];
 
-static ENVIRONMENT: LazyLock<Environment<'static>> =
-    LazyLock::new(|| environment(UndefinedBehavior::Chainable));
-
-/// What expressions are evaluated in.
-pub(super) fn environment(undefined: UndefinedBehavior) -> Environment<'static> {
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
-    environment.set_undefined_behavior(undefined);
+    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
     environment.set_fuel(Some(FUEL));
     for filter in LEFT_OUT {
         environment.remove_filter(filter);
     }
+    filters::add(&mut environment);
     environment
-}
+});
 
 /// An expression that was read.
 #[derive(Clone)]
@@ -75,6 +81,22 @@ impl Expression {
         Ok(value.is_true())
     }
 
+    /// Whether it is true of what a scope holds.
+    pub fn holds_in(&self, scope: &Scope) -> Result<bool, ExpressionError> {
+        let value = self.value(scope).map_err(|e| refused(&self.text, &e))?;
+        Ok(value.is_true())
+    }
+
+    /// What it comes to.
+    pub(super) fn value(&self, scope: &Scope) -> Result<Value, minijinja::Error> {
+        self.compiled.eval(scope.context())
+    }
+
+    /// The names that it begins at: such as `inspection`.
+    pub(super) fn roots(&self) -> impl Iterator<Item = String> {
+        self.compiled.undeclared_variables(false).into_iter()
+    }
+
     /// Its text.
     pub fn text(&self) -> &str {
         &self.text
@@ -83,6 +105,13 @@ impl Expression {
     /// The names that it asks for, with what it asks of them: such as `inspection.severity`.
     pub fn names(&self) -> impl Iterator<Item = String> {
         self.compiled.undeclared_variables(true).into_iter()
+    }
+}
+
+impl ExpressionError {
+    /// What is wrong, without the text.
+    pub fn reason(&self) -> &str {
+        &self.reason
     }
 }
 
@@ -100,8 +129,15 @@ fn refused(text: &str, error: &minijinja::Error) -> ExpressionError {
 }
 
 pub(super) fn reason(error: &minijinja::Error) -> String {
-    let detail = error.detail().map(|d| format!(": {d}"));
-    format!("{}{}", error.kind(), detail.unwrap_or_default())
+    match error.detail() {
+        // It goes on with the values.
+        Some(detail) if detail.starts_with("unable to calculate") => {
+            "it divides by zero, or the number that it gives is too large".to_owned()
+        }
+        Some(detail) if error.kind() == ErrorKind::InvalidOperation => detail.to_owned(),
+        Some(detail) => format!("{}: {detail}", error.kind()),
+        None => error.kind().to_string(),
+    }
 }
 
 #[cfg(test)]
