@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! mod          what a destination is
+//! step         a step as it is configured, and what request it makes (pure)
 //! request      what goes out in one exchange, and what came of it
 //! exchange     one try: credentials, request, answer, once more if the credentials were refused
 //! compose      all that is added to a request
@@ -39,6 +40,7 @@ pub mod outcome;
 mod request;
 mod retry_after;
 mod sign;
+pub mod step;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -66,6 +68,7 @@ pub use self::request::{
 pub use self::sign::{Algorithm, Encoding, Sign, SignError, webhook_key};
 use crate::http;
 use crate::relay::transform::expression::Expression;
+use crate::relay::transform::template::{Gapped, Scope, TemplateError};
 
 /// One try takes no longer, unless the destination says otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
@@ -163,8 +166,18 @@ pub enum Kind {
 /// How messages are published.
 #[derive(Clone, Debug)]
 pub struct MqttConfig {
+    /// The topic.
+    pub topic: Gapped,
     /// Whether the broker keeps the last message of a topic for those who come later.
     pub retain: bool,
+}
+
+impl MqttConfig {
+    /// The message to the topic that follows from what `scope` holds.
+    pub fn message(&self, scope: &Scope, payload: Vec<u8>) -> Result<Message, TemplateError> {
+        let topic = self.topic.fill_topic(scope)?;
+        Ok(Message { topic, payload })
+    }
 }
 
 /// Which answers are a success.
