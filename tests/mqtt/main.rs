@@ -21,6 +21,7 @@ use orbit_relay::relay::destination::outcome::{Outcome, Trouble};
 use orbit_relay::relay::destination::{
     Auth, Config, Destination, Kind, Looked, Message, MqttConfig, Request, Sent, Tls, What,
 };
+use orbit_relay::relay::transform::template::Gapped;
 use orbit_relay::secret::Source;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
@@ -86,7 +87,11 @@ impl Broker {
     fn config(&self, scheme: &str) -> Config {
         let url = format!("{scheme}://127.0.0.1:{}", self.port);
         let mut config = Config::new("plant", url.parse().unwrap());
-        config.kind = Kind::Mqtt(MqttConfig { retain: true });
+        let topic = Gapped::parse("topic", "unused", &[]).unwrap();
+        config.kind = Kind::Mqtt(MqttConfig {
+            topic,
+            retain: true,
+        });
         config.timeout = Duration::from_secs(5);
         config
     }
