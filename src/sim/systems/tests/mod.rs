@@ -7,6 +7,7 @@ mod base;
 mod ignition;
 mod maximo;
 mod pi;
+mod presets;
 mod sap;
 mod servicenow;
 

@@ -45,9 +45,9 @@ async fn a_record_is_made_found_annotated_and_gets_its_picture() {
     let file = format!("table_name=incident&table_sys_id={id}&file_name=ir%20%231.jpg");
     let path = format!("/api/now/attachment/file?{file}");
     assert_eq!(plant.picture(&path, &[]).await.status, 201);
-    let patch = plant.request(reqwest::Method::PATCH, &format!("{TABLE}/{id}"), &[]);
-    let patched = got(patch.json(&json!({"work_notes": "again"}))).await;
-    assert_eq!(patched.status, 200);
+    let noted = plant.request(reqwest::Method::PATCH, &format!("{TABLE}/{id}"), &[]);
+    let answered = got(noted.json(&json!({"work_notes": "again"}))).await;
+    assert_eq!(answered.status, 200);
     let record = plant
         .world()
         .with(|now| now.records.get(&id).cloned())
