@@ -478,7 +478,7 @@ pub struct Attachment {
 /// The tickets of one system.
 #[derive(Debug, Default)]
 pub struct Tickets {
-    tickets: VecDeque<Ticket>,
+    kept: VecDeque<Ticket>,
     made: u64,
     attached_bytes: usize,
 }
@@ -487,15 +487,15 @@ impl Tickets {
     /// Opens one. Ids are the caller's care.
     pub fn open(&mut self, id: &str, fields: Map<String, Value>) {
         self.made += 1;
-        self.tickets.push_back(Ticket {
+        self.kept.push_back(Ticket {
             id: id.to_owned(),
             fields,
             open: true,
             notes: Vec::new(),
             attachments: Vec::new(),
         });
-        if self.tickets.len() > KEPT_TICKETS
-            && let Some(oldest) = self.tickets.pop_front()
+        if self.kept.len() > KEPT_TICKETS
+            && let Some(oldest) = self.kept.pop_front()
         {
             let bytes: usize = oldest.attachments.iter().map(|file| file.bytes.len()).sum();
             self.attached_bytes -= bytes;
@@ -509,17 +509,17 @@ impl Tickets {
 
     /// The latest, oldest first.
     pub fn all(&self) -> impl Iterator<Item = &Ticket> {
-        self.tickets.iter()
+        self.kept.iter()
     }
 
     /// One by its id.
     pub fn get(&self, id: &str) -> Option<&Ticket> {
-        self.tickets.iter().find(|ticket| ticket.id == id)
+        self.kept.iter().find(|ticket| ticket.id == id)
     }
 
     /// One by its id, to be changed.
     pub fn get_mut(&mut self, id: &str) -> Option<&mut Ticket> {
-        self.tickets.iter_mut().find(|ticket| ticket.id == id)
+        self.kept.iter_mut().find(|ticket| ticket.id == id)
     }
 
     /// Puts a file on a ticket; false where there is no such ticket.

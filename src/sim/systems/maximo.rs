@@ -319,7 +319,7 @@ impl Maximo {
                 "the attachment has no name or no content",
             );
         }
-        if !meta.split_once('/').is_some_and(|(kind, _)| kind == "FILE") {
+        if meta.split_once('/').is_none_or(|(kind, _)| kind != "FILE") {
             let text = "x-document-meta must be FILE and a folder, as in FILE/Attachments";
             return failure(400, "BMXAA8742E", text);
         }

@@ -1,4 +1,4 @@
-//! SAP S/4HANA: maintenance notifications and their attachments, as OData version 2.
+//! SAP S/4HANA: maintenance notifications and their attachments, as `OData` version 2.
 //!
 //! # Invariants
 //! - Nothing is changed without the token of the session whose cookie the request brings.
