@@ -108,10 +108,7 @@ impl System for Kafka {
         let segments = asked.segments();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         // A broker of Confluent serves it below `/kafka`, a REST proxy of its own does not.
-        let below = match segments.as_slice() {
-            ["kafka", below @ ..] => below,
-            below => below,
-        };
+        let below = segments.strip_prefix(&["kafka"]).unwrap_or(&segments);
         match below {
             ["v3", "clusters", cluster, "topics", topic, "records"] if asked.method == "POST" => {
                 self.produce(cluster, topic, asked, now)

@@ -103,10 +103,8 @@ impl System for Limble {
 
 fn check(task: &Map<String, Value>) -> Result<(), &'static str> {
     let number = |name: &str| task.get(name).is_some_and(Value::is_u64);
-    if !task
-        .get("name")
-        .is_some_and(|name| name.as_str() > Some(""))
-    {
+    let name = task.get("name").and_then(Value::as_str);
+    if name.is_none_or(str::is_empty) {
         return Err("name must be a string that is not empty");
     }
     if !number("locationID") {

@@ -1,4 +1,4 @@
-//! MaintainX: work orders.
+//! `MaintainX`: work orders.
 //!
 //! # Invariants
 //! - A priority is one of four words, and ids are numbers.
@@ -10,7 +10,7 @@ use super::base::{Asked, Reply, System, Tickets};
 
 const PRIORITIES: [&str; 4] = ["NONE", "LOW", "MEDIUM", "HIGH"];
 
-/// A MaintainX organization. Who may call is
+/// A `MaintainX` organization. Who may call is
 /// [`SystemWorld::require`](super::base::SystemWorld::require), with `Bearer` and a key.
 #[derive(Debug, Default)]
 pub struct MaintainX {

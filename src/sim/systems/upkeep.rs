@@ -1,4 +1,4 @@
-//! UpKeep: a session that ends, and work orders.
+//! `UpKeep`: a session that ends, and work orders.
 //!
 //! # Invariants
 //! - A token is good for as long as it was said to be, unless it is revoked before.
@@ -15,7 +15,7 @@ use crate::clock;
 /// How long a session lasts.
 const SESSION: Duration = Duration::from_hours(1);
 
-/// An UpKeep account.
+/// An `UpKeep` account.
 #[derive(Debug)]
 pub struct UpKeep {
     email: String,
