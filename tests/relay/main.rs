@@ -62,6 +62,7 @@ mod notices;
 mod ops;
 mod orders;
 mod path;
+mod pictures;
 mod pins;
 mod receive;
 mod registration;
