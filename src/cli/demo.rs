@@ -68,9 +68,22 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
         ops: TcpListener::bind(ANY_PORT).await?,
     };
     let (webhook_at, ops_at) = (listeners.webhook.local_addr()?, listeners.ops.local_addr()?);
-    let config = configure(dir, &orbit, [&backend.url(), &maximo.url()], webhook_at, ops_at)?;
+    let config = configure(
+        dir,
+        &orbit,
+        [&backend.url(), &maximo.url()],
+        webhook_at,
+        ops_at,
+    )?;
     super::log::start(&config.log);
-    introduce(dir, &orbit, [&backend.url(), &maximo.url()], webhook_at, ops_at, seed)?;
+    introduce(
+        dir,
+        &orbit,
+        [&backend.url(), &maximo.url()],
+        webhook_at,
+        ops_at,
+        seed,
+    )?;
 
     let tickets = maximo.world();
     let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
@@ -188,7 +201,9 @@ async fn settled(sums: &tokio::sync::watch::Receiver<Sums>) {
     let mut sums = sums.clone();
     let wait = sums.wait_for(quiet);
     // What is not through by then is in the sums.
-    tokio::time::timeout(Duration::from_secs(10), wait).await.ok();
+    tokio::time::timeout(Duration::from_secs(10), wait)
+        .await
+        .ok();
 }
 
 fn configure(
