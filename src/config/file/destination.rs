@@ -174,9 +174,11 @@ fn config(
     let name = table
         .require("name")
         .and_then(|name| name.parsed("a text", parse::name));
-    let url = table.require("url").and_then(|item| url(&item, variables));
+    let given = table.require("url");
+    let url = given.as_ref().and_then(|item| url(item, variables));
     let (url, url_auth) = url.unwrap_or_else(|| (nowhere(), None));
     let mut to = destination::Config::new(&name.unwrap_or_default(), url);
+    to.hides_path = given.is_some_and(|item| !matches!(item.value, DeValue::String(_)));
     set(&mut to.id, table, "id", |item| {
         item.parsed("a text", parse::name)
     });

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use super::Shared;
 use super::config::{Form, Images};
 use super::learn::Learnt;
-use super::model;
+use super::model::View;
 use super::steps::{Progress, Requests, Run};
 use crate::event::Envelope;
 use crate::relay::assets::AssetMap;
 use crate::relay::journal::Claim;
 use crate::relay::transform;
 use crate::relay::transform::json::Json;
-use crate::relay::transform::model::{self as event_model, Facts, ModelAsset};
+use crate::relay::transform::model::ModelAsset;
 use crate::relay::transform::pictures::{self, Capture, Shown};
 use crate::relay::transform::template::Scope;
 
@@ -71,35 +71,26 @@ pub(super) struct Draft<'a> {
 impl Draft<'_> {
     /// What templates and filters see.
     pub(super) fn scope(&self) -> Scope {
-        Scope::new(Arc::new(self.model()))
+        Scope::new(Arc::new(self.view().model()))
     }
 
-    fn model(&self) -> Json {
-        let claim = self.claim;
-        let whole = model::subject(self.envelope, &self.learnt.known);
-        let asset_of = |part: &event_model::Subject<'_>| {
-            if part.channel.is_none() && part.reading.is_none() {
-                return self.asset.cloned();
-            }
-            let found = self.map.find(&whole.part(part.channel, part.reading));
-            found.map(model::asset)
-        };
-        let url_of = |data_url: &str| self.shared.enrich.url_of(data_url);
-        event_model::build(&Facts {
+    /// What is known of the event.
+    pub(super) fn view(&self) -> View<'_> {
+        let (shared, claim) = (self.shared, self.claim);
+        View {
+            config: &shared.config,
+            map: self.map,
+            envelope: self.envelope,
             event: &claim.body,
-            event_type: &claim.event_type,
             source: &claim.source,
             origin: claim.origin.as_str(),
             received_at: claim.received_at,
             key: self.key,
-            run: self.learnt.known.run.as_deref(),
-            anomaly: self.learnt.known.anomaly.as_deref(),
-            enrichment: self.learnt.word(),
-            asset_of: &asset_of,
-            url_of: &url_of,
-            orbit: self.shared.enrich.orbit(),
-            settings: &self.shared.config.message.settings,
-        })
+            asset: self.asset,
+            known: &self.learnt.known,
+            word: self.learnt.word(),
+            orbit: shared.enrich.orbit(),
+        }
     }
 
     /// What it brings; and the requests that are to be frozen, if they were not.

@@ -15,6 +15,7 @@
 //! standing  what the end of a try means for the delivery and the destination (pure)
 //! circuit   whether the destination is tried at all (pure)
 //! rate      how many posts go out in a time (pure)
+//! preview   the requests that an event would make (pure)
 //! unmapped  what is said, once, of an action that finds no asset
 //! ```
 //!
@@ -37,6 +38,7 @@ mod learn;
 mod model;
 mod pictures;
 mod prepare;
+pub mod preview;
 mod rate;
 mod record;
 mod standing;
