@@ -13,6 +13,7 @@ use url::Url;
 
 use super::auth;
 use super::message;
+use super::mqtt;
 use super::preset::{self, Declared};
 use super::reader::{Item, Origins, Table};
 use super::secret;
@@ -240,6 +241,7 @@ fn config(
     set(&mut config.unmapped, table, "unmapped", unmapped);
     set(&mut config.enrich_wait, table, "enrich", enrich);
     while_open(table, &mut config);
+    mqtt::read(table, &mut config);
     config
 }
 
@@ -309,7 +311,7 @@ fn nowhere() -> Url {
 fn url(item: &Item<'_, '_>, variables: &Variables<'_>) -> Option<(Url, Option<Auth>)> {
     let source = secret::source(item, variables, secret::ANYTHING)?;
     let text = source.current().ok()?;
-    let url = parse::integration_url(text.expose());
+    let url = parse::destination_url(text.expose());
     url.map_err(|error| item.refuse(error)).ok()
 }
 

@@ -13,6 +13,7 @@ use super::model::View;
 use super::steps::{Progress, Requests, Run};
 use crate::event::Envelope;
 use crate::relay::assets::AssetMap;
+use crate::relay::destination::{Kind, Message as Published, What};
 use crate::relay::journal::Claim;
 use crate::relay::transform;
 use crate::relay::transform::json::Json;
@@ -24,16 +25,35 @@ use crate::relay::transform::template::Scope;
 #[derive(Debug)]
 pub(super) enum Cargo {
     /// This body.
-    Body(Vec<u8>),
+    Body(Post),
     /// The event, with pictures that are yet to be fetched.
     Pictured(Pictured),
     /// The requests of a template.
     Steps(Box<Run>),
 }
 
+/// A body, and where it goes.
+#[derive(Debug, Default)]
+pub(super) struct Post {
+    pub(super) body: Vec<u8>,
+    /// The topic, at a broker.
+    pub(super) topic: Option<String>,
+}
+
+impl Post {
+    pub(super) fn into_what(self) -> What {
+        let payload = self.body;
+        match self.topic {
+            Some(topic) => What::Message(Published { topic, payload }),
+            None => What::Event(payload),
+        }
+    }
+}
+
 /// The event, with pictures that are yet to be fetched.
 #[derive(Debug)]
 pub(super) struct Pictured {
+    pub(super) topic: Option<String>,
     pub(super) event: Vec<u8>,
     pub(super) relay: String,
     pub(super) captures: Vec<Capture>,
@@ -43,7 +63,7 @@ impl Cargo {
     /// About as much as it takes until it is sent.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Body(body) => body.len(),
+            Self::Body(post) => post.body.len(),
             Self::Pictured(pictured) => pictured.event.len(),
             Self::Steps(run) => run.bytes(),
         }
@@ -143,6 +163,7 @@ impl Draft<'_> {
             return self.body(relay, data.as_deref());
         }
         Ok(Cargo::Pictured(Pictured {
+            topic: self.topic()?,
             event: claim.body.clone(),
             relay: relay.to_owned(),
             captures,
@@ -152,7 +173,17 @@ impl Draft<'_> {
     fn body(&self, relay: &str, data: Option<&str>) -> Result<Cargo, String> {
         let mut body = Vec::with_capacity(self.claim.body.len() + relay.len() + 16);
         transform::write_body(&mut body, self.envelope, data, relay).map_err(|e| e.to_string())?;
-        Ok(Cargo::Body(body))
+        let topic = self.topic()?;
+        Ok(Cargo::Body(Post { body, topic }))
+    }
+
+    /// Where the event is published, at a broker.
+    fn topic(&self) -> Result<Option<String>, String> {
+        let Kind::Mqtt(mqtt) = &self.shared.config.destination.kind else {
+            return Ok(None);
+        };
+        let topic = mqtt.topic.fill_topic(&self.scope());
+        topic.map(Some).map_err(|error| error.to_string())
     }
 }
 

@@ -73,7 +73,6 @@ use crate::relay::assets::AssetMap;
 use crate::relay::destination::Destination;
 use crate::relay::enrich::Enrich;
 use crate::relay::journal::{DestinationSums, Journal, Lease, Sums, Want, WriteError};
-use crate::relay::transform::expression::Expression;
 use crate::retry;
 
 /// Wake-ups may be missed; this is how late due work goes out then.
@@ -177,9 +176,8 @@ pub async fn run(deliver: Deliver, stop: CancellationToken) {
     } = deliver;
     let now = clock.steady();
     let sums = journal.sums();
-    let filter = config.when.iter().flat_map(Expression::names);
     let shared = Shared {
-        uses: Uses::of(config.message.names().chain(filter)),
+        uses: Uses::of(config.names()),
         config,
         journal,
         destination,
