@@ -1,4 +1,6 @@
 //! `demo`: a simulated Orbit, a real relay and a simulated plant, over real sockets on loopback.
+//! Every inspection goes to an integration URL; each alert, which Orbit sends twice here, becomes
+//! one service request in a simulated Maximo.
 //!
 //! # Invariants
 //! - Everything listens on loopback; the data directory is its own and is removed at the end.
@@ -19,11 +21,13 @@ use super::signals::Signals;
 use super::{FAILED, Outcome, print, runtime};
 use crate::app::{App, Exit, Listeners};
 use crate::clock::{Clock, until};
-use crate::config::{Config, Input};
-use crate::relay::journal::State;
+use crate::config::{Config, Input, Level, Text};
+use crate::relay::journal::{State, Sums};
 use crate::secret::Secret;
 use crate::sim::backend::{Backend, BackendConfig, Received, Tls};
 use crate::sim::orbit::{Orbit, OrbitConfig};
+use crate::sim::systems::base::{Running, SystemWorld};
+use crate::sim::systems::maximo::Maximo;
 
 const EVERY: Duration = Duration::from_millis(1500);
 const TOKEN: &str = "demo-token";
@@ -55,15 +59,33 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
         tls: Tls::Off,
     })
     .await?;
+    let assets = crate::sim::asset_map_csv().lines().skip(1);
+    let assets = assets.filter_map(|row| row.split(',').nth(1));
+    let maximo = Running::start(ANY_PORT, clock.clone(), Maximo::new(assets)).await?;
+    maximo.world().require("apikey", TOKEN);
     let listeners = Listeners {
         webhook: TcpListener::bind(ANY_PORT).await?,
         ops: TcpListener::bind(ANY_PORT).await?,
     };
     let (webhook_at, ops_at) = (listeners.webhook.local_addr()?, listeners.ops.local_addr()?);
-    let config = configure(dir, &orbit, &backend, webhook_at, ops_at)?;
+    let config = configure(
+        dir,
+        &orbit,
+        [&backend.url(), &maximo.url()],
+        webhook_at,
+        ops_at,
+    )?;
     super::log::start(&config.log);
-    introduce(dir, &orbit, &backend, webhook_at, ops_at, seed)?;
+    introduce(
+        dir,
+        &orbit,
+        [&backend.url(), &maximo.url()],
+        webhook_at,
+        ops_at,
+        seed,
+    )?;
 
+    let tickets = maximo.world();
     let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
     let app = App::build(config, listeners, clock.clone(), stop.clone())?;
     let parts = app.parts.clone();
@@ -74,6 +96,7 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
     let scene = async {
         wait_until_registered(registered).await?;
         let robots = orbit.world();
+        robots.change_weather(|weather| weather.alerts_twice = true);
         let plant = backend.world();
         let mut posts = plant.subscribe();
         let watching = async {
@@ -94,7 +117,11 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
         tokio::select! {
             watched = watching => watched,
             () = robots.keep_inspecting(EVERY, drop) => Ok(()),
-        }
+            told = tell(&tickets) => told,
+        }?;
+        // What is under way for Maximo is waited for.
+        settled(&parts.sums).await;
+        anyhow::Ok(())
     };
     let watch_signals = signals.watch(
         stop.clone(),
@@ -113,10 +140,21 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
         exit = relay => exit,
         () = watch_signals => Exit::Died,
     };
+    let alerts = orbit.world().run_events();
+    let alerts = alerts.iter().filter(|(_, is_alert)| *is_alert).count();
+    let (made, pictures) = tickets.with(|maximo| {
+        let all = maximo.requests.all();
+        let pictures = all.map(|ticket| ticket.attachments.len()).sum::<usize>();
+        (maximo.requests.made(), pictures)
+    });
     orbit.stop().await;
     backend.stop().await;
+    maximo.stop().await;
     played?;
     print("")?;
+    print(&format!(
+        "Maximo: {alerts} alerts, each sent twice, made {made} service requests with {pictures} pictures"
+    ))?;
     let sums = parts.sums.borrow().clone();
     for line in sums.lines() {
         print(&line)?;
@@ -130,10 +168,48 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
     })
 }
 
+/// A line for each service request, once its pictures are there.
+async fn tell(maximo: &SystemWorld<Maximo>) -> anyhow::Result<()> {
+    for told in 0.. {
+        let next = maximo.wait_until(|maximo| {
+            let next = maximo.requests.all().nth(told);
+            next.is_some_and(|ticket| !ticket.attachments.is_empty())
+        });
+        next.await;
+        let line = maximo.with(|maximo| {
+            let ticket = maximo.requests.all().nth(told)?;
+            let pictures = ticket.attachments.len();
+            let asset = ticket.text("assetnum");
+            let what = ticket.text("description");
+            let id = &ticket.id;
+            Some(format!(
+                "         Maximo: service request {id} on {asset}, {pictures} picture(s): {what}"
+            ))
+        });
+        print(&line.unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+/// Until nothing is under way any more, or for ten seconds.
+async fn settled(sums: &tokio::sync::watch::Receiver<Sums>) {
+    let quiet = |sums: &Sums| {
+        let under_way = [State::Pending, State::Sending, State::Postponed];
+        let mut all = sums.destinations.iter();
+        all.all(|d| under_way.iter().all(|state| d.of(*state) == 0))
+    };
+    let mut sums = sums.clone();
+    let wait = sums.wait_for(quiet);
+    // What is not through by then is in the sums.
+    tokio::time::timeout(Duration::from_secs(10), wait)
+        .await
+        .ok();
+}
+
 fn configure(
     dir: &Path,
     orbit: &Orbit,
-    backend: &Backend,
+    [backend, maximo]: [&str; 2],
     webhook_at: SocketAddr,
     ops_at: SocketAddr,
 ) -> anyhow::Result<Config> {
@@ -145,6 +221,12 @@ fn configure(
     let assets = write("assets.csv", crate::sim::asset_map_csv())?;
     let certificate = write("orbit.pem", orbit.certificate_pem())?;
     let data_dir = dir.join("data");
+    let file = format!(
+        "[[destination]]\nname = \"maximo\"\npreset = \"maximo-service-request\"\n\
+         url = \"{maximo}\"\nsettings = {{ site_id = \"BEDFORD\" }}\n\
+         auth = {{ type = \"header\", name = \"apikey\", value = \"{TOKEN}\" }}\n"
+    );
+    let path = write("relay.toml", &file)?;
     let flags = [
         ("hostname", orbit.addr().to_string()),
         ("verify", certificate.display().to_string()),
@@ -153,7 +235,7 @@ fn configure(
         ("ops-bind", ops_at.to_string()),
         ("data-dir", data_dir.display().to_string()),
         ("asset-map", assets.display().to_string()),
-        ("integration-url", backend.url()),
+        ("integration-url", backend.to_owned()),
         ("log-level", "warn".to_owned()),
     ];
     let input = Input {
@@ -162,6 +244,11 @@ fn configure(
             .map(|(name, value)| (name.to_owned(), value))
             .collect(),
         environment: [("ORBIT_API_TOKEN".to_owned(), TOKEN.to_owned())].into(),
+        file: Some(Text {
+            level: Level::WorkingDir,
+            path,
+            bytes: file.into_bytes(),
+        }),
         ..Input::default()
     };
     let mut config = Config::load(&input)?;
@@ -173,7 +260,7 @@ fn configure(
 fn introduce(
     dir: &Path,
     orbit: &Orbit,
-    backend: &Backend,
+    [backend, maximo]: [&str; 2],
     webhook_at: SocketAddr,
     ops_at: SocketAddr,
     seed: u64,
@@ -181,12 +268,13 @@ fn introduce(
     let (orbit_url, data) = (orbit.url(), dir.join("data"));
     let program = std::env::current_exe()?;
     let program = program.display();
-    let (orbit_url, backend_url) = (orbit_url.trim_end_matches('/'), backend.url());
+    let orbit_url = orbit_url.trim_end_matches('/');
     for line in [
         format!("Orbit (simulated)    {orbit_url}  self-signed, token {TOKEN}, seed {seed}"),
         format!("relay, events        http://{webhook_at}/"),
         format!("relay, health        http://{ops_at}/readyz   metrics at /metrics"),
-        format!("plant (simulated)    {backend_url}"),
+        format!("plant (simulated)    {backend}"),
+        format!("Maximo (simulated)   {maximo}  apikey {TOKEN}, preset maximo-service-request"),
         String::new(),
         "Try, in another terminal:".to_owned(),
         format!("  curl -k -X POST {orbit_url}/sim/test-payload      press Orbit's test button"),

@@ -24,6 +24,7 @@
 //! | [`way`] | the way of a post: certificates, proxies, addresses |
 //! | [`media`] | pictures: which file a `dataUrl` means, and who gets the token |
 //! | [`enrich`] | what else Orbit knows, when it answers and when it does not |
+//! | [`presets`] | what well-known systems are sent, end to end |
 //! | [`ops`] | health, metrics, and that no secret is seen |
 //! | [`journal`] | a data directory or journal that cannot be used, and then can |
 //! | [`keep`] | how long and how much the journal keeps |
@@ -63,6 +64,7 @@ mod ops;
 mod orders;
 mod path;
 mod pins;
+mod presets;
 mod receive;
 mod registration;
 mod repair;

@@ -271,7 +271,7 @@ async fn health_names_every_part_in_a_word_and_troubles_elsewhere_are_no_503() {
 }
 
 /// All that the relay shows and keeps, but for the file that is there to hold the secret.
-async fn surfaces(relay: &Relay, data_dir: &Path) -> Vec<(String, Vec<u8>)> {
+pub(crate) async fn surfaces(relay: &Relay, data_dir: &Path) -> Vec<(String, Vec<u8>)> {
     let mut surfaces = Vec::new();
     for path in ["/metrics", "/readyz", "/healthz"] {
         let answer = relay.get(path).await;
@@ -294,7 +294,7 @@ fn files(data_dir: &Path) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-fn assert_hidden(surfaces: &[(String, Vec<u8>)], secrets: &[(&str, Vec<u8>)]) {
+pub(crate) fn assert_hidden(surfaces: &[(String, Vec<u8>)], secrets: &[(&str, Vec<u8>)]) {
     assert!(
         surfaces
             .iter()

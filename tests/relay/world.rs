@@ -17,7 +17,7 @@ use orbit_relay::app::assets::Assets;
 use orbit_relay::app::control::{self, Ask};
 use orbit_relay::app::{App, Exit, Listeners};
 use orbit_relay::clock::{Clock, Hand};
-use orbit_relay::config::{Config, Input};
+use orbit_relay::config::{Config, Input, Level, Text};
 use orbit_relay::event::{ALERT, COMPLETED, Envelope, Event, ORBIT, Origin};
 use orbit_relay::ops::health::Parts;
 use orbit_relay::reconcile::webhook::{Nudge, Report, Status, Told, Wish};
@@ -61,6 +61,7 @@ pub(crate) struct Site {
     tune: fn(&mut Config),
     flags: BTreeMap<String, String>,
     environment: BTreeMap<String, String>,
+    file: Option<String>,
     sent: Arc<AtomicU64>,
 }
 
@@ -124,6 +125,7 @@ impl Site {
             environment: environment
                 .map(|(n, v)| (n.to_owned(), v.to_owned()))
                 .into(),
+            file: None,
             sent: Arc::default(),
         }
     }
@@ -144,6 +146,13 @@ impl Site {
     pub(crate) fn destination(mut self, config: deliver::Config) -> Self {
         self.flags.remove("integration-url");
         self.destinations.push(config);
+        self
+    }
+
+    /// The next relay has this configuration file, and the destinations in it only.
+    pub(crate) fn configured(mut self, file: &str) -> Self {
+        self.flags.remove("integration-url");
+        self.file = Some(file.to_owned());
         self
     }
 
@@ -326,6 +335,11 @@ impl Site {
         let input = Input {
             flags,
             environment: self.environment.clone(),
+            file: self.file.as_ref().map(|file| Text {
+                level: Level::ConfigDir,
+                path: "relay.toml".into(),
+                bytes: file.clone().into_bytes(),
+            }),
             ..Input::default()
         };
         let mut config = Config::load(&input).unwrap();

@@ -27,6 +27,7 @@ use crate::relay::deliver::{self, OnClosed, OncePer, OrderBy, Poll, Unmapped, Wh
 use crate::relay::destination::presets::Preset;
 use crate::relay::destination::{self, Auth, Success, Tls};
 use crate::relay::transform::address::Address;
+use crate::relay::transform::json::Json;
 use crate::retry::Plan;
 
 /// The keys of a destination.
@@ -233,11 +234,11 @@ fn config(
         item.parsed("a rate like \"10/s\"", parse::rate).map(Some)
     });
     set(&mut config.retry, table, "retry", retry);
-    let base = config.destination.url.clone();
-    set(&mut config.on_closed, table, "on_closed", |item| {
-        on_closed(item, &base, variables).map(Some)
-    });
     config.message = message::message(table, declared, variables);
+    let (base, settings) = (config.destination.url.clone(), &config.message.settings);
+    set(&mut config.on_closed, table, "on_closed", |item| {
+        on_closed(item, &base, settings, variables).map(Some)
+    });
     set(&mut config.unmapped, table, "unmapped", unmapped);
     set(&mut config.enrich_wait, table, "enrich", enrich);
     while_open(table, &mut config);
@@ -411,7 +412,12 @@ fn retry(item: &Item<'_, '_>) -> Option<Plan> {
 }
 
 /// How it becomes known that an order is closed.
-fn on_closed(item: &Item<'_, '_>, base: &Url, variables: &Variables<'_>) -> Option<OnClosed> {
+fn on_closed(
+    item: &Item<'_, '_>,
+    base: &Url,
+    settings: &Json,
+    variables: &Variables<'_>,
+) -> Option<OnClosed> {
     let wanted = "a table like { poll = \"https://…/{{ answer.id }}\", when = … }";
     let table = item.table(wanted, ON_CLOSED)?;
     let secret = table.take("secret");
@@ -421,12 +427,15 @@ fn on_closed(item: &Item<'_, '_>, base: &Url, variables: &Variables<'_>) -> Opti
             path.refuse("there is a `poll`, too: give one of the two");
             None
         }
-        (Some(poll), None) => Some(poll.parsed("a URL", Address::parse)),
+        (Some(poll), None) => {
+            Some(poll.parsed("a URL", |url| Address::with_settings(url, settings)))
+        }
         (None, path) => path.map(|item| {
             item.parsed("a path like \"/orders/{{ answer.id }}\"", |path| {
                 let base = base.as_str().split(['?', '#']).next().unwrap_or_default();
                 let slash = if path.starts_with('/') { "" } else { "/" };
-                Address::parse(&format!("{}{slash}{path}", base.trim_end_matches('/')))
+                let url = format!("{}{slash}{path}", base.trim_end_matches('/'));
+                Address::with_settings(&url, settings)
             })
         }),
     };

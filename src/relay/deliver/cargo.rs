@@ -128,7 +128,8 @@ impl Draft<'_> {
                     progress: Progress::parse(claim.progress.as_deref())?,
                     captures: pictures::captures(self.envelope),
                     kind: super::prepare::kind(self.shared, claim).to_owned(),
-                    first: claim.frozen.is_none(),
+                    // What was only given back was not tried either.
+                    first: claim.frozen.is_none() || claim.attempt <= 1,
                 };
                 if !is_frozen {
                     run.freeze_first(&self.shared.config, steps)?;

@@ -134,6 +134,8 @@ impl Run {
     pub(super) fn adds_to(&mut self, open: Json) {
         if self.first && self.progress.done.is_empty() && self.progress.open.is_none() {
             self.progress.open = Some(open);
+            // They are requests of the steps that would make one.
+            self.requests = Requests::default();
         }
     }
 
@@ -188,6 +190,8 @@ pub(super) fn said(name: &str, what: impl std::fmt::Display) -> String {
 /// Goes through the steps; once more from the beginning if credentials are refused that a step has
 /// fetched.
 pub(super) async fn run(shared: &Shared, ready: &Ready, run: Run) -> Tries {
+    // Which ticket it adds to is known before anything goes out, and the same at each try.
+    let unsaved = run.first && run.progress.open.is_some();
     let mut pass = Pass {
         shared,
         ready,
@@ -195,7 +199,7 @@ pub(super) async fn run(shared: &Shared, ready: &Ready, run: Run) -> Tries {
         taken: Vec::new(),
         cookies: Cookies::default(),
         secrets: Vec::new(),
-        unsaved: false,
+        unsaved,
         last: None,
         refused: Vec::new(),
     };
@@ -346,11 +350,12 @@ impl<'a> Pass<'a> {
         }
         let taken = sent.answered.as_ref().map(|answered| step.taken(answered));
         let taken = taken.unwrap_or_else(|| Json::Object(Vec::new()));
-        self.cookies = sent.cookies.clone();
-        self.last = Some(sent);
+        // Those of a login. What another answer sets is no matter of the requests behind it.
         if step.fresh {
+            self.cookies = sent.cookies.clone();
             self.secrets.extend(secrets_of(&taken));
         }
+        self.last = Some(sent);
         if journals(step) {
             self.done(step, round, taken);
         } else {

@@ -232,9 +232,11 @@ impl Answered {
     /// The value that the answer gives a cookie: the last, if it does so several times.
     pub fn cookie(&self, name: &str) -> Option<&str> {
         let all = self.headers.get_all(reqwest::header::SET_COOKIE).iter();
-        all.filter_map(|header| cookies::pair(header.to_str().ok()?))
-            .filter_map(|(known, value)| (known == name).then_some(value))
-            .last()
+        let mut last_first = all.rev();
+        last_first.find_map(|header| {
+            let (known, value) = cookies::pair(header.to_str().ok()?)?;
+            (known == name).then_some(value)
+        })
     }
 }
 

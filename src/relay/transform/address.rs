@@ -20,6 +20,7 @@ use super::template::{Gapped, Scope};
 pub struct Address {
     text: Arc<str>,
     gapped: Gapped,
+    settings: Json,
     origin: url::Origin,
 }
 
@@ -29,8 +30,13 @@ pub struct Address {
 pub struct AddressError(String);
 
 impl Address {
-    /// Reads one. No gap stands before the path.
+    /// Reads one whose gaps hold of `answer`. No gap stands before the path.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
+        Self::with_settings(text, &Json::Object(Vec::new()))
+    }
+
+    /// Reads one whose gaps hold of `answer` or of these `settings`.
+    pub fn with_settings(text: &str, settings: &Json) -> Result<Self, AddressError> {
         let text = text.trim();
         let refuse = |what: &str| Err(AddressError(what.to_owned()));
         if text.len() > LONGEST {
@@ -52,11 +58,12 @@ impl Address {
         if !url.username().is_empty() || url.password().is_some() {
             return refuse("the URL has a user or a password; the destination's `auth` is shown");
         }
-        let gapped = Gapped::parse("url", text, &["answer"]);
+        let gapped = Gapped::parse("url", text, &["answer", "settings"]);
         let gapped = gapped.map_err(|error| AddressError(error.reason))?;
         Ok(Self {
             text: text.into(),
             gapped,
+            settings: settings.clone(),
             origin: url.origin(),
         })
     }
@@ -65,7 +72,8 @@ impl Address {
     pub fn fill(&self, answer: &serde_json::Value) -> Result<Url, AddressError> {
         let answer = Json::parse(answer.to_string().as_bytes());
         let answer = answer.map_err(|error| AddressError(error.to_string()))?;
-        let scope = Scope::new(Arc::new(Json::object([("answer", answer)])));
+        let names = [("answer", answer), ("settings", self.settings.clone())];
+        let scope = Scope::new(Arc::new(Json::object(names)));
         let text = self.gapped.fill_url(&scope);
         let text = text.map_err(|error| AddressError(error.reason))?;
         let url = Url::parse(&text).ok();
@@ -124,6 +132,15 @@ mod tests {
             fill("http://x/{{ answer.order.ids[0] }}/status", &nested).unwrap(),
             "http://x/WO-1/status"
         );
+    }
+
+    #[test]
+    fn a_gap_may_hold_a_setting() {
+        let settings = Json::object([("table", "a b".into())]);
+        let address = "http://x/{{ settings.table }}/{{ answer.id }}";
+        let address = Address::with_settings(address, &settings).unwrap();
+        let url = address.fill(&json!({"id": 1})).unwrap();
+        assert_eq!(url.as_str(), "http://x/a%20b/1");
     }
 
     #[test]

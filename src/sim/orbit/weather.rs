@@ -65,6 +65,8 @@ pub struct Weather {
     pub media: MediaWeather,
     /// An inspection with a finding sends both of its types, not just the alert.
     pub both_for_alert: bool,
+    /// Each alert is sent twice, the second time in another envelope.
+    pub alerts_twice: bool,
     /// Orbit's clock is this far ahead of the one that it was given, in milliseconds.
     pub skew_ms: i64,
 }

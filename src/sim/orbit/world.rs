@@ -145,7 +145,7 @@ impl World {
     ///
     /// Webhooks are told one after the other, so one that hangs delays this call.
     pub async fn inspect(&self) -> Inspection {
-        let (event, alert, both) = {
+        let (event, alert, both, twice) = {
             let mut state = self.state();
             let now = self.now_in(&state);
             let mut finished = state.plant.inspect(now);
@@ -154,7 +154,8 @@ impl World {
             }
             let (event, alert) = (finished.event.clone(), finished.anomaly.is_some());
             state.records.add(finished);
-            (event, alert, state.weather.both_for_alert)
+            let weather = &state.weather;
+            (event, alert, weather.both_for_alert, weather.alerts_twice)
         };
         let event_type = if alert {
             ACTION_COMPLETED_WITH_ALERT
@@ -166,6 +167,9 @@ impl World {
             posts.extend(self.send(ACTION_COMPLETED, &event).await);
         }
         posts.extend(self.send(event_type, &event).await);
+        if alert && twice {
+            posts.extend(self.send(event_type, &event).await);
+        }
         Inspection {
             run_event: event.uuid,
             action_name: event.action_name,

@@ -47,8 +47,10 @@ pub struct Sap {
     pub locations: BTreeSet<String>,
     /// The notifications.
     pub notifications: Tickets,
-    /// The token of each session.
-    sessions: BTreeMap<String, String>,
+    /// A session is over after so many changes; none: never.
+    pub changes_of_a_session: Option<u32>,
+    /// The token of each session, and how many changes it saw.
+    sessions: BTreeMap<String, (String, u32)>,
     begun: u64,
 }
 
@@ -59,6 +61,7 @@ impl Sap {
             equipment: equipment.into_iter().map(str::to_owned).collect(),
             locations: BTreeSet::new(),
             notifications: Tickets::default(),
+            changes_of_a_session: None,
             sessions: BTreeMap::new(),
             begun: 0,
         }
@@ -95,7 +98,7 @@ impl Sap {
         if self.sessions.len() >= MOST_SESSIONS {
             self.sessions.pop_first();
         }
-        self.sessions.insert(session.clone(), token.clone());
+        self.sessions.insert(session.clone(), (token.clone(), 0));
         reply
             .with("x-csrf-token", &token)
             .with(
@@ -105,10 +108,19 @@ impl Sap {
             .with("set-cookie", "sap-usercontext=sap-client=100; path=/")
     }
 
-    fn token_is_right(&self, asked: &Asked) -> bool {
+    /// Whether the session is there and the token its own; it has seen one change more then.
+    fn token_is_right(&mut self, asked: &Asked) -> bool {
         let session = asked.cookie(SESSION_COOKIE);
-        let token = session.and_then(|session| self.sessions.get(session));
-        token.is_some_and(|token| token == asked.header("x-csrf-token"))
+        let known = session.and_then(|session| self.sessions.get_mut(session));
+        let Some((token, changes)) = known else {
+            return false;
+        };
+        let most = self.changes_of_a_session;
+        if *token != asked.header("x-csrf-token") || most.is_some_and(|most| *changes >= most) {
+            return false;
+        }
+        *changes += 1;
+        true
     }
 
     fn read(&self, asked: &Asked, service: &str, resource: &str) -> Reply {

@@ -178,6 +178,26 @@ fn every_key_of_a_destination_is_taken() {
 }
 
 #[test]
+fn the_url_is_signed_as_fiix_wants_it() {
+    let sign = "sign = { scheme = \"fiix\", app_key = \"app\", access_key = \"access\", secret = \"canary\" }";
+    let config = load(&format!("{DESTINATION}{sign}\n"));
+    let Some(Sign::Fiix {
+        app_key,
+        access_key,
+        secret,
+    }) = &config.destinations[0].destination.sign
+    else {
+        panic!("{config:?}");
+    };
+    assert_eq!((&**app_key, &**access_key), ("app", "access"));
+    assert_eq!(secret.current().unwrap().expose(), "canary");
+    let problems = problems(&format!("{DESTINATION}sign = {{ scheme = \"fiix\" }}\n"));
+    for key in ["app_key", "access_key", "secret"] {
+        assert!(problems.contains(key), "{problems}");
+    }
+}
+
+#[test]
 fn the_integration_url_comes_in_addition_and_its_name_is_taken_then() {
     let both = format!("integration_url = \"http://plant.example/\"\n{DESTINATION}");
     let names: Vec<_> = load(&both)

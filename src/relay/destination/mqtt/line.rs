@@ -128,7 +128,7 @@ impl Line {
         }
     }
 
-    /// Publishes with QoS 1, and waits until that is acknowledged.
+    /// Publishes with `QoS` 1, and waits until that is acknowledged.
     pub(super) async fn publish(
         &mut self,
         message: &Message,

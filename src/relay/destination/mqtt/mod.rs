@@ -1,4 +1,4 @@
-//! A destination that is an MQTT broker: messages with QoS 1, MQTT 3.1.1.
+//! A destination that is an MQTT broker: messages with `QoS` 1, MQTT 3.1.1.
 //!
 //! ```text
 //! mod   one message: checked, published, published once more if the line had been cut

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::{Each, Problem, Step, StepBody, Target};
 use crate::relay::destination::Method;
+use crate::relay::transform::expression::Expression;
 use crate::relay::transform::template::Gapped;
 
 /// What a name of a step, or of what it takes, is made of.
@@ -166,7 +167,7 @@ impl Step {
             StepBody::None | StepBody::Event | StepBody::Capture => {}
         }
         // It decides what is done, and that is kept.
-        let when = self.when.iter().flat_map(|when| when.names());
+        let when = self.when.iter().flat_map(Expression::names);
         names.extend(when.map(|name| ("when", name)));
         names
     }

@@ -321,7 +321,7 @@ fn a_step_sees_what_steps_before_it_take() {
     find.take = vec![("id".into(), Take::Json("/id".into()))];
     let mut step = to_path("/sr/{{ steps.find.id }}");
     step.when = Some(Expression::parse("not steps.find.id").unwrap());
-    assert_eq!(step.check(&base(), &[find.clone()]), []);
+    assert_eq!(step.check(&base(), std::slice::from_ref(&find)), []);
     assert_eq!(keys(&step.check(&base(), &[])), ["path", "when"]);
     find.take = vec![("number".into(), Take::Json("/id".into()))];
     let problems = step.check(&base(), &[find]);
@@ -361,7 +361,10 @@ fn what_cannot_be_meant_is_refused_with_its_key() {
     };
     refused(twice, "take.id");
     let step = to_path("/sr");
-    assert_eq!(keys(&step.check(&base(), &[step.clone()])), ["name"]);
+    assert_eq!(
+        keys(&step.check(&base(), std::slice::from_ref(&step))),
+        ["name"]
+    );
 }
 
 proptest! {

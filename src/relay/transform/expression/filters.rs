@@ -13,9 +13,11 @@ use super::{scope, units};
 
 /// No filter makes a longer text of several: 64 KiB.
 const LONGEST: usize = 64 * 1024;
+/// No text is split into more.
+const MOST_PIECES: usize = 1_000;
 
 /// The filters that templates may use: these and some of minijinja's.
-pub(crate) const FILTERS: [&str; 40] = [
+pub(crate) const FILTERS: [&str; 41] = [
     "abs",
     "convert",
     "default",
@@ -50,6 +52,7 @@ pub(crate) const FILTERS: [&str; 40] = [
     "short_key",
     "shorten",
     "sort",
+    "split",
     "sum",
     "text",
     "to_unit",
@@ -95,6 +98,7 @@ pub(super) fn add(environment: &mut Environment<'_>) {
     environment.add_filter("join", join);
     environment.add_filter("join_lines", |value: &Value| join(value, Some("\n")));
     environment.add_filter("replace", replace);
+    environment.add_filter("split", split);
 }
 
 pub(super) fn refuse(what: impl Into<String>) -> Error {
@@ -242,6 +246,19 @@ fn replace(value: &Value, from: &str, to: &str) -> Result<Value, Error> {
             return Err(too_long());
         }
         Ok(Value::from(text.replace(from, to)))
+    })
+}
+
+/// The pieces of a text between these signs.
+fn split(value: &Value, sign: &str) -> Result<Value, Error> {
+    if sign.is_empty() {
+        return Err(refuse("`split` is told to split at nothing"));
+    }
+    of_text(value, |text| {
+        if text.matches(sign).count() >= MOST_PIECES {
+            return Err(refuse(format!("it has more than {MOST_PIECES} pieces")));
+        }
+        Ok(text.split(sign).map(Value::from).collect())
     })
 }
 

@@ -3,10 +3,11 @@
 //! # Invariants
 //! - As in the parent.
 
-use serde_json::json;
+use axum::body::Bytes;
+use serde_json::{Map, json};
 
 use super::{PICTURE, Plant};
-use crate::sim::systems::base::{Trouble, basic};
+use crate::sim::systems::base::{KEPT_BYTES, KEPT_TICKETS, Tickets, Trouble, basic};
 use crate::sim::systems::ignition::Ignition;
 
 const PATH: &str = "/system/webdev/Plant/inspections";
@@ -89,4 +90,28 @@ async fn a_body_is_on_record_byte_for_byte() {
     let exchanges = plant.world().exchanges();
     assert_eq!(exchanges[0].asked.body, PICTURE);
     assert_eq!(exchanges[0].asked.header("content-type"), "image/jpeg");
+}
+
+#[test]
+fn the_oldest_tickets_give_way_and_all_are_counted() {
+    let mut tickets = Tickets::default();
+    for number in 0..=KEPT_TICKETS {
+        tickets.open(&number.to_string(), Map::new());
+    }
+    assert_eq!(tickets.all().count(), KEPT_TICKETS);
+    assert!(tickets.get("0").is_none());
+    assert_eq!(tickets.made(), u64::try_from(KEPT_TICKETS).unwrap() + 1);
+}
+
+#[test]
+fn of_attachments_beyond_the_bound_the_size_is_kept_only() {
+    let mut tickets = Tickets::default();
+    tickets.open("1", Map::new());
+    let large = Bytes::from(vec![0; KEPT_BYTES]);
+    assert!(tickets.attach("1", "large.jpg", "image/jpeg", &large));
+    assert!(tickets.attach("1", "small.jpg", "image/jpeg", &Bytes::from_static(PICTURE)));
+    let files = &tickets.get("1").unwrap().attachments;
+    assert_eq!(files[0].bytes.len(), KEPT_BYTES);
+    assert_eq!((files[1].bytes.len(), files[1].size), (0, PICTURE.len()));
+    assert!(!tickets.attach("2", "a.jpg", "image/jpeg", &large));
 }
