@@ -9,7 +9,7 @@ use url::Url;
 use super::{Each, Problem, Step, StepBody, Target};
 use crate::relay::destination::Method;
 use crate::relay::transform::expression::Expression;
-use crate::relay::transform::template::Gapped;
+use crate::relay::transform::template::{Gapped, Scope, TemplateError};
 
 /// What a name of a step, or of what it takes, is made of.
 fn is_name(text: &str, also: char) -> bool {
@@ -181,7 +181,19 @@ impl Target {
         }
     }
 
-    fn names(&self) -> Vec<String> {
+    /// What goes wrong here, of every gap by itself.
+    pub fn errors(&self, scope: &Scope) -> Vec<TemplateError> {
+        match self {
+            Self::Path(path) => path.errors(scope),
+            Self::Url { head, rest, .. } => {
+                let head = head.iter().flat_map(|head| head.errors(scope));
+                head.chain(rest.errors(scope)).collect()
+            }
+        }
+    }
+
+    /// The names that it asks for, with what it asks of them.
+    pub fn names(&self) -> Vec<String> {
         match self {
             Self::Path(path) => path.names().collect(),
             Self::Url { head, rest, .. } => {
