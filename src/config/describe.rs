@@ -12,7 +12,7 @@ use super::parse::{IMAGES, shown_url};
 use super::problem::Origin;
 use super::resolve::Shown;
 use crate::relay::deliver::{self, Form, OnClosed, OncePer, OrderBy, Poll, Unmapped, WhileOpen};
-use crate::relay::destination::{Algorithm, Auth, Encoding, Sign, Step};
+use crate::relay::destination::{Algorithm, Auth, Encoding, Kind, Sign, Step};
 use crate::relay::transform::expression::Expression;
 use crate::relay::transform::json::Json;
 
@@ -81,6 +81,10 @@ impl Keys<'_> {
             shown_url(to.url.as_str())
         };
         self.add("url", url);
+        if let Kind::Mqtt(mqtt) = &to.kind {
+            self.add("topic", mqtt.topic.text());
+            self.add("retain", mqtt.retain.to_string());
+        }
         self.add("events", config.events.join(", "));
         self.optional("when", config.when.as_ref().map(Expression::text));
         self.add(

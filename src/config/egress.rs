@@ -25,7 +25,8 @@ pub(super) fn refused_address(url: &Url, allowed: &[IpAddr]) -> Option<IpAddr> {
     let address = match url.host()? {
         Host::Ipv4(address) => IpAddr::V4(address),
         Host::Ipv6(address) => IpAddr::V6(address).to_canonical(),
-        Host::Domain(_) => return None,
+        // In a URL of MQTT an address is one more name.
+        Host::Domain(name) => name.parse::<IpAddr>().ok()?.to_canonical(),
     };
     let allowed = allowed.iter().any(|known| known.to_canonical() == address);
     (http::is_guarded(address) && !allowed).then_some(address)
@@ -36,7 +37,7 @@ pub(super) fn proxy(
     url: &Url,
     variables: &Variables<'_>,
 ) -> Result<Option<(Proxy, Origin)>, Problem> {
-    if is_loopback(url) {
+    if is_loopback(url) || !matches!(url.scheme(), "http" | "https") {
         return Ok(None);
     }
     let first = |names: &[&'static str]| {
@@ -120,6 +121,17 @@ mod tests {
     }
 
     #[test]
+    fn a_broker_is_never_proxied() {
+        for url in ["mqtt://broker.example", "mqtts://broker.example"] {
+            assert_eq!(
+                chosen(url, &[("ALL_PROXY", "http://b:2")]),
+                Ok(None),
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
     fn a_bad_proxy_names_its_variable_and_not_its_value() {
         let error = chosen("https://x/", &[("https_proxy", "socks5://canary")]).unwrap_err();
         assert!(error.starts_with("https_proxy: "), "{error}");
@@ -140,6 +152,8 @@ mod tests {
             "http://[fd00:ec2::254]/",
             "http://100.100.100.200/",
             "http://168.63.129.16/",
+            "mqtt://169.254.10.20:1883",
+            "mqtts://[fe80::1]",
         ] {
             assert!(refused(url, &[]), "{url}");
         }

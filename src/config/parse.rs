@@ -337,7 +337,32 @@ pub(super) fn basic_user(text: &str) -> Result<String, &'static str> {
 /// An integration URL, and the credentials that stood in it.
 pub(super) fn integration_url(text: &str) -> Result<(Url, Option<Auth>), String> {
     // The text may hold a password: no error shows it.
-    let mut url = http_url(text)?;
+    without_user(http_url(text)?)
+}
+
+/// The URL of a destination in the file, which may be a broker, and the credentials in it.
+pub(super) fn destination_url(text: &str) -> Result<(Url, Option<Auth>), String> {
+    let url = Url::parse(text.trim()).ok();
+    let Some(url) = url.filter(|url| matches!(url.scheme(), "mqtt" | "mqtts")) else {
+        return integration_url(text).map_err(|error| {
+            error.replace(
+                "http:// or https://",
+                "http://, https://, mqtt:// or mqtts://",
+            )
+        });
+    };
+    let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+    if url.host_str().is_none_or(str::is_empty) || !bare {
+        return Err(
+            "write a broker as mqtt://HOST:PORT or mqtts://HOST:PORT; what it publishes \
+                    to is `topic`"
+                .into(),
+        );
+    }
+    without_user(url)
+}
+
+fn without_user(mut url: Url) -> Result<(Url, Option<Auth>), String> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok((url, None));
     }

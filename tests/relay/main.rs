@@ -63,6 +63,7 @@ mod notices;
 mod ops;
 mod orders;
 mod path;
+mod pictures;
 mod pins;
 mod presets;
 mod receive;

@@ -109,6 +109,8 @@ impl Site {
             ("data-dir", dir.path().join("data").display().to_string()),
             ("asset-map", assets.display().to_string()),
             ("integration-url", plant.url()),
+            // What a body holds of pictures is the affair of pictures.rs.
+            ("images", "none".to_owned()),
         ];
         let environment = [("ORBIT_API_TOKEN", TOKEN), ("WEBHOOK_SECRET", SECRET)];
         Self {

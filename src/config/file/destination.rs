@@ -13,6 +13,7 @@ use url::Url;
 
 use super::auth;
 use super::message;
+use super::mqtt;
 use super::preset::{self, Declared};
 use super::reader::{Item, Origins, Table};
 use super::secret;
@@ -175,9 +176,11 @@ fn config(
     let name = table
         .require("name")
         .and_then(|name| name.parsed("a text", parse::name));
-    let url = table.require("url").and_then(|item| url(&item, variables));
+    let given = table.require("url");
+    let url = given.as_ref().and_then(|item| url(item, variables));
     let (url, url_auth) = url.unwrap_or_else(|| (nowhere(), None));
     let mut to = destination::Config::new(&name.unwrap_or_default(), url);
+    to.hides_path = given.is_some_and(|item| !matches!(item.value, DeValue::String(_)));
     set(&mut to.id, table, "id", |item| {
         item.parsed("a text", parse::name)
     });
@@ -239,6 +242,7 @@ fn config(
     set(&mut config.unmapped, table, "unmapped", unmapped);
     set(&mut config.enrich_wait, table, "enrich", enrich);
     while_open(table, &mut config);
+    mqtt::read(table, &mut config);
     config
 }
 
@@ -308,7 +312,7 @@ fn nowhere() -> Url {
 fn url(item: &Item<'_, '_>, variables: &Variables<'_>) -> Option<(Url, Option<Auth>)> {
     let source = secret::source(item, variables, secret::ANYTHING)?;
     let text = source.current().ok()?;
-    let url = parse::integration_url(text.expose());
+    let url = parse::destination_url(text.expose());
     url.map_err(|error| item.refuse(error)).ok()
 }
 

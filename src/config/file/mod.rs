@@ -20,6 +20,7 @@
 mod auth;
 mod destination;
 mod message;
+mod mqtt;
 pub(super) mod preset;
 mod reader;
 mod secret;

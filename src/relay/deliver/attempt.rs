@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cargo::{Cargo, Pictured, short_key};
+use super::cargo::{Cargo, Pictured, Post, short_key};
 use super::config::Images;
 use super::pictures::{self, Waits};
 use super::prepare::Ready;
@@ -50,7 +50,7 @@ pub(super) struct Taken {
 pub(super) async fn send(shared: Arc<Shared>, mut ready: Ready) -> Done {
     let clock = &shared.clock;
     let began = clock.steady();
-    let cargo = std::mem::replace(&mut ready.cargo, Cargo::Body(Vec::new()));
+    let cargo = std::mem::replace(&mut ready.cargo, Cargo::Body(Post::default()));
     let rest = until(began, ready.claim.lease.until);
     let ended = tokio::time::timeout(rest, bring(&shared, &ready, cargo))
         .await
@@ -67,7 +67,7 @@ pub(super) async fn send(shared: Arc<Shared>, mut ready: Ready) -> Done {
 
 async fn bring(shared: &Shared, ready: &Ready, cargo: Cargo) -> Tries {
     let what = match cargo {
-        Cargo::Body(body) => What::Event(body),
+        Cargo::Body(post) => post.into_what(),
         Cargo::Steps(run) => return steps::run(shared, ready, *run).await,
         Cargo::Pictured(pictured) => match with_pictures(shared, ready, &pictured).await {
             // What is reserved is held until the answer is there.
@@ -120,7 +120,11 @@ async fn with_pictures(
         let fetched: Vec<_> = fetched
             .map(|(index, fetched)| (index, fetched.bytes))
             .collect();
-        What::Event(marks::fill(&body, key, fetched))
+        let post = Post {
+            body: marks::fill(&body, key, fetched),
+            topic: pictured.topic.clone(),
+        };
+        post.into_what()
     };
     Ok((what, pictures.reservation))
 }

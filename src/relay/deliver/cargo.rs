@@ -9,14 +9,15 @@ use std::sync::Arc;
 use super::Shared;
 use super::config::{Form, Images};
 use super::learn::Learnt;
-use super::model;
+use super::model::View;
 use super::steps::{Progress, Requests, Run};
 use crate::event::Envelope;
 use crate::relay::assets::AssetMap;
+use crate::relay::destination::{Kind, Message as Published, What};
 use crate::relay::journal::Claim;
 use crate::relay::transform;
 use crate::relay::transform::json::Json;
-use crate::relay::transform::model::{self as event_model, Facts, ModelAsset};
+use crate::relay::transform::model::ModelAsset;
 use crate::relay::transform::pictures::{self, Capture, Shown};
 use crate::relay::transform::template::Scope;
 
@@ -24,16 +25,35 @@ use crate::relay::transform::template::Scope;
 #[derive(Debug)]
 pub(super) enum Cargo {
     /// This body.
-    Body(Vec<u8>),
+    Body(Post),
     /// The event, with pictures that are yet to be fetched.
     Pictured(Pictured),
     /// The requests of a template.
     Steps(Box<Run>),
 }
 
+/// A body, and where it goes.
+#[derive(Debug, Default)]
+pub(super) struct Post {
+    pub(super) body: Vec<u8>,
+    /// The topic, at a broker.
+    pub(super) topic: Option<String>,
+}
+
+impl Post {
+    pub(super) fn into_what(self) -> What {
+        let payload = self.body;
+        match self.topic {
+            Some(topic) => What::Message(Published { topic, payload }),
+            None => What::Event(payload),
+        }
+    }
+}
+
 /// The event, with pictures that are yet to be fetched.
 #[derive(Debug)]
 pub(super) struct Pictured {
+    pub(super) topic: Option<String>,
     pub(super) event: Vec<u8>,
     pub(super) relay: String,
     pub(super) captures: Vec<Capture>,
@@ -43,7 +63,7 @@ impl Cargo {
     /// About as much as it takes until it is sent.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Body(body) => body.len(),
+            Self::Body(post) => post.body.len(),
             Self::Pictured(pictured) => pictured.event.len(),
             Self::Steps(run) => run.bytes(),
         }
@@ -71,35 +91,26 @@ pub(super) struct Draft<'a> {
 impl Draft<'_> {
     /// What templates and filters see.
     pub(super) fn scope(&self) -> Scope {
-        Scope::new(Arc::new(self.model()))
+        Scope::new(Arc::new(self.view().model()))
     }
 
-    fn model(&self) -> Json {
-        let claim = self.claim;
-        let whole = model::subject(self.envelope, &self.learnt.known);
-        let asset_of = |part: &event_model::Subject<'_>| {
-            if part.channel.is_none() && part.reading.is_none() {
-                return self.asset.cloned();
-            }
-            let found = self.map.find(&whole.part(part.channel, part.reading));
-            found.map(model::asset)
-        };
-        let url_of = |data_url: &str| self.shared.enrich.url_of(data_url);
-        event_model::build(&Facts {
+    /// What is known of the event.
+    pub(super) fn view(&self) -> View<'_> {
+        let (shared, claim) = (self.shared, self.claim);
+        View {
+            config: &shared.config,
+            map: self.map,
+            envelope: self.envelope,
             event: &claim.body,
-            event_type: &claim.event_type,
             source: &claim.source,
             origin: claim.origin.as_str(),
             received_at: claim.received_at,
             key: self.key,
-            run: self.learnt.known.run.as_deref(),
-            anomaly: self.learnt.known.anomaly.as_deref(),
-            enrichment: self.learnt.word(),
-            asset_of: &asset_of,
-            url_of: &url_of,
-            orbit: self.shared.enrich.orbit(),
-            settings: &self.shared.config.message.settings,
-        })
+            asset: self.asset,
+            known: &self.learnt.known,
+            word: self.learnt.word(),
+            orbit: shared.enrich.orbit(),
+        }
     }
 
     /// What it brings; and the requests that are to be frozen, if they were not.
@@ -153,6 +164,7 @@ impl Draft<'_> {
             return self.body(relay, data.as_deref());
         }
         Ok(Cargo::Pictured(Pictured {
+            topic: self.topic()?,
             event: claim.body.clone(),
             relay: relay.to_owned(),
             captures,
@@ -162,7 +174,17 @@ impl Draft<'_> {
     fn body(&self, relay: &str, data: Option<&str>) -> Result<Cargo, String> {
         let mut body = Vec::with_capacity(self.claim.body.len() + relay.len() + 16);
         transform::write_body(&mut body, self.envelope, data, relay).map_err(|e| e.to_string())?;
-        Ok(Cargo::Body(body))
+        let topic = self.topic()?;
+        Ok(Cargo::Body(Post { body, topic }))
+    }
+
+    /// Where the event is published, at a broker.
+    fn topic(&self) -> Result<Option<String>, String> {
+        let Kind::Mqtt(mqtt) = &self.shared.config.destination.kind else {
+            return Ok(None);
+        };
+        let topic = mqtt.topic.fill_topic(&self.scope());
+        topic.map(Some).map_err(|error| error.to_string())
     }
 }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::relay::destination::{self, Step};
+use crate::relay::destination::{self, Kind, Step};
 use crate::relay::transform::address::Address;
 use crate::relay::transform::expression::Expression;
 use crate::relay::transform::json::Json;
+use crate::relay::transform::template::Gapped;
 use crate::retry;
 use crate::secret::Source;
 
@@ -215,6 +216,17 @@ impl Config {
             Images::Link | Images::None => Duration::ZERO,
         };
         self.destination.timeout * (exchanges + 1) + pictures + LEASE_MARGIN
+    }
+
+    /// The names that its templates and its filter ask for, such as `inspection.severity`.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        let topic = match &self.destination.kind {
+            Kind::Mqtt(mqtt) => Some(&mqtt.topic),
+            Kind::Http => None,
+        };
+        let filter = self.when.iter().flat_map(Expression::names);
+        let topic = topic.into_iter().flat_map(Gapped::names);
+        self.message.names().chain(filter).chain(topic)
     }
 
     /// Whether deliveries wait for one another.

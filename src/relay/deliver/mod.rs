@@ -15,6 +15,7 @@
 //! standing  what the end of a try means for the delivery and the destination (pure)
 //! circuit   whether the destination is tried at all (pure)
 //! rate      how many posts go out in a time (pure)
+//! preview   the requests that an event would make (pure)
 //! unmapped  what is said, once, of an action that finds no asset
 //! ```
 //!
@@ -37,6 +38,7 @@ mod learn;
 mod model;
 mod pictures;
 mod prepare;
+pub mod preview;
 mod rate;
 mod record;
 mod standing;
@@ -71,7 +73,6 @@ use crate::relay::assets::AssetMap;
 use crate::relay::destination::Destination;
 use crate::relay::enrich::Enrich;
 use crate::relay::journal::{DestinationSums, Journal, Lease, Sums, Want, WriteError};
-use crate::relay::transform::expression::Expression;
 use crate::retry;
 
 /// Wake-ups may be missed; this is how late due work goes out then.
@@ -175,9 +176,8 @@ pub async fn run(deliver: Deliver, stop: CancellationToken) {
     } = deliver;
     let now = clock.steady();
     let sums = journal.sums();
-    let filter = config.when.iter().flat_map(Expression::names);
     let shared = Shared {
-        uses: Uses::of(config.message.names().chain(filter)),
+        uses: Uses::of(config.names()),
         config,
         journal,
         destination,

@@ -4,14 +4,19 @@
 //! - Orbit is asked only for what a template, a filter or the asset map uses, and only where the
 //!   event does not say it itself; for an anomaly only where there is an alert.
 
+use jiff::Timestamp;
+use url::Url;
+
 use super::prepare::is_inspection;
-use super::{Shared, Unmapped};
+use super::{Config, Shared, Unmapped};
 use crate::event::{ALERT, Envelope};
+use crate::orbit::media::MediaUrl;
 use crate::relay::assets::{AssetMap, Match, Subject};
 use crate::relay::enrich::Needs;
 use crate::relay::journal::{Claim, Enrichment};
 use crate::relay::transform::json::Json;
-use crate::relay::transform::model::ModelAsset;
+use crate::relay::transform::model::{self as event_model, Facts, ModelAsset};
+use crate::relay::transform::{Asset, Relay};
 
 /// What of a run the model shows.
 const OF_RUN: [&str; 5] = ["", "robot", "robot_serial", "operator", "summary"];
@@ -84,6 +89,75 @@ fn says_severity(envelope: &Envelope<'_>) -> bool {
     let data = data.and_then(|data| crate::event::Members::parse(data).ok());
     let severity = data.as_ref().and_then(|data| data.raw("severity"));
     severity.is_some_and(|severity| severity != "null")
+}
+
+/// What is known of one event: what its model is made of.
+pub(super) struct View<'a> {
+    pub(super) config: &'a Config,
+    pub(super) map: &'a AssetMap,
+    pub(super) envelope: &'a Envelope<'a>,
+    pub(super) event: &'a [u8],
+    pub(super) source: &'a str,
+    pub(super) origin: &'a str,
+    pub(super) received_at: Timestamp,
+    pub(super) key: &'a str,
+    pub(super) asset: Option<&'a ModelAsset>,
+    pub(super) known: &'a Enrichment,
+    /// Whether Orbit said all that it was asked.
+    pub(super) word: Option<&'a str>,
+    pub(super) orbit: Option<&'a Url>,
+}
+
+impl View<'_> {
+    pub(super) fn model(&self) -> Json {
+        let whole = subject(self.envelope, self.known);
+        let asset_of = |part: &event_model::Subject<'_>| {
+            if part.channel.is_none() && part.reading.is_none() {
+                return self.asset.cloned();
+            }
+            let found = self.map.find(&whole.part(part.channel, part.reading));
+            found.map(asset)
+        };
+        let url_of = |data_url: &str| self.url_of(data_url);
+        event_model::build(&Facts {
+            event: self.event,
+            event_type: self.envelope.event_type(),
+            source: self.source,
+            origin: self.origin,
+            received_at: self.received_at,
+            key: self.key,
+            run: self.known.run.as_deref(),
+            anomaly: self.known.anomaly.as_deref(),
+            enrichment: self.word,
+            asset_of: &asset_of,
+            url_of: &url_of,
+            orbit: self.orbit,
+            settings: &self.config.message.settings,
+        })
+    }
+
+    /// Where a capture is, at the Orbit that is known.
+    pub(super) fn url_of(&self, data_url: &str) -> Option<String> {
+        let url = MediaUrl::parse(self.orbit?, data_url).ok()?;
+        Some(url.as_str().to_owned())
+    }
+
+    /// What the relay adds to the event.
+    pub(super) fn relay(&self) -> Result<String, serde_json::Error> {
+        let received_at = self.received_at.to_string();
+        let mut relay = Relay::new(self.key, self.source, self.origin, received_at);
+        relay.enrichment = self.word;
+        relay.asset = self.asset.map(|found| Asset {
+            id: &found.id,
+            matched_by: &found.matched_by,
+            attributes: found
+                .attributes
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone().into()))
+                .collect(),
+        });
+        relay.to_json()
+    }
 }
 
 /// The asset of an event.

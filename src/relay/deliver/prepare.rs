@@ -13,7 +13,7 @@ use super::model::{self, Found};
 use super::{OncePer, OrderBy, Shared, Unmapped, WhileOpen};
 use crate::event::{self, ALERT, COMPLETED, Envelope, inspection_key};
 use crate::relay::journal::{self, Claim, Claims, Fate, Lease, Step, Want, WriteError};
-use crate::relay::transform::{self, Asset, Relay};
+use crate::relay::transform;
 
 /// A delivery that only has to be sent.
 #[derive(Debug)]
@@ -224,7 +224,7 @@ fn step(
     }
     let relay = match &claim.frozen {
         Some(relay) => relay.clone(),
-        None => relay(&draft).map_err(|e| e.to_string())?,
+        None => draft.view().relay().map_err(|e| e.to_string())?,
     };
     let (cargo, message) = draft.cargo(&relay)?;
     plan.cargo = Some(cargo);
@@ -319,23 +319,6 @@ fn unheld(shared: &Shared, claim: &Claim, draft: &Draft<'_>) -> Result<Option<St
     }
     let holds = when.holds_in(&draft.scope()).map_err(|e| e.to_string())?;
     Ok((!holds).then(|| format!("does not hold: {}", when.text())))
-}
-
-fn relay(draft: &Draft<'_>) -> Result<String, serde_json::Error> {
-    let claim = draft.claim;
-    let received_at = claim.received_at.to_string();
-    let mut relay = Relay::new(draft.key, &claim.source, claim.origin.as_str(), received_at);
-    relay.enrichment = draft.learnt.word();
-    relay.asset = draft.asset.map(|found| Asset {
-        id: &found.id,
-        matched_by: &found.matched_by,
-        attributes: found
-            .attributes
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone().into()))
-            .collect(),
-    });
-    relay.to_json()
 }
 
 pub(super) fn is_inspection(event_type: &str) -> bool {

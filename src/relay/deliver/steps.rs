@@ -173,17 +173,17 @@ fn needs_answers(step: &Step) -> bool {
         .any(|name| name == "steps" || name.starts_with("steps."))
 }
 
-fn rounds(step: &Step, scope: &Scope) -> Result<Vec<Round>, String> {
+pub(super) fn rounds(step: &Step, scope: &Scope) -> Result<Vec<Round>, String> {
     step.rounds(scope).map_err(|error| said(&step.name, error))
 }
 
-fn render(config: &Config, step: &Step, round: &Round) -> Result<Rendered, String> {
+pub(super) fn render(config: &Config, step: &Step, round: &Round) -> Result<Rendered, String> {
     let (url, drop_null) = (&config.destination.url, config.message.drop_null);
     let rendered = step.render(url, &round.scope, drop_null);
     rendered.map_err(|error| said(&round.name, error))
 }
 
-fn said(name: &str, what: impl std::fmt::Display) -> String {
+pub(super) fn said(name: &str, what: impl std::fmt::Display) -> String {
     format!("step {name}: {what}")
 }
 
@@ -378,7 +378,8 @@ impl<'a> Pass<'a> {
             let payload = body.unwrap_or_else(frozen);
             return Ok(What::Message(Published { topic, payload }));
         }
-        let request = step.request(rendered, body, &round.scope, self.secrets.clone());
+        let (base, secrets) = (&self.shared.config.destination.url, self.secrets.clone());
+        let request = step.request(base, rendered, body, &round.scope, secrets);
         let request = request.map_err(|error| Stop::dead(said(&round.name, error)))?;
         Ok(What::Step(request))
     }

@@ -14,7 +14,7 @@
 //! auth         how the relay shows who it is          oauth   tokens
 //! sign         how a body is signed                   client  certificates that change
 //! outcome      what an answer means (pure)            retry_after  when to call again (pure)
-//! blot         what an answer may not show (pure)
+//! blot         what an answer may not show (pure)      shown   a request as people may see it (pure)
 //! ```
 //!
 //! # Invariants
@@ -40,6 +40,7 @@ pub mod outcome;
 pub mod presets;
 mod request;
 mod retry_after;
+mod shown;
 mod sign;
 pub mod step;
 
@@ -92,6 +93,8 @@ pub struct Config {
     pub id: String,
     /// Where events go, without user and password.
     pub url: Url,
+    /// Whether its path is a secret too, as it is where it was given like one.
+    pub hides_path: bool,
     /// What is spoken there.
     pub kind: Kind,
     /// Headers that every post carries besides the relay's own.
@@ -121,6 +124,7 @@ impl Config {
             name: name.to_owned(),
             id: name.to_owned(),
             url,
+            hides_path: false,
             kind: Kind::Http,
             headers: Vec::new(),
             auth: Auth::None,

@@ -101,6 +101,17 @@ impl Sign {
         matches!(self, Self::Fiix { .. })
     }
 
+    /// The headers that it sets.
+    pub(super) fn names(&self) -> Vec<HeaderName> {
+        match self {
+            Self::StandardWebhooks(_) => ["webhook-timestamp", "webhook-signature"]
+                .map(HeaderName::from_static)
+                .into(),
+            Self::Hmac { header, .. } => vec![header.clone()],
+            Self::Fiix { .. } => vec![AUTHORIZATION],
+        }
+    }
+
     /// Writes into the URL what of the signature stands there.
     pub(super) fn address(&self, url: &mut Url, at: Timestamp) {
         if let Self::Fiix {

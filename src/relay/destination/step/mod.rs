@@ -9,6 +9,7 @@
 //! # Invariants
 //! - Pure. What is frozen ([`Rendered`]) holds no secret: `secrets` and what fresh steps take may
 //!   stand only in headers and in fresh steps, and [`Step::check`] says so otherwise.
+//! - The destination's own URL may be a secret: of what is frozen, it is left out.
 //! - A URL is of the destination's origin, or there is none; what fills a gap of a path is one value.
 //! - No error holds a value.
 
@@ -61,7 +62,8 @@ pub struct Step {
 /// Where a step goes.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// Behind the path of the destination's URL. The query of that URL belongs to the event form.
+    /// Behind the path of the destination's URL, without its query. An empty one is that URL as it
+    /// is.
     Path(Gapped),
     /// A URL. Where it begins with a gap, that holds a URL of the destination's.
     Url {
@@ -112,7 +114,8 @@ pub enum Take {
 /// What a step sends, as it is frozen. Marks of pictures still stand in the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
-    /// The URL.
+    /// What stands behind the destination's URL, which may be a secret and is not kept: nothing, a
+    /// path or a query. Or a URL that an answer gave.
     pub url: String,
     /// The body; none where there is none, or it is the event form or a picture.
     pub body: Option<String>,
@@ -326,21 +329,23 @@ impl Step {
             StepBody::Text(text) => Some(text.render(scope)?),
         };
         Ok(Rendered {
-            url: self.url(base, scope)?.into(),
+            url: self.place(base, scope)?,
             body,
         })
     }
 
-    /// The request: what was frozen, and headers rendered anew. `bytes` is the body where the
-    /// frozen one is not sent as it is: the event form, a picture, a body with pictures.
+    /// The request to the destination with the URL `base`: what was frozen, and headers rendered
+    /// anew. `bytes` is the body where the frozen one is not sent as it is: the event form, a
+    /// picture, a body with pictures.
     pub fn request(
         &self,
+        base: &Url,
         rendered: &Rendered,
         bytes: Option<Vec<u8>>,
         scope: &Scope,
         secrets: Vec<Secret>,
     ) -> Result<StepRequest, StepError> {
-        let url = Url::parse(&rendered.url).map_err(|_| StepError::NoUrl(self.name.clone()))?;
+        let url = self.url(base, &rendered.url)?;
         let mut headers = Vec::new();
         for (name, value) in &self.headers {
             let text = value.fill_header(scope)?;
@@ -378,22 +383,45 @@ impl Step {
         self.content_type.clone().or_else(|| own.map(str::to_owned))
     }
 
-    fn url(&self, base: &Url, scope: &Scope) -> Result<Url, StepError> {
-        let no_url = || StepError::NoUrl(self.name.clone());
-        let url = match &self.target {
+    /// Where it goes, as it is kept.
+    fn place(&self, base: &Url, scope: &Scope) -> Result<String, StepError> {
+        match &self.target {
             Target::Path(path) => {
-                let origin = base.origin().ascii_serialization();
-                let path = behind(base.path(), &path.fill_url(scope)?);
-                Url::parse(&format!("{origin}{path}"))
+                let path = path.fill_url(scope)?;
+                let slash = if path.is_empty() || path.starts_with(['/', '?']) {
+                    ""
+                } else {
+                    "/"
+                };
+                let place = format!("{slash}{path}");
+                self.url(base, &place)?;
+                Ok(place)
             }
             Target::Url { head, rest, .. } => {
                 let head = head.as_ref().map(|head| head.render(scope)).transpose()?;
                 if head.as_ref().is_some_and(|head| head.trim().is_empty()) {
-                    return Err(no_url());
+                    return Err(StepError::NoUrl(self.name.clone()));
                 }
-                let rest = rest.fill_url(scope)?;
-                base.join(&format!("{}{rest}", head.unwrap_or_default()))
+                let text = format!("{}{}", head.unwrap_or_default(), rest.fill_url(scope)?);
+                let url = base.join(&text);
+                let url = url.map_err(|_| StepError::NoUrl(self.name.clone()))?;
+                self.url(base, url.as_str()).map(Into::into)
             }
+        }
+    }
+
+    /// The URL of what was kept, if it is one of the destination's.
+    fn url(&self, base: &Url, place: &str) -> Result<Url, StepError> {
+        let no_url = || StepError::NoUrl(self.name.clone());
+        if place.is_empty() {
+            return Ok(base.clone());
+        }
+        let url = if place.starts_with(['/', '?']) {
+            let origin = base.origin().ascii_serialization();
+            let path = behind(base.path(), place);
+            Url::parse(&format!("{origin}{path}"))
+        } else {
+            Url::parse(place)
         };
         let url = url.map_err(|_| no_url())?;
         // What stands behind `#` would never be sent.
@@ -426,7 +454,7 @@ impl Step {
 fn behind(base: &str, path: &str) -> String {
     let base = base.trim_end_matches('/');
     let rest = path.trim_start_matches('/');
-    if path.is_empty() || path.starts_with('?') {
+    if path.starts_with('?') {
         format!("{base}{path}")
     } else {
         format!("{base}/{rest}")

@@ -41,7 +41,9 @@ fn to_url(text: &str) -> Step {
 
 fn url(step: &Step, json: &str) -> Result<String, StepError> {
     let rendered = step.render(&base(), &scope(json), true);
-    rendered.map(|rendered| rendered.url)
+    let rendered = rendered?;
+    let request = step.request(&base(), &rendered, None, &scope(json), Vec::new())?;
+    Ok(request.url.into())
 }
 
 fn answered(headers: &[(&'static str, &str)], body: &str) -> Answered {
@@ -58,7 +60,7 @@ fn answered(headers: &[(&'static str, &str)], body: &str) -> Answered {
 }
 
 #[test]
-fn a_path_stands_behind_that_of_the_destination_with_one_slash_and_without_its_query() {
+fn a_path_stands_behind_that_of_the_destination_without_its_query_and_none_is_its_url() {
     for (path, expected) in [
         (
             "/api/os/sr?x={{ short_key }}",
@@ -66,7 +68,7 @@ fn a_path_stands_behind_that_of_the_destination_with_one_slash_and_without_its_q
         ),
         ("api/{{ short_key }}/y", "/maximo/api/a%2Fb%20c/y"),
         ("?x=1", "/maximo?x=1"),
-        ("", "/maximo"),
+        ("", "/maximo/?oslc=1"),
         ("/", "/maximo/"),
         ("//elsewhere.example/x", "/maximo/elsewhere.example/x"),
     ] {
@@ -142,7 +144,7 @@ fn a_body_is_rendered_and_a_picture_and_the_event_are_given() {
     let of = |step: &Step, bytes: Option<&str>| {
         let rendered = step.render(&base(), &scope(json), true).unwrap();
         let bytes = bytes.map(|bytes| bytes.as_bytes().to_vec());
-        let request = step.request(&rendered, bytes, &scope(json), Vec::new());
+        let request = step.request(&base(), &rendered, bytes, &scope(json), Vec::new());
         let request = request.unwrap();
         let body = request.body.map(|body| String::from_utf8(body).unwrap());
         (rendered.body, request.content_type, body)
@@ -185,7 +187,7 @@ fn a_header_is_filled_anew_and_is_a_secret_where_it_is_made_of_secrets() {
     let json = r#"{"item":{"name":"a.jpg"},"secrets":{"key":"canary"}}"#;
     let rendered = step.render(&base(), &scope(json), true).unwrap();
     assert!(!format!("{rendered:?}").contains("canary"));
-    let request = step.request(&rendered, None, &scope(json), Vec::new());
+    let request = step.request(&base(), &rendered, None, &scope(json), Vec::new());
     let headers = request.unwrap().headers;
     let sent: Vec<_> = headers
         .iter()
@@ -195,7 +197,10 @@ fn a_header_is_filled_anew_and_is_a_secret_where_it_is_made_of_secrets() {
     let secret: Vec<_> = headers.iter().map(|h| h.value.is_sensitive()).collect();
     assert_eq!(secret, [false, true]);
     let broken = scope(r#"{"item":{"name":"a\r\nX: y"},"secrets":{"key":"k"}}"#);
-    assert!(step.request(&rendered, None, &broken, Vec::new()).is_err());
+    assert!(
+        step.request(&base(), &rendered, None, &broken, Vec::new())
+            .is_err()
+    );
 }
 
 #[test]
@@ -372,7 +377,8 @@ proptest! {
         let scope = Scope::new(Arc::new(json));
         let path = to_path("/a/{{ short_key }}/b?c={{ short_key }}");
         if let Ok(rendered) = path.render(&base(), &scope, true) {
-            let url = Url::parse(&rendered.url).unwrap();
+            let request = path.request(&base(), &rendered, None, &scope, Vec::new());
+            let url = request.unwrap().url;
             prop_assert_eq!(url.origin(), base().origin());
             prop_assert_eq!(url.path_segments().unwrap().count(), 4);
             prop_assert_eq!(url.query_pairs().count(), 1);

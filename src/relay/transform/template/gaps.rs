@@ -91,6 +91,23 @@ impl Gapped {
         })
     }
 
+    /// As it is written, but for spaces within gaps.
+    pub fn text(&self) -> String {
+        let parts = self.parts.iter().map(|part| match part {
+            Part::Fixed(text) => text.clone(),
+            Part::Gap(term) => format!("{{{{ {} }}}}", term.text()),
+        });
+        parts.collect()
+    }
+
+    /// What stands outside its gaps.
+    pub fn fixed(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Fixed(text) => Some(text.as_str()),
+            Part::Gap(_) => None,
+        })
+    }
+
     /// The names that it asks for, with what it asks of them.
     pub fn names(&self) -> impl Iterator<Item = String> {
         self.terms().flat_map(Term::names)
