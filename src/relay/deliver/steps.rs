@@ -522,7 +522,7 @@ impl<'a> Pass<'a> {
             }
         }
         Tries::Sent {
-            sent,
+            sent: Box::new(sent),
             taken: Some(Taken {
                 ticket: Json::Object(ticket),
                 adds,
