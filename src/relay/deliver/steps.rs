@@ -187,6 +187,39 @@ pub(super) fn said(name: &str, what: impl std::fmt::Display) -> String {
     format!("step {name}: {what}")
 }
 
+/// What the keys of a delivery's requests are made of.
+pub(super) struct Keys<'a> {
+    pub(super) delivery: &'a str,
+    pub(super) source: &'a str,
+    pub(super) kind: &'a str,
+    pub(super) identity: &'a str,
+    pub(super) destination: &'a str,
+}
+
+impl Keys<'_> {
+    /// That of the delivery for what is made first; for a reading the delivery's with the reading;
+    /// else one of its own.
+    pub(super) fn of(&self, all: &[Step], step: &Step, round: &Round) -> String {
+        let first = all.iter().find(|step| journals(step));
+        if step.for_each.is_none() && first.is_some_and(|first| first.name == step.name) {
+            return self.delivery.to_owned();
+        }
+        let item = round
+            .scope
+            .get("item")
+            .filter(|_| step.for_each == Some(Each::Readings));
+        let reading = item.and_then(|item| item.get("id")?.as_str());
+        let part = reading.unwrap_or(&round.name);
+        event::part_key(
+            self.source,
+            self.kind,
+            self.identity,
+            self.destination,
+            part,
+        )
+    }
+}
+
 /// Goes through the steps; once more from the beginning if credentials are refused that a step has
 /// fetched.
 pub(super) async fn run(shared: &Shared, ready: &Ready, run: Run) -> Tries {
@@ -384,22 +417,16 @@ impl<'a> Pass<'a> {
         Ok(What::Step(request))
     }
 
-    /// Its key: that of the delivery for what is made first; for a reading the delivery's with the
-    /// reading; else one of its own.
     fn key(&self, step: &Step, round: &Round) -> String {
-        let first = self.all().iter().find(|step| journals(step));
-        if step.for_each.is_none() && first.is_some_and(|first| first.name == step.name) {
-            return self.ready.key.clone();
-        }
         let claim = &self.ready.claim;
-        let item = round
-            .scope
-            .get("item")
-            .filter(|_| step.for_each == Some(Each::Readings));
-        let reading = item.and_then(|item| item.get("id")?.as_str());
-        let part = reading.unwrap_or(&round.name);
-        let (source, id) = (&claim.source, &claim.destination_id);
-        event::part_key(source, &self.run.kind, &claim.identity, id, part)
+        let keys = Keys {
+            delivery: &self.ready.key,
+            source: &claim.source,
+            kind: &self.run.kind,
+            identity: &claim.identity,
+            destination: &claim.destination_id,
+        };
+        keys.of(self.all(), step, round)
     }
 
     async fn body(&self, step: &Step, round: &Round, rendered: &Rendered) -> Result<Body, Stop> {
