@@ -14,7 +14,7 @@ test *args:
 lint:
     cargo fmt --check
     cargo clippy --all-targets --locked -- -D warnings
-    cargo clippy --test disk --test extension --locked -- -D warnings
+    cargo clippy --test disk --test extension --test mqtt --locked -- -D warnings
     cargo clippy --no-default-features --locked -- -D warnings
 
 # Licences, banned crates and where crates come from (needs cargo-deny).
@@ -51,6 +51,10 @@ crash:
 # A disk that fills up and is freed again: a real tmpfs, so as root.
 disk:
     cargo test --locked --test disk
+
+# A real MQTT broker (needs mosquitto, mosquitto-clients).
+mqtt:
+    cargo test --locked --test mqtt
 
 # The extension on a real Docker engine, as root (needs docker.io, docker-compose, musl-tools).
 extension:

@@ -16,15 +16,23 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use orbit_relay::http::ExchangeError;
+use orbit_relay::app::{App, Exit, Listeners};
+use orbit_relay::clock::Clock;
+use orbit_relay::config::{Config as RelayConfig, Input, Level, Text};
+use orbit_relay::http::{self, ExchangeError, Trust};
 use orbit_relay::relay::destination::outcome::{Outcome, Trouble};
 use orbit_relay::relay::destination::{
     Auth, Config, Destination, Kind, Looked, Message, MqttConfig, Request, Sent, Tls, What,
 };
+use orbit_relay::relay::journal::Availability;
 use orbit_relay::relay::transform::template::Gapped;
-use orbit_relay::secret::Source;
+use orbit_relay::secret::{Source, WebhookSecret};
+use orbit_relay::sim::javascript::sign;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use reqwest::Method;
+use serde_json::Value;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 const BOUND: Duration = Duration::from_secs(20);
 
@@ -295,4 +303,129 @@ async fn a_private_authority_is_believed_if_it_is_given_and_a_client_certificate
         &["--cafile", &ca, "--cert", &certificate, "--key", &key],
     );
     assert_eq!(kept, "1 1 2");
+}
+
+/// What the relay is told to sign with.
+const SECRET: &str = "5ec7e7aa00112233445566778899aabbccddeeff00112233445566778899aabb";
+/// An inspection of a pump, with two readings.
+const INSPECTION: &str = r#"{"uuid":"0d5b7a52-0001-4c1e-9a10-000000000001","type":"ACTION_COMPLETED","time":"2026-02-03T09:14:07.118Z","data":{"uuid":"9b1f0a11-1111-4a1a-8a1a-000000000001","actionName":"P-101 motor DE","robotNickname":"spot-07","dataCaptures":[{"keyResults":[{"name":"Max/+","units":"C","value":61.40},{"name":"Min","units":"C","value":18.2}],"channelName":"ir"}]}}"#;
+
+/// A relay whose file has these destinations, and what it takes to end it.
+async fn relay(
+    folder: &TempDir,
+    file: String,
+) -> (
+    std::net::SocketAddr,
+    CancellationToken,
+    tokio::task::JoinHandle<Exit>,
+) {
+    let clock = Clock::system();
+    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let assets = folder.path().join("assets.csv");
+    std::fs::write(
+        &assets,
+        "action_name,asset_id,area\nP-101 motor DE,PUMP-101,Hall 3\n",
+    )
+    .unwrap();
+    let listeners = Listeners {
+        webhook: tokio::net::TcpListener::bind(any).await.unwrap(),
+        ops: tokio::net::TcpListener::bind(any).await.unwrap(),
+    };
+    let events = listeners.webhook.local_addr().unwrap();
+    let data = folder.path().join("data");
+    let flags = [
+        ("webhook-port", events.port().to_string()),
+        ("ops-bind", listeners.ops.local_addr().unwrap().to_string()),
+        ("data-dir", data.display().to_string()),
+        ("asset-map", assets.display().to_string()),
+    ];
+    let input = Input {
+        flags: flags.map(|(name, value)| (name.to_owned(), value)).into(),
+        environment: [("WEBHOOK_SECRET".to_owned(), SECRET.to_owned())].into(),
+        file: Some(Text {
+            level: Level::ConfigDir,
+            path: "relay.toml".into(),
+            bytes: file.into_bytes(),
+        }),
+        ..Input::default()
+    };
+    let config = RelayConfig::load(&input).unwrap();
+    let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
+    let app = App::build(config, listeners, clock, stop.clone()).unwrap();
+    let (mut journal, mut secret) = (app.parts.journal.clone(), app.parts.secret.clone());
+    let running = tokio::spawn(app.run(hard));
+    let ready = async {
+        let open = journal.wait_for(|journal| *journal == Availability::Open);
+        open.await.unwrap();
+        secret.wait_for(Result::is_ok).await.unwrap();
+    };
+    tokio::time::timeout(BOUND, ready).await.unwrap();
+    (events, stop, running)
+}
+
+// Whoever waits for the broker here holds up one thread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_publishes_the_event_a_body_and_each_reading_where_its_file_says() {
+    let broker = Broker::start("allow_anonymous true");
+    let folder = tempfile::tempdir().unwrap();
+    let port = broker.port;
+    let file = format!(
+        r#"
+[[destination]]
+name = "events"
+url = "mqtt://127.0.0.1:{port}"
+retain = true
+
+[[destination]]
+name = "bodies"
+url = "mqtt://127.0.0.1:{port}/"
+topic = "acme/{{{{ asset.attributes.area }}}}/{{{{ asset.id }}}}/inspection"
+retain = true
+body = {{ asset = "{{{{ asset.id }}}}", robot = "{{{{ inspection.robot }}}}" }}
+
+[[destination]]
+name = "readings"
+url = "mqtt://127.0.0.1:{port}"
+topic = "acme/{{{{ asset.id }}}}/{{{{ item.name }}}}"
+retain = true
+for_each = "readings"
+body = {{ value = "{{{{ item.value }}}}", unit = "{{{{ item.unit }}}}" }}
+"#
+    );
+    let (events, stop, running) = relay(&folder, file).await;
+    let client = http::Client::build(&http::Config {
+        trust: Trust::Authorities(Vec::new()),
+        certificate: None,
+        timeout: BOUND,
+    });
+    let url = format!("http://{events}/").parse().unwrap();
+    let now = Clock::system().wall().as_millisecond();
+    let signature = sign(
+        &WebhookSecret::parse(SECRET).unwrap(),
+        now,
+        INSPECTION.as_bytes(),
+    );
+    let request = client.unwrap().request(Method::POST, url);
+    let request = request
+        .header("Orbit-Signature", signature)
+        .body(INSPECTION);
+    assert_eq!(request.send().await.unwrap().status(), 200);
+
+    let event = broker.kept("orbit-relay/PUMP-101/inspection", &[]);
+    let event = event.strip_prefix("1 1 ").expect("retained, with QoS 1");
+    let event: Value = serde_json::from_str(event).unwrap();
+    assert_eq!(event["relay"]["asset"]["id"], "PUMP-101");
+    let sent: Value = serde_json::from_str(INSPECTION).unwrap();
+    assert_eq!(event["data"], sent["data"]);
+    let body = broker.kept("acme/Hall 3/PUMP-101/inspection", &[]);
+    assert_eq!(body, r#"1 1 {"asset":"PUMP-101","robot":"spot-07"}"#);
+    for (topic, reading) in [
+        ("acme/PUMP-101/Max__", r#"1 1 {"value":61.40,"unit":"C"}"#),
+        ("acme/PUMP-101/Min", r#"1 1 {"value":18.2,"unit":"C"}"#),
+    ] {
+        assert_eq!(broker.kept(topic, &[]), reading);
+    }
+    stop.cancel();
+    let ended = tokio::time::timeout(BOUND, running).await;
+    assert_eq!(ended.unwrap().unwrap(), Exit::Drained);
 }

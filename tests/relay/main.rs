@@ -33,6 +33,7 @@
 //! | [`tells`] | Orbit hears of closed orders, also where it cannot at first |
 //! | [`work_orders`] | what Orbit's own work orders ask for |
 //! | [`notices`] | who is told of what goes wrong |
+//! | [`presets_cmms`] | the presets of chats, Kafka, Fiix, UpKeep, Limble and MaintainX likewise; what all presets send |
 //! | [`world`], [`wire`] | the harness |
 
 #![allow(
@@ -66,6 +67,7 @@ mod path;
 mod pictures;
 mod pins;
 mod presets;
+mod presets_cmms;
 mod receive;
 mod registration;
 mod repair;

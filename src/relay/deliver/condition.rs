@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::attempt::{Done, Tries};
+use super::attempt::{Done, Taken, Tries};
 use super::config::Health;
 use super::standing::{Pause, Turned};
 use super::{JOURNAL_PAUSE, Worker, learn, of, retry};
@@ -15,7 +15,6 @@ use crate::event::{ALERT, ORBIT};
 use crate::relay::journal::{
     DestinationSums, Disposition, Down, Ended, NewOrder, Paused, WriteError,
 };
-use crate::relay::transform::json::Json;
 
 impl Worker {
     /// A person may pause and resume at any time; new credentials resume by themselves.
@@ -109,7 +108,7 @@ impl Worker {
         &self,
         done: &Done,
         whole: Option<String>,
-        taken: Option<Json>,
+        taken: Option<Taken>,
         mut ended: Ended,
     ) -> Ended {
         let Some(on_closed) = &self.shared.config.on_closed else {
@@ -127,8 +126,9 @@ impl Worker {
                 title: ready.action.clone(),
                 asset: ready.asset.clone(),
                 action: ready.action.clone(),
+                adds: taken.as_ref().is_some_and(|taken| taken.adds),
                 answer: match taken {
-                    Some(taken) => Some(taken.to_string()),
+                    Some(taken) => Some(taken.ticket.to_string()),
                     None => whole.filter(|_| poll.is_some()),
                 },
                 due_at: poll.map(|poll| later(self.shared.clock.steady(), poll.every)),
@@ -143,7 +143,7 @@ impl Worker {
         let ended = std::mem::replace(&mut done.ended, Tries::Waits(String::new()));
         let (sent, taken) = match ended {
             Tries::Sent { sent, taken } => (sent, taken),
-            Tries::Waits(reason) => return self.wait(done, reason),
+            Tries::Waits(reason) => return self.wait(done, &reason),
         };
         let reached = sent.reached();
         let verdict = self.standing.conclude(
@@ -184,7 +184,7 @@ impl Worker {
     }
 
     /// The destination was not tried: Orbit does not give a picture, and the event waits for it.
-    fn wait(&mut self, done: Done, reason: String) {
+    fn wait(&mut self, done: Done, reason: &str) {
         let now = self.shared.clock.steady();
         let due_at = learn::again_at(&self.shared, &done.ready.claim).unwrap_or(now);
         let reason = format!("waits for Orbit: {reason}");

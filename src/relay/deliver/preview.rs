@@ -16,7 +16,7 @@ use url::Url;
 use super::cargo::short_key;
 use super::model::{self, Found, View};
 use super::prepare::is_inspection;
-use super::steps::{render, rounds, said};
+use super::steps::{Keys, render, rounds, said};
 use super::{Config, Form, Images, OncePer, Unmapped};
 use crate::event::{self, Envelope, NOTICE, ORBIT, RELAY};
 use crate::relay::assets::AssetMap;
@@ -86,6 +86,13 @@ pub fn preview(
         Form::Event => return Ok(vec![event_form(&view, &model)?]),
         Form::Steps(steps) => steps,
     };
+    let keys = Keys {
+        delivery: &seen.key,
+        source: seen.source,
+        kind: &seen.kind,
+        identity: &seen.identity,
+        destination: &config.destination.id,
+    };
     let scope = Scope::new(Arc::new(model));
     let mut all = Vec::new();
     for (adds, list) in [(false, steps), (true, &config.message.append)] {
@@ -100,7 +107,8 @@ pub fn preview(
             });
             let when = if waits { step.when.take() } else { None };
             for round in rounds(&step, &scope)? {
-                let mut request = of_step(config, &step, &round, &seen.key, short)?;
+                let mut request =
+                    of_step(config, &step, &round, &keys.of(list, &step, &round), short)?;
                 request.adds = adds;
                 request.when = when.as_ref().map(|when| when.text().to_owned());
                 all.push(request);
@@ -148,6 +156,9 @@ pub fn verdict(
 /// What is found out of an event first.
 struct Seen {
     source: &'static str,
+    /// What stands for the type in keys.
+    kind: String,
+    identity: String,
     key: String,
     asset: Option<ModelAsset>,
 }
@@ -196,7 +207,9 @@ impl Seen {
         };
         Self {
             source,
+            kind: of_key.to_owned(),
             key: event::idempotency_key(source, of_key, &identity, id),
+            identity,
             asset,
         }
     }

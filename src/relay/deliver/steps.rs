@@ -10,7 +10,7 @@
 //!   token) is made anew at each try, and what it gave is never journalled.
 //! - Where one of several requests of a step is refused, the others go out all the same.
 
-use super::attempt::Tries;
+use super::attempt::{Taken, Tries};
 use super::cargo::short_key;
 use super::config::{Config, Form};
 use super::pictures::{self, Waits};
@@ -185,6 +185,39 @@ pub(super) fn render(config: &Config, step: &Step, round: &Round) -> Result<Rend
 
 pub(super) fn said(name: &str, what: impl std::fmt::Display) -> String {
     format!("step {name}: {what}")
+}
+
+/// What the keys of a delivery's requests are made of.
+pub(super) struct Keys<'a> {
+    pub(super) delivery: &'a str,
+    pub(super) source: &'a str,
+    pub(super) kind: &'a str,
+    pub(super) identity: &'a str,
+    pub(super) destination: &'a str,
+}
+
+impl Keys<'_> {
+    /// That of the delivery for what is made first; for a reading the delivery's with the reading;
+    /// else one of its own.
+    pub(super) fn of(&self, all: &[Step], step: &Step, round: &Round) -> String {
+        let first = all.iter().find(|step| journals(step));
+        if step.for_each.is_none() && first.is_some_and(|first| first.name == step.name) {
+            return self.delivery.to_owned();
+        }
+        let item = round
+            .scope
+            .get("item")
+            .filter(|_| step.for_each == Some(Each::Readings));
+        let reading = item.and_then(|item| item.get("id")?.as_str());
+        let part = reading.unwrap_or(&round.name);
+        event::part_key(
+            self.source,
+            self.kind,
+            self.identity,
+            self.destination,
+            part,
+        )
+    }
 }
 
 /// Goes through the steps; once more from the beginning if credentials are refused that a step has
@@ -384,22 +417,16 @@ impl<'a> Pass<'a> {
         Ok(What::Step(request))
     }
 
-    /// Its key: that of the delivery for what is made first; for a reading the delivery's with the
-    /// reading; else one of its own.
     fn key(&self, step: &Step, round: &Round) -> String {
-        let first = self.all().iter().find(|step| journals(step));
-        if step.for_each.is_none() && first.is_some_and(|first| first.name == step.name) {
-            return self.ready.key.clone();
-        }
         let claim = &self.ready.claim;
-        let item = round
-            .scope
-            .get("item")
-            .filter(|_| step.for_each == Some(Each::Readings));
-        let reading = item.and_then(|item| item.get("id")?.as_str());
-        let part = reading.unwrap_or(&round.name);
-        let (source, id) = (&claim.source, &claim.destination_id);
-        event::part_key(source, &self.run.kind, &claim.identity, id, part)
+        let keys = Keys {
+            delivery: &self.ready.key,
+            source: &claim.source,
+            kind: &self.run.kind,
+            identity: &claim.identity,
+            destination: &claim.destination_id,
+        };
+        keys.of(self.all(), step, round)
     }
 
     async fn body(&self, step: &Step, round: &Round, rendered: &Rendered) -> Result<Body, Stop> {
@@ -507,7 +534,11 @@ impl<'a> Pass<'a> {
                 reason: format!("{} requests were refused; {first}", self.refused.len()),
             },
         };
-        let mut ticket: Vec<(String, Json)> = Vec::new();
+        let adds = self.run.progress.open.is_some();
+        let mut ticket = match self.run.progress.open {
+            Some(Json::Object(members)) => members,
+            _ => Vec::new(),
+        };
         for (_, taken, _) in self.taken.into_iter().filter(|(_, _, kept)| *kept) {
             let Json::Object(members) = taken else {
                 continue;
@@ -518,8 +549,11 @@ impl<'a> Pass<'a> {
             }
         }
         Tries::Sent {
-            sent,
-            taken: Some(Json::Object(ticket)),
+            sent: Box::new(sent),
+            taken: Some(Taken {
+                ticket: Json::Object(ticket),
+                adds,
+            }),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use orbit_relay::relay::journal::State;
 use orbit_relay::sim::systems::base::{Trouble, basic};
 use orbit_relay::sim::systems::sap::Sap;
+use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::{PUMP, Plant, alert, until_there_are};
@@ -27,13 +28,41 @@ impl Write for Page {
 }
 
 /// What a relay that is told secrets shows of them.
-struct Canaries {
+pub(crate) struct Canaries {
     secrets: Vec<(&'static str, Vec<u8>)>,
     page: Page,
+    _logs: DefaultGuard,
+    _other: tracing::Dispatch,
 }
 
 impl Canaries {
-    fn hidden(&self, mut shown: Vec<(String, Vec<u8>)>) {
+    /// Listens to the log of what this thread does, which is all that a test does, until it is
+    /// dropped.
+    pub(crate) fn listen(secrets: Vec<(&'static str, Vec<u8>)>) -> Self {
+        let page = Page::default();
+        let writer = page.clone();
+        let lines = tracing_subscriber::fmt::layer()
+            .with_ansi(false)
+            .with_writer(move || writer.clone());
+        // Where there is one log only, tracing asks the thread that comes by a line first whether
+        // that is wanted; other tests have no log.
+        let other = tracing::Dispatch::new(tracing_subscriber::registry());
+        let log = tracing_subscriber::registry().with(lines);
+        let logs = tracing::subscriber::set_default(log);
+        Self {
+            secrets,
+            page,
+            _logs: logs,
+            _other: other,
+        }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        let page = self.page.0.lock().unwrap();
+        String::from_utf8_lossy(&page).into_owned()
+    }
+
+    pub(crate) fn hidden(&self, mut shown: Vec<(String, Vec<u8>)>) {
         shown.push(("the log".to_owned(), self.page.0.lock().unwrap().clone()));
         assert_hidden(&shown, &self.secrets);
     }
@@ -41,26 +70,16 @@ impl Canaries {
 
 #[tokio::test]
 async fn no_password_token_or_session_is_in_the_journal_the_log_or_a_reason() {
-    let canaries = Canaries {
-        secrets: vec![
-            ("the password", b"canary-password".to_vec()),
-            (
-                "the credentials",
-                basic("ORBIT", "canary-password").into_bytes(),
-            ),
-            ("the secret", b"canary-secret".to_vec()),
-            ("a token of SAP", b"token-1".to_vec()),
-            ("a session of SAP", b"session-1".to_vec()),
-        ],
-        page: Page::default(),
-    };
-    let page = canaries.page.clone();
-    let lines = tracing_subscriber::fmt::layer()
-        .with_ansi(false)
-        .with_writer(move || page.clone());
-    // All tasks of this test run in this thread.
-    let log = tracing_subscriber::registry().with(lines);
-    let logs = tracing::subscriber::set_default(log);
+    let canaries = Canaries::listen(vec![
+        ("the password", b"canary-password".to_vec()),
+        (
+            "the credentials",
+            basic("ORBIT", "canary-password").into_bytes(),
+        ),
+        ("the secret", b"canary-secret".to_vec()),
+        ("a token of SAP", b"token-1".to_vec()),
+        ("a session of SAP", b"session-1".to_vec()),
+    ]);
     let keys = r#"
 preset = "sap-notification"
 auth = { type = "basic", user = "ORBIT", password = { env = "SAP_PASSWORD" } }
@@ -100,7 +119,5 @@ headers = { x-plant = { env = "SAP_SECRET" } }
         }
     }
     relay.stop().await;
-    drop(logs);
-    let log = canaries.page.0.lock().unwrap().clone();
-    assert!(String::from_utf8_lossy(&log).contains("delivered"));
+    assert!(canaries.log().contains("delivered"));
 }

@@ -14,7 +14,7 @@
 //! # Invariants
 //! - Every wait is on a level and has a bound.
 
-mod hidden;
+pub(crate) mod hidden;
 mod maximo;
 mod orbit;
 mod pi;
@@ -44,6 +44,8 @@ pub(crate) const PUMP: &str = "P-101";
 pub(crate) struct Plant<S> {
     pub(crate) site: Site,
     pub(crate) system: SystemWorld<S>,
+    /// The system's root.
+    pub(crate) url: String,
     /// It stops when this is dropped.
     _running: Running<S>,
 }
@@ -59,14 +61,15 @@ impl<S: System> Plant<S> {
         Self {
             site,
             system: running.world(),
+            url: running.url(),
             _running: running,
         }
     }
 
     /// Waits until the system is as wanted.
     pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&mut S) -> bool) {
-        let waited = tokio::time::timeout(BOUND, self.system.wait_until(wanted)).await;
-        assert!(waited.is_ok(), "{what}: {:#?}", self.told());
+        let reached = tokio::time::timeout(BOUND, self.system.wait_until(wanted)).await;
+        assert!(reached.is_ok(), "{what}: {:#?}", self.told());
     }
 
     /// Waits until it was asked so many times like this.

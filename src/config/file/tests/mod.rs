@@ -7,6 +7,7 @@
 //! ```
 
 mod example;
+mod mqtt;
 mod wrong;
 
 use std::collections::BTreeMap;
