@@ -135,7 +135,7 @@ fn form(table: &Table<'_, '_>, place: &Place<'_>) -> Form {
             Form::Event
         }
         (Some(body), None) => {
-            let known = with_item(place.known.clone(), each);
+            let known = place.known.and_item(each);
             let Some(content) = template(&body, "body", &known) else {
                 return Form::Event;
             };
@@ -202,6 +202,10 @@ fn checked(item: &Item<'_, '_>, step: &Step, earlier: &[Step], place: &Place<'_>
 }
 
 fn step(item: &Item<'_, '_>, list: &str, before: &[Step], place: &Place<'_>) -> Option<Step> {
+    let item = match item.member("name").map(|item| item.value.as_str()) {
+        Some(Some(name)) if parse::name(name).is_ok() => &item.named(name),
+        _ => item,
+    };
     let table = item.table("a table with a `name`", STEP)?;
     let name = table.require("name")?.parsed("a text", parse::name)?;
     if before.iter().any(|step| step.name == name) {
@@ -212,7 +216,7 @@ fn step(item: &Item<'_, '_>, list: &str, before: &[Step], place: &Place<'_>) -> 
     let for_each = table.take("for_each").and_then(|item| each(&item));
     let mut fresh = false;
     set(&mut fresh, &table, "fresh", Item::flag);
-    let plain = with_item(place.known.and_steps(before), for_each);
+    let plain = place.known.and_steps(before).and_item(for_each);
     let secret = place.with_secrets(&plain);
     // Where a secret stands in what is frozen, the step itself says what is wrong with that.
     let target = match (table.take("path"), table.take("url")) {
@@ -279,18 +283,10 @@ fn body(
         "text" => StepBody::Text(text(item, &format!("{at}.text"), known)?),
         _ if item.flag()? && for_each == Some(Each::Captures) => StepBody::Capture,
         _ => {
-            item.refuse("it is true, and the step has for_each = \"captures\"");
+            item.refuse("write true, and for_each = \"captures\" beside it");
             return None;
         }
     })
-}
-
-fn with_item(known: Known, each: Option<Each>) -> Known {
-    match each {
-        None => known,
-        Some(Each::Readings) => known.and_item_of("readings"),
-        Some(Each::Captures) => known.and_item_of("captures"),
-    }
 }
 
 fn each(item: &Item<'_, '_>) -> Option<Each> {
@@ -305,7 +301,8 @@ fn template(item: &Item<'_, '_>, at: &str, known: &Known) -> Option<Template> {
     good.then_some(template)
 }
 
-fn text(item: &Item<'_, '_>, at: &str, known: &Known) -> Option<Gapped> {
+/// A text with gaps.
+pub(super) fn text(item: &Item<'_, '_>, at: &str, known: &Known) -> Option<Gapped> {
     let gapped = Gapped::parse(at, item.text("a text")?, &known.names());
     let gapped = gapped.map_err(|error| item.refuse(error)).ok()?;
     let good = known.refuse_others(item, gapped.names())

@@ -13,7 +13,7 @@ use super::message::NAMES;
 use super::reader::Item;
 use crate::config::nearest;
 use crate::event::ALERT;
-use crate::relay::destination::{RESPONSE_MEMBERS, Step};
+use crate::relay::destination::{Each, RESPONSE_MEMBERS, Step};
 use crate::relay::transform::expression::{Expression, ExpressionError};
 use crate::relay::transform::json::Json;
 use crate::relay::transform::model::{self, Facts, ModelAsset};
@@ -101,8 +101,13 @@ impl Known {
         self.and_value(name, Json::Object(members.collect()))
     }
 
-    /// The same with `item`, which is one of these lists.
-    pub(super) fn and_item_of(&self, list: &str) -> Self {
+    /// The same with `item`, where there is one for each of a list.
+    pub(super) fn and_item(&self, each: Option<Each>) -> Self {
+        let list = match each {
+            None => return self.clone(),
+            Some(Each::Readings) => "readings",
+            Some(Each::Captures) => "captures",
+        };
         let item = SAMPLES.first().and_then(|sample| sample.get(list)?.at(0));
         self.and_value("item", item.cloned().unwrap_or(Json::Null))
     }

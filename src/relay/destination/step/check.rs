@@ -114,14 +114,16 @@ impl Step {
                     "`secrets` may stand only in headers and in steps with `fresh = true`: the \
                      rest is kept in the journal",
                 )),
+                // What a `when` comes to is not kept.
                 (Some("steps"), Some(step))
-                    if earlier
-                        .iter()
-                        .any(|other| other.name == step && other.fresh) =>
+                    if key != "when"
+                        && earlier
+                            .iter()
+                            .any(|other| other.name == step && other.fresh) =>
                 {
                     let what = format!(
-                        "what the fresh step {step} takes may stand only in headers and in other \
-                         fresh steps: the rest is kept in the journal"
+                        "what the fresh step {step} takes may stand only in headers, in `when` \
+                         and in other fresh steps: the rest is kept in the journal"
                     );
                     problems.push(Problem::new(key, &what));
                 }
@@ -166,7 +168,6 @@ impl Step {
             StepBody::Text(text) => names.extend(text.names().map(|name| ("text", name))),
             StepBody::None | StepBody::Event | StepBody::Capture => {}
         }
-        // It decides what is done, and that is kept.
         let when = self.when.iter().flat_map(Expression::names);
         names.extend(when.map(|name| ("when", name)));
         names
