@@ -53,6 +53,7 @@ use crate::http::ServerFiles;
 use crate::reconcile;
 use crate::relay::deliver;
 use crate::relay::destination::Auth;
+use crate::relay::destination::presets::Preset;
 use crate::relay::journal;
 use crate::relay::receive::WorkOrdersAuth;
 use crate::secret::WebhookSecret;
@@ -119,6 +120,13 @@ pub struct Log {
     pub level: tracing::Level,
     /// Where its times are local.
     pub zone: jiff::tz::TimeZone,
+}
+
+/// The presets, each with what it makes, in a line.
+pub fn presets() -> Vec<(&'static Preset, String)> {
+    let all = file::preset::all().into_iter();
+    all.map(|(preset, declared)| (preset, declared.about))
+        .collect()
 }
 
 impl Config {
