@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::{assets, choose, webhook};
+use super::{assets, choose, presets, template, webhook};
 use crate::config::settings::{Kind, SETTINGS, Setting};
 
 const ABOUT: &str = "Takes robot inspections from Boston Dynamics Orbit, keeps them durably, and \
@@ -87,6 +87,8 @@ pub(super) fn command() -> Command {
         .subcommand(webhook::command())
         .subcommand(orders())
         .subcommand(assets::command())
+        .subcommand(presets::command())
+        .subcommand(template::command())
         .subcommand(
             Command::new("config")
                 .about("Look at the configuration")

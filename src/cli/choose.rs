@@ -35,6 +35,7 @@ pub(super) fn deliveries() -> Command {
         )
         .subcommand(
             Command::new("show")
+                .visible_alias("explain")
                 .about("Explain one delivery: why this asset, what was sent, what comes next")
                 .args([
                     Arg::new("id")

@@ -32,6 +32,12 @@ struct DetailJson<'a> {
     answer: Option<&'a str>,
     headers: Vec<(&'static str, String)>,
     body: Option<Box<RawValue>>,
+    map: Option<&'a str>,
+    template: Option<&'a str>,
+    run: Option<Box<RawValue>>,
+    anomaly: Option<Box<RawValue>>,
+    requests: Option<Box<RawValue>>,
+    progress: Option<Box<RawValue>>,
     act: Option<ActJson<'a>>,
     acts_since: Vec<ActJson<'a>>,
 }
@@ -57,7 +63,8 @@ pub(super) fn show(input: &Input, matches: &ArgMatches) -> Outcome {
 }
 
 fn json(detail: &DeliveryDetail) -> anyhow::Result<DetailJson<'_>> {
-    let body = sent_body(detail).and_then(|body| String::from_utf8(body).ok());
+    let body = sent_body(detail).filter(|_| detail.message.is_none());
+    let body = body.and_then(|body| String::from_utf8(body).ok());
     let destination = &detail.delivery.id.destination;
     Ok(DetailJson {
         delivery: DeliveryJson::new(
@@ -73,9 +80,19 @@ fn json(detail: &DeliveryDetail) -> anyhow::Result<DetailJson<'_>> {
         answer: detail.answer.as_deref(),
         headers: headers(detail),
         body: body.map(RawValue::from_string).transpose()?,
+        map: detail.map.as_deref(),
+        template: detail.template.as_deref(),
+        run: raw(detail.enrichment.run.as_ref())?,
+        anomaly: raw(detail.enrichment.anomaly.as_ref())?,
+        requests: raw(detail.message.as_ref())?,
+        progress: raw(detail.progress.as_ref())?,
         act: detail.act.as_ref().map(ActJson::new),
         acts_since: detail.since.iter().map(ActJson::new).collect(),
     })
+}
+
+fn raw(json: Option<&String>) -> serde_json::Result<Option<Box<RawValue>>> {
+    json.cloned().map(RawValue::from_string).transpose()
 }
 
 fn lines(detail: &DeliveryDetail) -> Vec<String> {
@@ -114,7 +131,19 @@ fn lines(detail: &DeliveryDetail) -> Vec<String> {
         Some(answer) => lines.push(format!("the last answer began: {answer:?}")),
         None => lines.push("no answer is kept".to_owned()),
     }
-    if let Some(body) = sent_body(detail) {
+    lines.extend(said_by_orbit(detail));
+    if let Some(requests) = &detail.message {
+        let template = detail.template.as_deref().unwrap_or("unknown");
+        lines.push(format!(
+            "what is sent, by version {template} of the template:"
+        ));
+        lines.extend(members(requests));
+        let done = detail.progress.as_deref().map(members).unwrap_or_default();
+        if !done.is_empty() {
+            lines.push("what of that was done, and taken from the answers:".into());
+            lines.extend(done);
+        }
+    } else if let Some(body) = sent_body(detail) {
         lines
             .push("what is sent, besides the destination's own headers and authentication:".into());
         for (name, value) in headers(detail) {
@@ -127,6 +156,33 @@ fn lines(detail: &DeliveryDetail) -> Vec<String> {
         lines.push(String::from_utf8_lossy(&detail.event.body).into_owned());
     }
     lines
+}
+
+/// What Orbit said of the event, where it was asked.
+fn said_by_orbit(detail: &DeliveryDetail) -> Vec<String> {
+    let known = &detail.enrichment;
+    let said = [("run", &known.run), ("anomaly", &known.anomaly)];
+    let said = said.into_iter().filter_map(|(of, said)| {
+        let said = said.as_deref()?;
+        Some(match said {
+            "null" => format!("Orbit has no {of} of it"),
+            said => format!("Orbit said of its {of}: {said}"),
+        })
+    });
+    said.collect()
+}
+
+/// The members of an object, a line each.
+fn members(json: &str) -> Vec<String> {
+    let json: Option<Value> = serde_json::from_str(json).ok();
+    let members = json
+        .as_ref()
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
+    members
+        .map(|(name, of)| format!("  {name}: {of}"))
+        .collect()
 }
 
 /// Why this asset: what the frozen part of the body says.
@@ -142,7 +198,18 @@ fn asset(detail: &DeliveryDetail) -> String {
     let text = |name: &str| frozen.get("asset")?.get(name)?.as_str();
     match (text("id"), text("matched_by")) {
         (Some(id), Some("orbit")) => format!("{id:?}, as Orbit itself names it"),
-        (Some(id), Some(by)) => format!("{id:?}, found in the asset map by {by}"),
+        (Some(id), Some("default")) => {
+            format!("{id:?}, which `unmapped` names for all without one")
+        }
+        (Some(id), Some(by)) => {
+            let row = frozen.pointer("/asset/row").and_then(Value::as_u64);
+            let row = row.map(|row| format!(", line {row}")).unwrap_or_default();
+            let map = detail.map.as_ref();
+            let map = map
+                .map(|map| format!(" (version {map})"))
+                .unwrap_or_default();
+            format!("{id:?}, found in the asset map{map} by {by}{row}")
+        }
         (Some(id), None) => format!("{id:?}"),
         (None, _) => "none: no row of the asset map was about it when it was first sent".to_owned(),
     }

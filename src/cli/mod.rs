@@ -52,6 +52,7 @@ mod health;
 mod log;
 mod orders;
 mod package;
+mod presets;
 mod read;
 mod replay;
 mod report;
@@ -61,6 +62,7 @@ mod signals;
 #[cfg(feature = "sim")]
 mod simulate;
 mod taken;
+mod template;
 mod webhook;
 
 use std::borrow::Cow;
@@ -142,7 +144,7 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
         },
         Some(("deliveries", matches)) => match matches.subcommand() {
             Some(("list", matches)) => deliveries::list(&input(matches)?, matches),
-            Some(("show", matches)) => explain::show(&input(matches)?, matches),
+            Some(("show" | "explain", matches)) => explain::show(&input(matches)?, matches),
             Some(("replay", matches)) if matches.get_flag("kept") => {
                 replay::kept(&input(matches)?, matches)
             }
@@ -181,6 +183,15 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
         Some(("package", matches)) => match matches.subcommand() {
             Some(("check", matches)) => package::check(matches),
             _ => Err(Usage("say check".into()).into()),
+        },
+        Some(("presets", matches)) => match matches.subcommand() {
+            Some(("list", _)) => presets::list(),
+            Some(("show", matches)) => presets::show(matches),
+            _ => Err(Usage("say list or show".into()).into()),
+        },
+        Some(("template", matches)) => match matches.subcommand() {
+            Some(("test", matches)) => template::test(&whole_input(matches)?, matches),
+            _ => Err(Usage("say test".into()).into()),
         },
         Some(("schema", matches)) => match matches.subcommand() {
             Some(("event", _)) => schema::event(),

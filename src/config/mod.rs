@@ -121,6 +121,13 @@ pub struct Log {
     pub zone: jiff::tz::TimeZone,
 }
 
+/// The presets, each with what it makes.
+pub fn presets() -> Vec<(&'static str, String)> {
+    let all = file::preset::all().into_iter();
+    all.map(|(preset, declared)| (preset.name, declared.about))
+        .collect()
+}
+
 impl Config {
     /// Reads the configuration.
     pub fn load(input: &Input) -> Result<Self, ConfigError> {
