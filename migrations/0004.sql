@@ -23,6 +23,7 @@ CREATE INDEX delivery_enriching ON delivery (destination)
 
 ALTER TABLE work_order ADD COLUMN asset TEXT;
 ALTER TABLE work_order ADD COLUMN action TEXT;
+ALTER TABLE work_order ADD COLUMN ticket INTEGER;
 
 CREATE INDEX work_order_about ON work_order (destination, action, asset)
     WHERE closed_at IS NULL;

@@ -32,11 +32,18 @@ pub(super) enum Tries {
     /// The destination was tried.
     Sent {
         sent: Sent,
-        /// What the steps took: what is known of the ticket.
-        taken: Option<Json>,
+        /// What the steps took.
+        taken: Option<Taken>,
     },
     /// It was not: Orbit does not give a picture, for this reason.
     Waits(String),
+}
+
+/// What is known of a ticket.
+pub(super) struct Taken {
+    pub(super) ticket: Json,
+    /// Whether it was there before.
+    pub(super) adds: bool,
 }
 
 /// Sends once.

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::attempt::{Done, Tries};
+use super::attempt::{Done, Taken, Tries};
 use super::config::Health;
 use super::standing::{Pause, Turned};
 use super::{JOURNAL_PAUSE, Worker, learn, of, retry};
@@ -15,7 +15,6 @@ use crate::event::{ALERT, ORBIT};
 use crate::relay::journal::{
     DestinationSums, Disposition, Down, Ended, NewOrder, Paused, WriteError,
 };
-use crate::relay::transform::json::Json;
 
 impl Worker {
     /// A person may pause and resume at any time; new credentials resume by themselves.
@@ -109,7 +108,7 @@ impl Worker {
         &self,
         done: &Done,
         whole: Option<String>,
-        taken: Option<Json>,
+        taken: Option<Taken>,
         mut ended: Ended,
     ) -> Ended {
         let Some(on_closed) = &self.shared.config.on_closed else {
@@ -127,8 +126,9 @@ impl Worker {
                 title: ready.action.clone(),
                 asset: ready.asset.clone(),
                 action: ready.action.clone(),
+                adds: taken.as_ref().is_some_and(|taken| taken.adds),
                 answer: match taken {
-                    Some(taken) => Some(taken.to_string()),
+                    Some(taken) => Some(taken.ticket.to_string()),
                     None => whole.filter(|_| poll.is_some()),
                 },
                 due_at: poll.map(|poll| later(self.shared.clock.steady(), poll.every)),

@@ -10,7 +10,7 @@
 //!   token) is made anew at each try, and what it gave is never journalled.
 //! - Where one of several requests of a step is refused, the others go out all the same.
 
-use super::attempt::Tries;
+use super::attempt::{Taken, Tries};
 use super::cargo::short_key;
 use super::config::{Config, Form};
 use super::pictures::{self, Waits};
@@ -534,7 +534,11 @@ impl<'a> Pass<'a> {
                 reason: format!("{} requests were refused; {first}", self.refused.len()),
             },
         };
-        let mut ticket: Vec<(String, Json)> = Vec::new();
+        let adds = self.run.progress.open.is_some();
+        let mut ticket = match self.run.progress.open {
+            Some(Json::Object(members)) => members,
+            _ => Vec::new(),
+        };
         for (_, taken, _) in self.taken.into_iter().filter(|(_, _, kept)| *kept) {
             let Json::Object(members) = taken else {
                 continue;
@@ -546,7 +550,10 @@ impl<'a> Pass<'a> {
         }
         Tries::Sent {
             sent,
-            taken: Some(Json::Object(ticket)),
+            taken: Some(Taken {
+                ticket: Json::Object(ticket),
+                adds,
+            }),
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct NewOrder {
     pub asset: Option<String>,
     /// The action that it is about.
     pub action: Option<String>,
+    /// Whether it was added to the order that is open about these two.
+    pub adds: bool,
 }
 
 /// An order that is open, and due to be asked for.
@@ -233,22 +235,27 @@ mod tests {
             due_at: Some(later(world.clock.steady(), 5 * MINUTE)),
             asset: Some("PUMP".into()),
             action: Some(format!("Pump {n}")),
+            adds: false,
         }
     }
 
     /// So many alerts that the destination took, each with its order.
     async fn taken(world: &World, numbers: std::ops::Range<usize>) {
         for n in numbers {
-            world.journal.append(alert_event(n)).await.unwrap();
-            let claim = world.claim(1).await.remove(0);
-            world.freeze(&claim, None, None).await;
-            let ended = Ended {
-                order: Some(Box::new(order(world, n))),
-                ..world.ended(Disposition::Delivered)
-            };
-            let lost = world.journal.record(vec![(claim.lease, ended)]).await;
-            assert_eq!(lost, Ok(Vec::new()));
+            take(world, n, order(world, n)).await;
         }
+    }
+
+    async fn take(world: &World, n: usize, order: NewOrder) {
+        world.journal.append(alert_event(n)).await.unwrap();
+        let claim = world.claim(1).await.remove(0);
+        world.freeze(&claim, None, None).await;
+        let ended = Ended {
+            order: Some(Box::new(order)),
+            ..world.ended(Disposition::Delivered)
+        };
+        let lost = world.journal.record(vec![(claim.lease, ended)]).await;
+        assert_eq!(lost, Ok(Vec::new()));
     }
 
     async fn close(world: &World, name: OrderName) -> Closing {
@@ -315,6 +322,29 @@ mod tests {
             Some(later.as_second())
         );
         assert_eq!(rows(&world)[2].orbit_why.as_deref(), Some("503"));
+    }
+
+    #[tokio::test]
+    async fn what_was_added_to_an_order_is_closed_with_it_whichever_is_said_to_be_closed() {
+        for named in 0..3 {
+            let world = World::new().await;
+            for (n, adds) in [(0, false), (1, true), (2, true), (3, false)] {
+                let action = Some("the same".to_owned());
+                let order = NewOrder {
+                    action,
+                    adds,
+                    ..order(&world, n)
+                };
+                take(&world, n, order).await;
+            }
+            taken(&world, 4..5).await;
+            let name = OrderName::Key(format!("key-{named}"));
+            assert_eq!(close(&world, name.clone()).await, Closing::Now);
+            assert_eq!(sums(&world), [2, 3, 0]);
+            assert_eq!(close(&world, name).await, Closing::Before);
+            let world = world.reopened().await;
+            assert_eq!(sums(&world), [2, 3, 0]);
+        }
     }
 
     #[tokio::test]

@@ -2,9 +2,10 @@
 
 use orbit_relay::event::ALERT;
 use orbit_relay::relay::journal::State;
+use orbit_relay::sim::backend::Answer as PlantAnswer;
 use orbit_relay::sim::systems::base::Trouble;
 use orbit_relay::sim::systems::ignition::Ignition;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{MOTOR, PUMP, Plant, alert, file, only_delivery, until_there_are};
 use crate::world::{Site, accepted, uuid};
@@ -73,5 +74,43 @@ async fn the_example_posts_all_that_is_known_under_plain_names() {
     assert_eq!(body["captures"][0]["type"], "image/jpeg");
     assert_eq!(body["delivery"]["origin"], "webhook");
     assert_eq!(only_delivery(&relay).attempts, 1);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn what_adds_to_a_ticket_sends_its_own_body_though_it_is_called_like_what_makes_one() {
+    let site = Site::new().await;
+    let keys = r#"
+events = ["ACTION_COMPLETED_WITH_ALERT"]
+while_open = "append"
+on_closed = { poll_path = "/orders/{{ answer.id }}", when = "response.json.closed" }
+[[destination.step]]
+name = "send"
+path = "/orders"
+body = { kind = "order" }
+take = { id = "json:/id" }
+[[destination.append]]
+name = "send"
+path = "/notes/{{ open.id }}"
+body = { kind = "note" }
+"#;
+    let url = site.plant_url();
+    let site = site.configured(&file(&url, keys));
+    let taken = PlantAnswer::Body(201, json!({"id": 7}).to_string());
+    site.plant().set_answer(taken);
+    let relay = site.start().await;
+    for n in 1..=2 {
+        relay.accept(alert(&site, n).to_string()).await;
+        until_there_are(&relay, n.try_into().unwrap(), State::Delivered).await;
+    }
+    let received = site.plant().received();
+    for (post, (place, body)) in received.iter().zip([
+        ("/orders", r#"{"kind":"order"}"#),
+        ("/notes/7", r#"{"kind":"note"}"#),
+    ]) {
+        assert!(post.path.ends_with(place), "{}", post.path);
+        assert_eq!(post.body, body.as_bytes());
+    }
+    assert_eq!(received.len(), 2);
     relay.finish().await;
 }

@@ -1,11 +1,14 @@
 //! ServiceNow: records, where what is asked for may be passed over.
 
+use std::time::Duration;
+
 use orbit_relay::relay::journal::State;
 use orbit_relay::sim::systems::base::{Ticket, Trouble, basic};
 use orbit_relay::sim::systems::servicenow::ServiceNow;
 use serde_json::{Map, json};
 
 use super::{Plant, alert, is_jpeg, until_there_are};
+use crate::world::{BOUND, Site};
 
 const PRESET: &str = r#"
 preset = "servicenow"
@@ -146,5 +149,34 @@ async fn a_second_alert_adds_a_note_while_the_incident_is_open_and_then_makes_a_
     relay.accept(alert(&plant.site, 3).to_string()).await;
     until_there_are(&relay, 3, State::Delivered).await;
     assert_eq!(records(&plant).len(), 2);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_relay_that_is_killed_before_the_picture_knows_of_its_record_though_nothing_finds_it() {
+    let plant = servicenow().await;
+    plant.system.with(|now| now.has_correlation_id = false);
+    let robots = &plant.site.robots;
+    robots.change_weather(|weather| weather.media.delay_ms = 600_000);
+    let relay = plant.site.start().await;
+    relay.accept(alert(&plant.site, 1).to_string()).await;
+    let downloads = |site: &Site| {
+        let requests = site.robots.requests().into_iter();
+        requests
+            .filter(|seen| seen.path.starts_with("/daq/"))
+            .count()
+    };
+    // What was made is in the journal before the picture is asked for.
+    let asked = async {
+        while downloads(&plant.site) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(BOUND, asked).await.unwrap();
+    relay.kill().await;
+    robots.change_weather(|weather| weather.media.delay_ms = 0);
+    let relay = plant.site.start().await;
+    until_there_are(&relay, 1, State::Delivered).await;
+    assert_eq!(only(&plant).attachments.len(), 1);
     relay.finish().await;
 }

@@ -332,6 +332,7 @@ fn about(asset: Option<&str>, action: Option<&str>, skip: bool) -> Step {
 /// The destination took alert `n`, and made a ticket of it.
 async fn makes(world: &World, claim: &Claim, asset: Option<&str>, action: Option<&str>) {
     let order = NewOrder {
+        adds: false,
         run_event: claim.identity.clone(),
         key: format!("key-{}", claim.lease.seq),
         title: None,

@@ -36,13 +36,20 @@ impl Store {
             .connection
             .prepare_cached("SELECT 1 FROM work_order WHERE destination = ?1 AND run_event = ?2")?
             .exists(params![lease.destination, order.run_event])?;
+        let ticket = if order.adds {
+            self.open_ticket(lease, order)?
+        } else {
+            None
+        };
         self.connection
             .prepare_cached(
                 "INSERT INTO work_order (destination, run_event, seq, key, title, answer, taken_at,
-                 due_at, asset, action) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                 due_at, asset, action, ticket)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
                  ON CONFLICT (destination, run_event) DO UPDATE SET seq = excluded.seq,
                  key = excluded.key, answer = excluded.answer, due_at = excluded.due_at, tries = 0,
-                 asset = excluded.asset, action = excluded.action, poll_why = NULL WHERE closed_at IS NULL",
+                 asset = excluded.asset, action = excluded.action,
+                 ticket = excluded.ticket, poll_why = NULL WHERE closed_at IS NULL",
             )?
             .execute(params![
                 lease.destination,
@@ -55,11 +62,33 @@ impl Store {
                 order.due_at.map(Timestamp::as_millisecond),
                 order.asset,
                 order.action,
+                ticket,
             ])?;
         if !known {
             self.count_orders(lease.destination, |orders| orders.open += 1);
         }
         Ok(())
+    }
+
+    /// The order that this one was added to. None: it was closed meanwhile.
+    fn open_ticket(&self, lease: Lease, order: &NewOrder) -> Result<Option<i64>, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT coalesce(ticket, no) FROM work_order INDEXED BY work_order_about
+                 WHERE destination = ?1 AND action IS ?2 AND asset IS ?3 AND closed_at IS NULL
+                 AND run_event <> ?4 ORDER BY no DESC LIMIT 1",
+            )?
+            .query_row(
+                params![
+                    lease.destination,
+                    order.action,
+                    order.asset,
+                    order.run_event
+                ],
+                |row| row.get(0),
+            )
+            .optional()?)
     }
 
     fn count_orders(&mut self, no: i64, count: impl FnOnce(&mut OrderSums)) {
@@ -165,15 +194,26 @@ impl Store {
             Some((_, true)) => return Ok(Closing::Before),
             Some((no, false)) => no,
         };
-        self.connection
+        // With it all that was added to the same.
+        let (action, asset, ticket): (Option<String>, Option<String>, i64) = self
+            .connection
             .prepare_cached(
-                "UPDATE work_order SET closed_at = ?2, closed_by = ?3, due_at = 0, tries = 0,
-                 answer = NULL, poll_why = NULL WHERE no = ?1 AND closed_at IS NULL",
+                "SELECT action, asset, coalesce(ticket, no) FROM work_order WHERE no = ?1",
             )?
-            .execute(params![no, at.as_millisecond(), by])?;
+            .query_row([no], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let closed = self
+            .connection
+            .prepare_cached(
+                "UPDATE work_order INDEXED BY work_order_about SET closed_at = ?5, closed_by = ?6,
+                 due_at = 0, tries = 0, answer = NULL, poll_why = NULL
+                 WHERE destination = ?1 AND action IS ?2 AND asset IS ?3 AND closed_at IS NULL
+                 AND coalesce(ticket, no) = ?4",
+            )?
+            .execute(params![of, action, asset, ticket, at.as_millisecond(), by])?;
+        let closed = u64::try_from(closed).unwrap_or(0);
         self.count_orders(of, |orders| {
-            orders.open = orders.open.saturating_sub(1);
-            orders.closed += 1;
+            orders.open = orders.open.saturating_sub(closed);
+            orders.closed += closed;
         });
         Ok(Closing::Now)
     }

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use super::super::json::Json;
 use super::captures::Capture;
 use super::texts::{cut, first, text};
-use super::units;
+use super::{summary, units};
 
 /// The model shows no more readings of an event.
 pub const MOST_READINGS: usize = 1024;
@@ -83,6 +83,7 @@ impl Reading<'_> {
             ("capture", self.capture.into()),
             ("asset", asset),
             ("id", self.id.as_str().into()),
+            ("words", summary::words(self).into()),
         ])
     }
 }

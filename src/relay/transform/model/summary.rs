@@ -27,7 +27,7 @@ pub(super) fn line(inspection: &Inspection, readings: &[Reading<'_>]) -> String 
     let mut joint = ": ";
     for (done, reading) in readings.iter().enumerate() {
         let left = readings.len() - done;
-        let item = format!("{joint}{}", item(reading));
+        let item = format!("{joint}{}", words(reading));
         // So that what does not fit can still be counted.
         let rest = if left > 1 { width(&more(left - 1)) } else { 0 };
         if width(&item) + rest > room {
@@ -91,7 +91,8 @@ fn more(readings: usize) -> String {
     format!(", +{readings} more")
 }
 
-fn item(reading: &Reading<'_>) -> String {
+/// One reading: name, value, unit.
+pub(super) fn words(reading: &Reading<'_>) -> String {
     let part = |text: &str| cut(&plain(text), LONGEST_PART);
     let name = reading.name.as_deref().or(reading.channel.as_deref());
     let name = part(name.unwrap_or("value"));
