@@ -134,11 +134,8 @@ impl App {
         let configured = config.not_configured.is_none();
         let assets = Arc::new(Assets::load(config.asset_map.clone())?);
         let subject = config.check_at_start.then(|| Subject::of(&config, None));
-        let served = config
-            .destinations
-            .into_iter()
-            .map(Served::build)
-            .collect::<Result<Vec<_>, _>>()?;
+        let served = config.destinations.into_iter().map(Served::build);
+        let served = served.collect::<Result<Vec<_>, _>>()?;
         let orbit = config.orbit.clone().map(orbit::Client::build).transpose()?;
         let orbit = orbit.map(Arc::new);
         let tls = config.tls.map(ServerTls::build).transpose()?;
@@ -191,11 +188,7 @@ impl App {
         let (desk, asks) = hook::desk();
         let (desk, mut backfill) = (orbit.is_some().then_some(desk), None);
         tasks.start_orders(&served, orbit.clone());
-        let enrich = Arc::new(Enrich::new(
-            orbit.clone(),
-            clock.clone(),
-            Deadlines::default(),
-        ));
+        let enrich = Enrich::new(orbit.clone(), clock.clone(), Deadlines::default());
         if let Some(subject) = subject {
             tasks.start_check(subject, orbit.clone(), &served, tests.clone());
         }
@@ -223,7 +216,7 @@ impl App {
         }
         tasks.start_keeping(&served, config.expect_every);
         tasks.start_commands(&served, desk, backfill, tests);
-        tasks.start_deliveries(served, &assets, &enrich);
+        tasks.start_deliveries(served, &assets, enrich);
         Ok(Self {
             tasks: tasks.running,
             stop,

@@ -386,8 +386,9 @@ impl Tasks {
         &mut self,
         served: Vec<Served>,
         assets: &Arc<Assets>,
-        enrich: &Arc<Enrich>,
+        enrich: Enrich,
     ) {
+        let enrich = Arc::new(enrich);
         self.start_assets(assets);
         for Served {
             config,
@@ -400,7 +401,7 @@ impl Tasks {
                 config,
                 journal: self.common.journal.clone(),
                 destination,
-                enrich: Arc::clone(enrich),
+                enrich: Arc::clone(&enrich),
                 assets: assets.current(),
                 limiter,
                 clock: self.common.clock.clone(),

@@ -25,7 +25,7 @@ use crate::config::{Config, Input, Level, Text};
 use crate::relay::journal::{State, Sums};
 use crate::secret::Secret;
 use crate::sim::backend::{Backend, BackendConfig, Received, Tls};
-use crate::sim::orbit::{Orbit, OrbitConfig};
+use crate::sim::orbit::{Orbit, OrbitConfig, World};
 use crate::sim::systems::base::{Running, SystemWorld};
 use crate::sim::systems::maximo::Maximo;
 
@@ -99,21 +99,7 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
         robots.change_weather(|weather| weather.alerts_twice = true);
         let plant = backend.world();
         let mut posts = plant.subscribe();
-        let watching = async {
-            let mut count = 0;
-            while wanted.is_none_or(|wanted| count < wanted) {
-                match posts.recv().await {
-                    Ok(post) if !post.accepted() => {}
-                    Ok(post) => {
-                        count += 1;
-                        print(&line(&post, &clock))?;
-                    }
-                    Err(RecvError::Lagged(missed)) => count += missed,
-                    Err(RecvError::Closed) => anyhow::bail!("the simulated plant ended"),
-                }
-            }
-            Ok(())
-        };
+        let watching = watch(&mut posts, wanted, &clock);
         tokio::select! {
             watched = watching => watched,
             () = robots.keep_inspecting(EVERY, drop) => Ok(()),
@@ -140,21 +126,13 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
         exit = relay => exit,
         () = watch_signals => Exit::Died,
     };
-    let alerts = orbit.world().run_events();
-    let alerts = alerts.iter().filter(|(_, is_alert)| *is_alert).count();
-    let (made, pictures) = tickets.with(|maximo| {
-        let all = maximo.requests.all();
-        let pictures = all.map(|ticket| ticket.attachments.len()).sum::<usize>();
-        (maximo.requests.made(), pictures)
-    });
+    let tickets = tickets_made(&orbit.world(), &tickets);
     orbit.stop().await;
     backend.stop().await;
     maximo.stop().await;
     played?;
     print("")?;
-    print(&format!(
-        "Maximo: {alerts} alerts, each sent twice, made {made} service requests with {pictures} pictures"
-    ))?;
+    print(&tickets)?;
     let sums = parts.sums.borrow().clone();
     for line in sums.lines() {
         print(&line)?;
@@ -166,6 +144,40 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// A line for each inspection, until so many were delivered.
+async fn watch(
+    posts: &mut tokio::sync::broadcast::Receiver<Arc<Received>>,
+    wanted: Option<u64>,
+    clock: &Clock,
+) -> anyhow::Result<()> {
+    let mut count = 0;
+    while wanted.is_none_or(|wanted| count < wanted) {
+        match posts.recv().await {
+            Ok(post) if !post.accepted() => {}
+            Ok(post) => {
+                count += 1;
+                print(&line(&post, clock))?;
+            }
+            Err(RecvError::Lagged(missed)) => count += missed,
+            Err(RecvError::Closed) => anyhow::bail!("the simulated plant ended"),
+        }
+    }
+    Ok(())
+}
+
+fn tickets_made(robots: &World, maximo: &SystemWorld<Maximo>) -> String {
+    let alerts = robots.run_events();
+    let alerts = alerts.iter().filter(|(_, is_alert)| *is_alert).count();
+    let (made, pictures) = maximo.with(|maximo| {
+        let all = maximo.requests.all();
+        let pictures: usize = all.map(|ticket| ticket.attachments.len()).sum();
+        (maximo.requests.made(), pictures)
+    });
+    format!(
+        "Maximo: {alerts} alerts, each sent twice, made {made} service requests with {pictures} pictures"
+    )
 }
 
 /// A line for each service request, once its pictures are there.

@@ -240,7 +240,9 @@ fn config(
         on_closed(item, &base, settings, variables).map(Some)
     });
     set(&mut config.unmapped, table, "unmapped", unmapped);
-    set(&mut config.enrich_wait, table, "enrich", enrich);
+    set(&mut config.enrich_wait, table, "enrich", |item| {
+        enrich_wait(item).map(Some)
+    });
     while_open(table, &mut config);
     mqtt::read(table, &mut config);
     config
@@ -262,11 +264,10 @@ fn unmapped(item: &Item<'_, '_>) -> Option<Unmapped> {
     })
 }
 
-fn enrich(item: &Item<'_, '_>) -> Option<Option<Duration>> {
+fn enrich_wait(item: &Item<'_, '_>) -> Option<Duration> {
     let table = item.table("a table like { wait = \"2m\" }", ENRICH)?;
     let wait = table.require("wait")?;
-    let wait = wait.parsed("a duration like \"2m\", or \"0s\"", parse::duration_or_none)?;
-    Some(Some(wait))
+    wait.parsed("a duration like \"2m\", or \"0s\"", parse::duration_or_none)
 }
 
 fn while_open(table: &Table<'_, '_>, config: &mut deliver::Config) {

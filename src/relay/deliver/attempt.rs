@@ -31,7 +31,7 @@ pub(super) struct Done {
 pub(super) enum Tries {
     /// The destination was tried.
     Sent {
-        sent: Sent,
+        sent: Box<Sent>,
         /// What the steps took.
         taken: Option<Taken>,
     },
@@ -97,18 +97,18 @@ async fn with_pictures(
     let beside = shared.config.message.images == Images::Attach;
     let form = if beside { Form::Raw } else { Form::Base64 };
     let captures = &pictured.captures;
-    let mut pictures = pictures::fetch(shared, &ready.claim, captures, |_| true, form).await?;
+    let mut gathered = pictures::fetch(shared, &ready.claim, captures, |_| true, form).await?;
     if beside {
-        for shown in &mut pictures.shown {
+        for shown in &mut gathered.shown {
             if matches!(shown, marks::Shown::Embedded { .. }) {
                 *shown = marks::Shown::Absent;
             }
         }
     }
     let key = short_key(&ready.key);
-    let body = text(pictured, &pictures.shown, key);
+    let body = text(pictured, &gathered.shown, key);
     let what = if beside {
-        let parts = pictures.fetched.iter().map(|(_, fetched)| Picture {
+        let parts = gathered.fetched.iter().map(|(_, fetched)| Picture {
             name: &fetched.name,
             media_type: &fetched.media_type,
             bytes: &fetched.bytes,
@@ -116,7 +116,7 @@ async fn with_pictures(
         let parts: Vec<_> = parts.collect();
         What::Attached(Multipart::new(&ready.key, body.as_bytes(), &parts))
     } else {
-        let fetched = pictures.fetched.into_iter();
+        let fetched = gathered.fetched.into_iter();
         let fetched: Vec<_> = fetched
             .map(|(index, fetched)| (index, fetched.bytes))
             .collect();
@@ -126,7 +126,7 @@ async fn with_pictures(
         };
         post.into_what()
     };
-    Ok((what, pictures.reservation))
+    Ok((what, gathered.reservation))
 }
 
 /// The event form with what is shown of each capture.
@@ -142,7 +142,10 @@ fn text(pictured: &Pictured, shown: &[marks::Shown], key: &str) -> String {
 
 impl Tries {
     pub(super) fn sent(sent: Sent) -> Self {
-        Self::Sent { sent, taken: None }
+        Self::Sent {
+            sent: Box::new(sent),
+            taken: None,
+        }
     }
 }
 

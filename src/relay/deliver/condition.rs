@@ -143,7 +143,7 @@ impl Worker {
         let ended = std::mem::replace(&mut done.ended, Tries::Waits(String::new()));
         let (sent, taken) = match ended {
             Tries::Sent { sent, taken } => (sent, taken),
-            Tries::Waits(reason) => return self.wait(done, reason),
+            Tries::Waits(reason) => return self.wait(done, &reason),
         };
         let reached = sent.reached();
         let verdict = self.standing.conclude(
@@ -184,7 +184,7 @@ impl Worker {
     }
 
     /// The destination was not tried: Orbit does not give a picture, and the event waits for it.
-    fn wait(&mut self, done: Done, reason: String) {
+    fn wait(&mut self, done: Done, reason: &str) {
         let now = self.shared.clock.steady();
         let due_at = learn::again_at(&self.shared, &done.ready.claim).unwrap_or(now);
         let reason = format!("waits for Orbit: {reason}");

@@ -16,7 +16,7 @@ pub const IN_FLIGHT: usize = 4;
 /// Beside two tries, what a claimed delivery may wait for its turn.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
 /// For the pictures of one try.
-const PICTURES: Duration = Duration::from_secs(60);
+const PICTURES: Duration = Duration::from_mins(1);
 
 /// What one destination gets, and how.
 #[derive(Clone, Debug)]

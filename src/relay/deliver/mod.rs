@@ -130,6 +130,10 @@ struct Shared {
 }
 
 /// The loop of one destination.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, not a state"
+)]
 struct Worker {
     shared: Arc<Shared>,
     health: watch::Sender<Health>,
@@ -498,7 +502,7 @@ fn of<'a>(sums: &'a Sums, id: &str) -> Option<&'a DestinationSums> {
 /// Until there is another asset map; never, where there will be none.
 async fn until_changed(maps: &mut watch::Receiver<Arc<AssetMap>>) {
     if maps.changed().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -12,8 +12,10 @@ use super::learn::{self, Learnt};
 use super::model::{self, Found};
 use super::{OncePer, OrderBy, Shared, Unmapped, WhileOpen};
 use crate::event::{self, ALERT, COMPLETED, Envelope, inspection_key};
+use crate::relay::assets::AssetMap;
 use crate::relay::journal::{self, Claim, Claims, Fate, Lease, Step, Want, WriteError};
 use crate::relay::transform;
+use crate::relay::transform::model::ModelAsset;
 
 /// A delivery that only has to be sent.
 #[derive(Debug)]
@@ -128,7 +130,7 @@ pub(super) async fn fill(shared: Arc<Shared>, want: Want) -> Result<Filled, Writ
 /// The plan, and what the journal is asked; nothing, if it was frozen before.
 fn plan(
     shared: &Shared,
-    map: &Arc<crate::relay::assets::AssetMap>,
+    map: &Arc<AssetMap>,
     claim: Claim,
     learnt: &Learnt,
 ) -> (Plan, Option<Step>) {
@@ -163,7 +165,7 @@ pub(super) fn kind<'a>(shared: &Shared, claim: &'a Claim) -> &'a str {
 
 fn step(
     shared: &Shared,
-    map: &Arc<crate::relay::assets::AssetMap>,
+    map: &Arc<AssetMap>,
     plan: &mut Plan,
     learnt: &Learnt,
 ) -> Result<Option<Step>, String> {
@@ -171,40 +173,14 @@ fn step(
     let claim = &plan.claim;
     let envelope = Envelope::parse(&claim.body).map_err(|e| e.to_string())?;
     plan.action = envelope.data("actionName");
-    let found = match &claim.frozen {
-        Some(relay) => {
-            // The key that it was sent with, whatever has been configured since.
-            plan.key = transform::key_of(relay).unwrap_or_else(|| plan.key.clone());
-            model::frozen_asset(relay)
-        }
-        None => {
-            let notice = claim.source == event::RELAY;
-            if let Some(reason) = unwanted(shared, claim, notice) {
-                return Ok(Some(Step::Skip { reason }));
-            }
-            if let Some(why) = &learnt.missing
-                && let Some(due_at) = learn::again_at(shared, claim)
-            {
-                let reason = format!("waits for Orbit: {why}");
-                return Ok(Some(Step::Wait { due_at, reason }));
-            }
-            match model::find(map, &envelope, &learnt.known) {
-                Found::Asset(found) => Some(found),
-                Found::None(subject) => {
-                    if plan.action.is_some() {
-                        shared.unmapped.note(map, &subject);
-                    }
-                    match &config.unmapped {
-                        _ if !is_inspection(&claim.event_type) => None,
-                        Unmapped::Send => None,
-                        Unmapped::Default(id) => Some(model::default_asset(id)),
-                        Unmapped::Park => {
-                            let parked = park(shared, map, plan, learnt, &envelope)?;
-                            return Ok(Some(parked));
-                        }
-                    }
-                }
-            }
+    let found = if let Some(relay) = &claim.frozen {
+        // The key that it was sent with, whatever has been configured since.
+        plan.key = transform::key_of(relay).unwrap_or_else(|| plan.key.clone());
+        model::frozen_asset(relay)
+    } else {
+        match look_up(shared, map, plan, learnt, &envelope)? {
+            Ok(found) => found,
+            Err(step) => return Ok(Some(step)),
         }
     };
     plan.asset = found.as_ref().map(|found| found.id.clone());
@@ -234,9 +210,43 @@ fn step(
     Ok(Some(freeze(shared, map, plan, relay, message)))
 }
 
+/// The asset of an event, if it is to be sent; or what becomes of it otherwise.
+fn look_up(
+    shared: &Shared,
+    map: &Arc<AssetMap>,
+    plan: &Plan,
+    learnt: &Learnt,
+    envelope: &Envelope<'_>,
+) -> Result<Result<Option<ModelAsset>, Step>, String> {
+    let claim = &plan.claim;
+    let notice = claim.source == event::RELAY;
+    if let Some(reason) = unwanted(shared, claim, notice) {
+        return Ok(Err(Step::Skip { reason }));
+    }
+    if let Some(why) = &learnt.missing
+        && let Some(due_at) = learn::again_at(shared, claim)
+    {
+        let reason = format!("waits for Orbit: {why}");
+        return Ok(Err(Step::Wait { due_at, reason }));
+    }
+    let subject = match model::find(map, envelope, &learnt.known) {
+        Found::Asset(found) => return Ok(Ok(Some(found))),
+        Found::None(subject) => subject,
+    };
+    if plan.action.is_some() {
+        shared.unmapped.note(map, &subject);
+    }
+    Ok(match &shared.config.unmapped {
+        _ if !is_inspection(&claim.event_type) => Ok(None),
+        Unmapped::Send => Ok(None),
+        Unmapped::Default(id) => Ok(Some(model::default_asset(id))),
+        Unmapped::Park => Err(park(shared, map, plan, learnt, envelope)?),
+    })
+}
+
 fn freeze(
     shared: &Shared,
-    map: &Arc<crate::relay::assets::AssetMap>,
+    map: &Arc<AssetMap>,
     plan: &Plan,
     relay: String,
     message: Option<String>,
@@ -275,7 +285,7 @@ fn freeze(
 /// It waits for a row of the asset map, unless the filter would not have let it go anyhow.
 fn park(
     shared: &Shared,
-    map: &Arc<crate::relay::assets::AssetMap>,
+    map: &Arc<AssetMap>,
     plan: &Plan,
     learnt: &Learnt,
     envelope: &Envelope<'_>,

@@ -549,7 +549,7 @@ impl<'a> Pass<'a> {
             }
         }
         Tries::Sent {
-            sent,
+            sent: Box::new(sent),
             taken: Some(Taken {
                 ticket: Json::Object(ticket),
                 adds,

@@ -146,6 +146,7 @@ impl fmt::Debug for Config {
             .field("id", &self.id)
             // The rest of it may hold a secret.
             .field("url", &self.url.origin().ascii_serialization())
+            .field("hides_path", &self.hides_path)
             .field("kind", &self.kind)
             .field("headers", &self.headers)
             .field("auth", &self.auth)

@@ -167,7 +167,11 @@ pub fn with_pictures(event: &Envelope<'_>, shown: &[Shown], short_key: &str) -> 
     let mut text = String::from("{");
     for (name, raw) in data.iter() {
         member(&mut text, name, |text| match name {
-            "dataCaptures" => *text += &format!("[{}]", captures.join(",")),
+            "dataCaptures" => {
+                text.push('[');
+                text.push_str(&captures.join(","));
+                text.push(']');
+            }
             _ => text.push_str(raw),
         });
     }
@@ -287,7 +291,7 @@ mod tests {
         fn each_mark_is_filled(texts in proptest::collection::vec(".{0,9}", 1..6)) {
             let marked: Vec<_> = (0..).zip(&texts).map(|(i, t)| format!("{t}{}", mark(KEY, i))).collect();
             let pictures: Vec<_> = (0..texts.len()).map(|i| (i, b"P".to_vec())).collect();
-            let expected: String = texts.iter().map(|t| format!("{t}P")).collect();
+            let expected: String = texts.iter().flat_map(|t| [t, "P"]).collect();
             prop_assert_eq!(fill(&marked.concat(), KEY, pictures), expected.as_bytes());
         }
     }

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use orbit_relay::relay::journal::State;
 use orbit_relay::sim::systems::base::{Trouble, basic};
 use orbit_relay::sim::systems::sap::Sap;
-use tracing::Dispatch;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -33,7 +32,7 @@ pub(crate) struct Canaries {
     secrets: Vec<(&'static str, Vec<u8>)>,
     page: Page,
     _logs: DefaultGuard,
-    _other: Dispatch,
+    _other: tracing::Dispatch,
 }
 
 impl Canaries {
@@ -47,7 +46,7 @@ impl Canaries {
             .with_writer(move || writer.clone());
         // Where there is one log only, tracing asks the thread that comes by a line first whether
         // that is wanted; other tests have no log.
-        let other = Dispatch::new(tracing_subscriber::registry());
+        let other = tracing::Dispatch::new(tracing_subscriber::registry());
         let log = tracing_subscriber::registry().with(lines);
         let logs = tracing::subscriber::set_default(log);
         Self {
@@ -120,6 +119,5 @@ headers = { x-plant = { env = "SAP_SECRET" } }
         }
     }
     relay.stop().await;
-    let log = canaries.log();
-    assert!(log.contains("delivered"), "{log}");
+    assert!(canaries.log().contains("delivered"));
 }

@@ -68,8 +68,8 @@ impl<S: System> Plant<S> {
 
     /// Waits until the system is as wanted.
     pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&mut S) -> bool) {
-        let waited = tokio::time::timeout(BOUND, self.system.wait_until(wanted)).await;
-        assert!(waited.is_ok(), "{what}: {:#?}", self.told());
+        let reached = tokio::time::timeout(BOUND, self.system.wait_until(wanted)).await;
+        assert!(reached.is_ok(), "{what}: {:#?}", self.told());
     }
 
     /// Waits until it was asked so many times like this.

@@ -1,7 +1,8 @@
 //! What Orbit knows or does not say, and assets that the map learns later.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use orbit_relay::clock::until;
 use orbit_relay::relay::journal::State;
 use orbit_relay::sim::systems::maximo::Maximo;
 use serde_json::Value;
@@ -30,12 +31,12 @@ async fn an_alert_without_an_asset_is_parked_and_goes_within_five_seconds_of_a_m
     );
     assert!(plant.system.exchanges().is_empty());
 
-    let written = Instant::now();
+    let written = relay.clock.steady();
     plant
         .site
         .write_assets(&format!("action_name,asset_id\n{MOTOR},{PUMP}\n"));
     until_there_are(&relay, 1, State::Delivered).await;
-    let took = written.elapsed();
+    let took = until(written, relay.clock.steady());
     assert!(took < Duration::from_secs(5), "{took:?}");
     let asset = plant.system.with(|maximo| {
         assert_eq!(maximo.requests.made(), 1);
@@ -75,7 +76,7 @@ async fn an_alert_waits_for_an_orbit_that_is_down_and_then_goes_without_it_marke
         .site
         .robots
         .change_weather(|weather| weather.down = true);
-    let came = Instant::now();
+    let came = relay.clock.steady();
     relay.accept(event.to_string()).await;
     until_there_are(&relay, 1, State::Postponed).await;
     let waits = only_delivery(&relay);
@@ -86,7 +87,7 @@ async fn an_alert_waits_for_an_orbit_that_is_down_and_then_goes_without_it_marke
     assert_eq!(waits.attempts, 0);
     assert!(plant.system.exchanges().is_empty());
     until_there_are(&relay, 1, State::Delivered).await;
-    let took = came.elapsed();
+    let took = until(came, relay.clock.steady());
     assert!(took >= Duration::from_secs(1), "{took:?}");
     let relay_part = only_delivery(&relay).relay.unwrap();
     assert!(

@@ -1,4 +1,4 @@
-//! ServiceNow: records, where what is asked for may be passed over.
+//! `ServiceNow`: records, where what is asked for may be passed over.
 
 use std::time::Duration;
 
