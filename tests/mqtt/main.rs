@@ -8,6 +8,10 @@
     clippy::panic,
     reason = "a test fails by panicking"
 )]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a broker is another process, and waited for in real time"
+)]
 
 use std::fmt::Write as _;
 use std::net::{TcpListener, TcpStream};
