@@ -17,7 +17,7 @@ use super::mqtt;
 use super::preset::{self, Declared};
 use super::reader::{Item, Origins, Table};
 use super::secret;
-use super::when;
+use super::when::{self, Known};
 use crate::config::describe::Described;
 use crate::config::nearest;
 use crate::config::parse;
@@ -178,6 +178,7 @@ fn config(
         .and_then(|name| name.parsed("a text", parse::name));
     let given = table.require("url");
     let url = given.as_ref().and_then(|item| url(item, variables));
+    let base = url.as_ref().map(|(url, _)| url.clone());
     let (url, url_auth) = url.unwrap_or_else(|| (nowhere(), None));
     let mut to = destination::Config::new(&name.unwrap_or_default(), url);
     to.hides_path = given.is_some_and(|item| !matches!(item.value, DeValue::String(_)));
@@ -214,9 +215,6 @@ fn config(
 
     let mut config = deliver::Config::new(to, EVENTS.map(str::to_owned).to_vec());
     set(&mut config.events, table, "events", events);
-    set(&mut config.when, table, "when", |item| {
-        when::of_an_event(item).map(Some)
-    });
     set(&mut config.once_per, table, "once_per", |item| {
         item.word(&[
             ("event", OncePer::Event),
@@ -234,7 +232,11 @@ fn config(
         item.parsed("a rate like \"10/s\"", parse::rate).map(Some)
     });
     set(&mut config.retry, table, "retry", retry);
-    config.message = message::message(table, declared, variables);
+    config.message = message::message(table, base.as_ref(), declared, variables);
+    let known = Known::with_settings(&config.message.settings);
+    set(&mut config.when, table, "when", |item| {
+        when::of_an_event(item, &known).map(Some)
+    });
     let (base, settings) = (config.destination.url.clone(), &config.message.settings);
     set(&mut config.on_closed, table, "on_closed", |item| {
         on_closed(item, &base, settings, variables).map(Some)

@@ -4,8 +4,9 @@
 //! - A key that would do nothing is refused, at a broker as at an HTTP server.
 
 use super::destination::set;
-use super::message::NAMES;
+use super::message::text;
 use super::reader::{Item, Table};
+use super::when::Known;
 use crate::relay::deliver::{self, Form, Images};
 use crate::relay::destination::{Auth, Kind, MqttConfig};
 use crate::relay::transform::template::Gapped;
@@ -52,15 +53,15 @@ pub(super) fn read(table: &Table<'_, '_>, config: &mut deliver::Config) {
     {
         item.refuse("nothing goes beside a message: write \"link\", \"none\" or \"embed\"");
     }
-    let mut names = NAMES.to_vec();
-    if let Form::Steps(steps) = &config.message.form
-        && steps.iter().any(|step| step.for_each.is_some())
-    {
-        names.push("item");
-    }
+    let known = Known::with_settings(&config.message.settings);
+    let each = match &config.message.form {
+        Form::Steps(steps) => steps.iter().find_map(|step| step.for_each),
+        Form::Event => None,
+    };
+    let known = known.and_item(each);
     let topic = match table.take("topic") {
-        Some(item) => topic(&item, &names),
-        None => Gapped::parse("topic", TOPIC, &names).ok(),
+        Some(item) => topic(&item, &known),
+        None => Gapped::parse("topic", TOPIC, &known.names()).ok(),
     };
     let mut retain = false;
     set(&mut retain, table, "retain", Item::flag);
@@ -69,17 +70,16 @@ pub(super) fn read(table: &Table<'_, '_>, config: &mut deliver::Config) {
     }
 }
 
-fn topic(item: &Item<'_, '_>, names: &[&str]) -> Option<Gapped> {
-    item.parsed("a text like \"plant/{{ asset.id }}\"", |text| {
-        if text.trim().is_empty() {
-            return Err("the topic is empty".to_owned());
-        }
-        let topic = Gapped::parse("topic", text.trim(), names);
-        let topic = topic.map_err(|error| error.to_string())?;
-        let wild = |c: char| matches!(c, '+' | '#') || c.is_control();
-        if topic.fixed().any(|fixed| fixed.contains(wild)) {
-            return Err("`+`, `#` and control characters are for those who subscribe".to_owned());
-        }
-        Ok(topic)
-    })
+fn topic(item: &Item<'_, '_>, known: &Known) -> Option<Gapped> {
+    let topic = text(item, "topic", known)?;
+    if topic.text().trim().is_empty() {
+        item.refuse("the topic is empty");
+        return None;
+    }
+    let wild = |c: char| matches!(c, '+' | '#') || c.is_control();
+    if topic.fixed().any(|fixed| fixed.contains(wild)) {
+        item.refuse("`+`, `#` and control characters are for those who subscribe");
+        return None;
+    }
+    Some(topic)
 }

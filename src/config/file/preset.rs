@@ -155,14 +155,13 @@ pub(super) fn given(table: &Table<'_, '_>, declared: Option<&Declared>) -> Json 
             (Some(default), _) => settings.push((setting.name.clone(), default.clone())),
             (None, example) => {
                 let example = example.as_deref().unwrap_or("…");
-                let what = format!(
-                    "{} needs the setting `{name}`: settings = {{ {name} = \"{example}\" }}",
-                    table.words(),
-                    name = setting.name,
-                );
+                let (name, words) = (&setting.name, table.words());
+                let given = format!("{name} = \"{example}\"");
                 match &item {
-                    Some(item) => item.refuse(what),
-                    None => table.refuse(what),
+                    Some(item) => item.refuse(format!("there is no `{name}`, such as {given}")),
+                    None => table.refuse(format!(
+                        "{words} needs the setting `{name}`: settings = {{ {given} }}"
+                    )),
                 }
             }
         }

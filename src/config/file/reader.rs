@@ -302,6 +302,34 @@ impl<'d, 'a> Item<'d, 'a> {
         self.document.origin(self.at)
     }
 
+    /// The value of a key, where this is a table that has it.
+    pub(super) fn member(&self, key: &str) -> Option<Self> {
+        let DeValue::Table(entries) = self.value else {
+            return None;
+        };
+        let value = entries.get(key)?;
+        let path = format!("{}.{key}", self.path);
+        Some(Self {
+            at: value.span().start,
+            value: value.get_ref(),
+            path,
+            ..self.named("")
+        })
+    }
+
+    /// The same, with its name in its path: one of several.
+    pub(super) fn named(&self, name: &str) -> Self {
+        let dot = if name.is_empty() { "" } else { "." };
+        Self {
+            document: self.document,
+            value: self.value,
+            at: self.at,
+            owner: self.owner.clone(),
+            path: format!("{}{dot}{name}", self.path),
+            origins: self.origins,
+        }
+    }
+
     /// Says where the value really came from.
     pub(super) fn comes_from(&self, origin: Origin) {
         self.origins.borrow_mut().insert(self.path.clone(), origin);

@@ -60,6 +60,14 @@ impl Address {
         }
         let gapped = Gapped::parse("url", text, &["answer", "settings"]);
         let gapped = gapped.map_err(|error| AddressError(error.reason))?;
+        let unknown = gapped.names().find(|name| {
+            let member = name.strip_prefix("settings.");
+            let member = member.and_then(|rest| rest.split('.').next());
+            member.is_some_and(|member| settings.get(member).is_none())
+        });
+        if let Some(name) = unknown {
+            return Err(AddressError(format!("no `{name}` is known here")));
+        }
         Ok(Self {
             text: text.into(),
             gapped,
@@ -215,6 +223,7 @@ mod tests {
             "https://x/{{ answer.id",
             "https://x/{{ event.id }}",
             "https://x/{{ answer.id|nonsense }}",
+            "https://x/{{ settings.table }}",
         ] {
             let error = Address::parse(text).unwrap_err().to_string();
             assert!(!error.contains("canary"), "{error}");

@@ -3,11 +3,14 @@
 //! ```text
 //! mod      what it means, and that no secret is shown
 //! wrong    every problem is named by its line
+//! mqtt     a destination that is a broker
+//! template templates and steps are looked at before anything comes
 //! example  the example is complete and says the truth
 //! ```
 
 mod example;
 mod mqtt;
+mod template;
 mod wrong;
 
 use std::collections::BTreeMap;

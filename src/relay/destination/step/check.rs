@@ -9,7 +9,7 @@ use url::Url;
 use super::{Each, Problem, Step, StepBody, Target};
 use crate::relay::destination::Method;
 use crate::relay::transform::expression::Expression;
-use crate::relay::transform::template::Gapped;
+use crate::relay::transform::template::{Gapped, Scope, TemplateError};
 
 /// What a name of a step, or of what it takes, is made of.
 fn is_name(text: &str, also: char) -> bool {
@@ -114,14 +114,16 @@ impl Step {
                     "`secrets` may stand only in headers and in steps with `fresh = true`: the \
                      rest is kept in the journal",
                 )),
+                // What a `when` comes to is not kept.
                 (Some("steps"), Some(step))
-                    if earlier
-                        .iter()
-                        .any(|other| other.name == step && other.fresh) =>
+                    if key != "when"
+                        && earlier
+                            .iter()
+                            .any(|other| other.name == step && other.fresh) =>
                 {
                     let what = format!(
-                        "what the fresh step {step} takes may stand only in headers and in other \
-                         fresh steps: the rest is kept in the journal"
+                        "what the fresh step {step} takes may stand only in headers, in `when` \
+                         and in other fresh steps: the rest is kept in the journal"
                     );
                     problems.push(Problem::new(key, &what));
                 }
@@ -166,7 +168,6 @@ impl Step {
             StepBody::Text(text) => names.extend(text.names().map(|name| ("text", name))),
             StepBody::None | StepBody::Event | StepBody::Capture => {}
         }
-        // It decides what is done, and that is kept.
         let when = self.when.iter().flat_map(Expression::names);
         names.extend(when.map(|name| ("when", name)));
         names
@@ -181,7 +182,19 @@ impl Target {
         }
     }
 
-    fn names(&self) -> Vec<String> {
+    /// What goes wrong here, of every gap by itself.
+    pub fn errors(&self, scope: &Scope) -> Vec<TemplateError> {
+        match self {
+            Self::Path(path) => path.errors(scope),
+            Self::Url { head, rest, .. } => {
+                let head = head.iter().flat_map(|head| head.errors(scope));
+                head.chain(rest.errors(scope)).collect()
+            }
+        }
+    }
+
+    /// The names that it asks for, with what it asks of them.
+    pub fn names(&self) -> Vec<String> {
         match self {
             Self::Path(path) => path.names().collect(),
             Self::Url { head, rest, .. } => {

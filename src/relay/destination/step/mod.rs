@@ -8,7 +8,8 @@
 //!
 //! # Invariants
 //! - Pure. What is frozen ([`Rendered`]) holds no secret: `secrets` and what fresh steps take may
-//!   stand only in headers and in fresh steps, and [`Step::check`] says so otherwise.
+//!   stand only in headers and in fresh steps, the latter in `when` too, and [`Step::check`] says
+//!   so otherwise.
 //! - The destination's own URL may be a secret: of what is frozen, it is left out.
 //! - A URL is of the destination's origin, or there is none; what fills a gap of a path is one value.
 //! - No error holds a value.

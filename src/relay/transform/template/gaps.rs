@@ -108,6 +108,11 @@ impl Gapped {
         })
     }
 
+    /// What goes wrong here, of every gap by itself.
+    pub fn errors(&self, scope: &Scope) -> Vec<TemplateError> {
+        errors(&self.parts, &self.at, scope).collect()
+    }
+
     /// The names that it asks for, with what it asks of them.
     pub fn names(&self) -> impl Iterator<Item = String> {
         self.terms().flat_map(Term::names)
@@ -171,6 +176,18 @@ pub(super) fn fill<'t>(
         written.map_err(|reason| refuse(reason.to_owned()))?;
     }
     Ok(filled)
+}
+
+/// What goes wrong with gaps, each by itself.
+pub(super) fn errors(
+    parts: &[Part],
+    at: &str,
+    scope: &Scope,
+) -> impl Iterator<Item = TemplateError> {
+    parts.iter().filter_map(move |part| match part {
+        Part::Gap(term) => term.error(at, scope),
+        Part::Fixed(_) => None,
+    })
 }
 
 /// Takes a text apart.

@@ -105,6 +105,13 @@ impl Template {
         Ok(if drop_null { without_null(body) } else { body })
     }
 
+    /// What goes wrong here, of every expression by itself: one that fails hides no other.
+    pub fn errors(&self, scope: &Scope) -> Vec<TemplateError> {
+        let mut errors = Vec::new();
+        self.tree.errors(&self.at, scope, &mut errors);
+        errors
+    }
+
     /// The names that it asks for, with what it asks of them: `inspection.severity`. What a table
     /// asks of its `item` is asked of the list: `readings.value`.
     pub fn names(&self) -> impl Iterator<Item = String> {
@@ -213,6 +220,25 @@ impl Tree {
         }))
     }
 
+    fn errors(&self, at: &str, scope: &Scope, errors: &mut Vec<TemplateError>) {
+        match self {
+            Self::Plain(_) => {}
+            Self::Value(term) => errors.extend(term.error(at, scope)),
+            Self::Text(parts) => errors.extend(gaps::errors(parts, at, scope)),
+            Self::Array(items) => {
+                for (place, item) in items.iter().enumerate() {
+                    item.errors(&format!("{at}[{place}]"), scope, errors);
+                }
+            }
+            Self::Object(members) => {
+                for (name, of) in members {
+                    of.errors(&format!("{at}.{name}"), scope, errors);
+                }
+            }
+            Self::Each(each) => each.errors(at, scope, errors),
+        }
+    }
+
     fn names(&self, names: &mut Vec<String>) {
         match self {
             Self::Plain(_) => {}
@@ -293,6 +319,24 @@ impl Each {
             rendered.extend(self.value.render(&at, &scope, budget, depth + 1)?);
         }
         Ok(Some(Json::Array(rendered)))
+    }
+
+    /// Of the first item, which stands for all.
+    fn errors(&self, at: &str, scope: &Scope, errors: &mut Vec<TemplateError>) {
+        let first = match self.over.list(scope) {
+            Ok(items) => items.unwrap_or_default().into_iter().next(),
+            Err(reason) => {
+                errors.push(TemplateError::of(at, &self.over, reason));
+                None
+            }
+        };
+        let Some(item) = first else { return };
+        let scope = scope.with_node("item", item).with("index", 0_usize.into());
+        if let Some(when) = &self.when {
+            let held = when.holds(&scope).err();
+            errors.extend(held.map(|reason| TemplateError::of(at, when, reason)));
+        }
+        self.value.errors(&format!("{at}[0]"), &scope, errors);
     }
 
     fn names(&self, names: &mut Vec<String>) {

@@ -127,6 +127,12 @@ impl Term {
         }
     }
 
+    /// Why it comes to nothing, if it fails; that it is not there is no failure.
+    pub(super) fn error(&self, at: &str, scope: &Scope) -> Option<TemplateError> {
+        let found = self.find(scope, &mut Budget::new(), 0);
+        Some(TemplateError::of(at, self, found.err()?))
+    }
+
     /// The list that it comes to, item by item, without a copy where it is a path.
     pub(super) fn list(&self, scope: &Scope) -> Result<Option<Vec<Node>>, String> {
         let node = match &self.path {
