@@ -22,7 +22,10 @@ use crate::relay::transform::{Asset, Relay};
 const OF_RUN: [&str; 5] = ["", "robot", "robot_serial", "operator", "summary"];
 /// What of an anomaly the model shows, and the members of the event that say the same.
 const OF_ANOMALY: [(&str, &[&str]); 7] = [
-    ("", &["severity", "title", "customMetadataTags", "elementId"]),
+    (
+        "",
+        &["severity", "title", "customMetadataTags", "elementId"],
+    ),
     ("severity", &["severity"]),
     ("severity_word", &["severity"]),
     ("title", &["title"]),
@@ -51,7 +54,8 @@ impl Uses {
                 Some("inspection") => {
                     uses.run |= OF_RUN.contains(&member);
                     let of = OF_ANOMALY.iter().find(|(name, _)| *name == member);
-                    uses.anomaly.extend(of.into_iter().flat_map(|(_, said)| *said));
+                    uses.anomaly
+                        .extend(of.into_iter().flat_map(|(_, said)| *said));
                 }
                 Some("asset" | "assets" | "readings" | "captures" | "item") => uses.asset = true,
                 _ => {}

@@ -41,11 +41,17 @@ pub fn wanted(body: &str, short_key: &str) -> Vec<usize> {
 /// The body with its pictures; nothing stands where there is none, nor behind the first `most`
 /// bytes of pictures, however often one is wanted. Each picture is let go as soon as it stands for
 /// the last time, so that two copies of one are there at most.
-pub fn fill(body: &str, short_key: &str, mut pictures: Vec<(usize, Vec<u8>)>, most: u64) -> Vec<u8> {
+pub fn fill(
+    body: &str,
+    short_key: &str,
+    mut pictures: Vec<(usize, Vec<u8>)>,
+    most: u64,
+) -> Vec<u8> {
     let mut left = usize::try_from(most).unwrap_or(usize::MAX);
     let length_of = |index: usize| {
         let mut all = pictures.iter();
-        all.find(|(is, _)| *is == index).map(|(_, bytes)| bytes.len())
+        all.find(|(is, _)| *is == index)
+            .map(|(_, bytes)| bytes.len())
     };
     let mut length = 0;
     let mut parts: Vec<_> = parts(body, short_key).collect();
