@@ -103,6 +103,8 @@ pub(super) fn command() -> Command {
                         .arg(json()),
                 ),
         )
+        .subcommand(presets::command())
+        .subcommand(template::command())
         .subcommand(package())
         .subcommand(schema());
     #[cfg(feature = "sim")]

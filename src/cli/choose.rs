@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Usage;
-use super::args::{json, limit, place};
+use super::args::{json, limit, place, place_and_map};
 use crate::relay::journal::{DeliveryId, Filter, State, Sums};
 
 /// The command `deliveries`.
@@ -36,7 +36,10 @@ pub(super) fn deliveries() -> Command {
         .subcommand(
             Command::new("show")
                 .visible_alias("explain")
-                .about("Explain one delivery: why this asset, what was sent, what comes next")
+                .about(
+                    "Explain one delivery: why this asset, what Orbit said, what was sent and done, \
+                     what comes next",
+                )
                 .args([
                     Arg::new("id")
                         .value_name("ID")
@@ -44,7 +47,7 @@ pub(super) fn deliveries() -> Command {
                         .required(true),
                     json(),
                 ])
-                .args(place()),
+                .args(place_and_map()),
         )
         .subcommand(
             bulk(

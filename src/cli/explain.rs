@@ -1,5 +1,5 @@
-//! `deliveries show`: one delivery in words. Why this asset, what was sent, what came back, when
-//! the next try is and why.
+//! `deliveries show`, also called `explain`: one delivery in words. Why this asset, what Orbit said,
+//! what was sent, what came back, when the next try is and why.
 //!
 //! # Invariants
 //! - No secret is shown: the journal holds none, and the destination's own headers are not read.
@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::deliveries::{DeliveryJson, next_at};
 use super::destinations::{ActJson, act_line, trouble};
+use super::learnt::{self, Learnt};
 use super::{Outcome, Usage, choose, print};
 use crate::config::{Config, Input};
 use crate::event::{Envelope, idempotency_key};
@@ -32,12 +33,8 @@ struct DetailJson<'a> {
     answer: Option<&'a str>,
     headers: Vec<(&'static str, String)>,
     body: Option<Box<RawValue>>,
-    map: Option<&'a str>,
-    template: Option<&'a str>,
-    run: Option<Box<RawValue>>,
-    anomaly: Option<Box<RawValue>>,
-    requests: Option<Box<RawValue>>,
-    progress: Option<Box<RawValue>>,
+    #[serde(flatten)]
+    learnt: &'a Learnt,
     act: Option<ActJson<'a>>,
     acts_since: Vec<ActJson<'a>>,
 }
@@ -52,18 +49,19 @@ pub(super) fn show(input: &Input, matches: &ArgMatches) -> Outcome {
         ))
         .into());
     };
+    let learnt = Learnt::of(&detail, learnt::map(input).as_ref());
     if matches.get_flag("json") {
-        print(&serde_json::to_string(&json(&detail)?)?)?;
+        print(&serde_json::to_string(&json(&detail, &learnt)?)?)?;
     } else {
-        for line in lines(&detail) {
+        for line in lines(&detail, &learnt) {
             print(&line)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn json(detail: &DeliveryDetail) -> anyhow::Result<DetailJson<'_>> {
-    let body = sent_body(detail).filter(|_| detail.message.is_none());
+fn json<'a>(detail: &'a DeliveryDetail, learnt: &'a Learnt) -> anyhow::Result<DetailJson<'a>> {
+    let body = sent_body(detail).filter(|_| !learnt.has_template());
     let body = body.and_then(|body| String::from_utf8(body).ok());
     let destination = &detail.delivery.id.destination;
     Ok(DetailJson {
@@ -80,22 +78,13 @@ fn json(detail: &DeliveryDetail) -> anyhow::Result<DetailJson<'_>> {
         answer: detail.answer.as_deref(),
         headers: headers(detail),
         body: body.map(RawValue::from_string).transpose()?,
-        map: detail.map.as_deref(),
-        template: detail.template.as_deref(),
-        run: raw(detail.enrichment.run.as_ref())?,
-        anomaly: raw(detail.enrichment.anomaly.as_ref())?,
-        requests: raw(detail.message.as_ref())?,
-        progress: raw(detail.progress.as_ref())?,
+        learnt,
         act: detail.act.as_ref().map(ActJson::new),
         acts_since: detail.since.iter().map(ActJson::new).collect(),
     })
 }
 
-fn raw(json: Option<&String>) -> serde_json::Result<Option<Box<RawValue>>> {
-    json.cloned().map(RawValue::from_string).transpose()
-}
-
-fn lines(detail: &DeliveryDetail) -> Vec<String> {
+fn lines(detail: &DeliveryDetail, learnt: &Learnt) -> Vec<String> {
     let delivery = &detail.delivery;
     let (id, state) = (&delivery.id, delivery.state.as_str());
     let action = Envelope::parse(&detail.event.body)
@@ -114,9 +103,10 @@ fn lines(detail: &DeliveryDetail) -> Vec<String> {
             detail.event.source,
             detail.event.origin
         ),
-        format!("asset: {}", asset(detail)),
+        format!("asset: {}{}", asset(detail), learnt.row()),
         format!("tries: {}", tries(detail)),
     ];
+    lines.extend(learnt.of_orbit());
     lines.extend(
         detail
             .act
@@ -131,18 +121,8 @@ fn lines(detail: &DeliveryDetail) -> Vec<String> {
         Some(answer) => lines.push(format!("the last answer began: {answer:?}")),
         None => lines.push("no answer is kept".to_owned()),
     }
-    lines.extend(said_by_orbit(detail));
-    if let Some(requests) = &detail.message {
-        let template = detail.template.as_deref().unwrap_or("unknown");
-        lines.push(format!(
-            "what is sent, by version {template} of the template:"
-        ));
-        lines.extend(members(requests));
-        let done = detail.progress.as_deref().map(members).unwrap_or_default();
-        if !done.is_empty() {
-            lines.push("what of that was done, and taken from the answers:".into());
-            lines.extend(done);
-        }
+    if learnt.has_template() {
+        lines.extend(learnt.requests());
     } else if let Some(body) = sent_body(detail) {
         lines
             .push("what is sent, besides the destination's own headers and authentication:".into());

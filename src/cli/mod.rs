@@ -9,6 +9,7 @@
 //! choose       which deliveries, which destination: flags, and what is made of them
 //! deliveries   the list of deliveries
 //! explain      one delivery in words
+//! learnt       what it was made of: the row, Orbit's words, requests
 //! bulk         replay and discard
 //! replay       events that were kept for a destination
 //! destinations destinations: list, show, test, pause, resume
@@ -20,6 +21,8 @@
 //! check        whether all is as it should be, and what to do if not
 //! report       the same, and all else that a bug report needs
 //! config_check config check
+//! presets      presets: list, show
+//! template     template test
 //! package      package check
 //! schema       schema event
 //! demo         a simulated Orbit, a relay and a plant in one process
@@ -49,6 +52,7 @@ mod demo;
 mod destinations;
 mod explain;
 mod health;
+mod learnt;
 mod log;
 mod orders;
 mod package;
@@ -144,7 +148,7 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
         },
         Some(("deliveries", matches)) => match matches.subcommand() {
             Some(("list", matches)) => deliveries::list(&input(matches)?, matches),
-            Some(("show" | "explain", matches)) => explain::show(&input(matches)?, matches),
+            Some(("show", matches)) => explain::show(&whole_input(matches)?, matches),
             Some(("replay", matches)) if matches.get_flag("kept") => {
                 replay::kept(&input(matches)?, matches)
             }
@@ -179,6 +183,15 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
                 config_check::check(&input(matches)?, matches.get_flag("json"))
             }
             _ => Err(Usage("say check".into()).into()),
+        },
+        Some(("presets", matches)) => match matches.subcommand() {
+            Some(("list", _)) => presets::list(),
+            Some(("show", matches)) => presets::show(matches),
+            _ => Err(Usage("say list or show".into()).into()),
+        },
+        Some(("template", matches)) => match matches.subcommand() {
+            Some(("test", matches)) => template::test(&input(matches)?, matches),
+            _ => Err(Usage("say test".into()).into()),
         },
         Some(("package", matches)) => match matches.subcommand() {
             Some(("check", matches)) => package::check(matches),

@@ -1,33 +1,54 @@
-//! `template test`: the requests that an event makes, without any being sent.
+//! `template test`: the requests that an event would make at a destination, and none is sent.
 //!
 //! # Invariants
-//! - Nothing is sent, and nothing written. No secret is shown.
+//! - Nothing is sent, nothing is written, no token is fetched; no secret is shown.
 
+use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{Arg, ArgMatches, Command};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::args::{json, settings};
 use super::{Outcome, Usage, print};
 use crate::app::assets::Assets;
+use crate::clock::Clock;
 use crate::config::{Config, Input};
-use crate::orbit::client::base_url;
-use crate::relay::deliver::preview::{PreviewedRequest, Verdict, preview, verdict};
+use crate::orbit::client;
+use crate::relay::assets::AssetMap;
+use crate::relay::deliver;
+use crate::relay::deliver::preview::{PreviewedRequest, Verdict, preview, row, verdict};
 use crate::relay::journal::{Enrichment, Reader};
 
 /// No event is larger.
-const LARGEST: u64 = 8 << 20;
+const LARGEST: u64 = 8 * 1024 * 1024;
+
+/// An event, and what Orbit said of it.
+struct Event {
+    body: Vec<u8>,
+    enrichment: Enrichment,
+    received_at: Timestamp,
+}
+
+/// What came of it, for programs.
+#[derive(Serialize)]
+struct TestedJson<'a> {
+    destination: &'a str,
+    asset: Option<&'a str>,
+    why: Option<&'a str>,
+    verdict: &'static str,
+    reason: Option<&'a str>,
+    requests: Vec<RequestJson<'a>>,
+}
 
 #[derive(Serialize)]
 struct RequestJson<'a> {
-    step: &'a str,
-    round: &'a str,
+    request: &'a str,
     adds: bool,
     when: Option<&'a str>,
-    method: &'a str,
+    method: &'static str,
     url: &'a str,
     headers: &'a [(String, String)],
     body: Option<&'a str>,
@@ -35,65 +56,72 @@ struct RequestJson<'a> {
 
 pub(super) fn command() -> Command {
     Command::new("template")
-        .about("Try what destinations send")
+        .about("Try what a destination would get")
         .subcommand_required(true)
         .subcommand(
             Command::new("test")
                 .about(
-                    "Show the requests that an event makes, without sending them; what answers \
-                     and secrets would give stands as its name",
+                    "Show the requests that an event makes, secrets as ***; nothing is sent. What \
+                     an answer would give stands as its name, such as steps.create.id",
                 )
                 .args([
                     Arg::new("destination")
                         .long("destination")
                         .value_name("NAME")
-                        .help("Of this destination")
+                        .help("The destination's name")
                         .required(true),
                     Arg::new("event")
                         .long("event")
                         .value_name("FILE|ID")
                         .help(
-                            "An event as Orbit sends it, or one of the journal: its number or uuid",
+                            "A file with an event as Orbit sends it, or the number or uuid of an \
+                             event in the journal",
                         )
                         .required(true),
+                    json(),
                 ])
-                .args(settings())
-                .arg(json()),
+                .args(settings()),
         )
 }
 
 pub(super) fn test(input: &Input, matches: &ArgMatches) -> Outcome {
-    let config = Config::load(input)?;
     let text = |name| matches.get_one::<String>(name).map_or("", String::as_str);
-    let (name, wanted) = (text("destination"), text("event"));
-    let mut all = config.destinations.iter();
-    let Some(destination) = all.find(|known| known.destination.name == name) else {
-        let names = config.destinations.iter();
-        let names: Vec<_> = names.map(|known| known.destination.name.as_str()).collect();
-        let error = format!("no destination `{name}`; there are: {}", names.join(", "));
-        return Err(Usage(error).into());
-    };
-    let map = Assets::map(config.asset_map.as_deref())?;
-    let orbit = config.orbit.as_ref();
-    let orbit = orbit.and_then(|orbit| base_url(&orbit.host));
-    let Wanted { body, known, at } = event(wanted, &config.data_dir)?;
-    let decided = verdict(destination, &map, &body, &known, orbit.as_ref(), at);
-    let requests = preview(destination, &map, &body, &known, orbit.as_ref(), at);
-    let (decided, requests) = match (decided, requests) {
-        (Ok(decided), Ok(requests)) => (decided, requests),
-        (Err(error), _) | (_, Err(error)) => anyhow::bail!("it makes no requests: {error}"),
-    };
+    let config = Config::load(input)?;
+    let to = destination(&config, text("destination"))?;
+    let event = event(&config, text("event"))?;
+    let map = Assets::map(config.asset_map.as_deref());
+    let map = map.map_err(|error| Usage(format!("{error:#}")))?;
+    let orbit = config.orbit_host.as_ref();
+    let orbit = orbit.and_then(|orbit| client::base_url(&orbit.host));
+    let Event {
+        body,
+        enrichment,
+        received_at,
+    } = &event;
+    let orbit = orbit.as_ref();
+    let verdict = verdict(to, &map, body, enrichment, orbit, *received_at);
+    let verdict = verdict.map_err(anyhow::Error::msg)?;
+    let requests = preview(to, &map, body, enrichment, orbit, *received_at);
+    let requests = requests.map_err(anyhow::Error::msg)?;
     if matches.get_flag("json") {
-        for request in &requests {
-            print(&serde_json::to_string(&as_json(request))?)?;
-        }
+        let row = row(&map, body, enrichment);
+        let (word, reason) = match &verdict {
+            Verdict::Sent => ("sent", None),
+            Verdict::Skipped(reason) => ("skipped", Some(&**reason)),
+            Verdict::Parked => ("parked", None),
+        };
+        print(&serde_json::to_string(&TestedJson {
+            destination: &to.destination.name,
+            asset: row.as_ref().map(|row| &*row.asset_id),
+            why: row.as_ref().map(|row| &*row.why),
+            verdict: word,
+            reason,
+            requests: requests.iter().map(RequestJson::of).collect(),
+        })?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    match decided {
-        Verdict::Sent => {}
-        Verdict::Skipped(why) => print(&format!("This event would be skipped: {why}.\n"))?,
-        Verdict::Parked => print("This event would wait for a row of the asset map.\n")?,
-    }
+    print(&asset(&map, &event))?;
+    print(&becomes(&verdict, requests.len()))?;
     for request in &requests {
         for line in lines(request) {
             print(&line)?;
@@ -102,66 +130,125 @@ pub(super) fn test(input: &Input, matches: &ArgMatches) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The event that is meant.
-struct Wanted {
-    body: Vec<u8>,
-    known: Enrichment,
-    at: jiff::Timestamp,
-}
-
-/// A file of this name goes before an event of the journal.
-fn event(wanted: &str, data_dir: &Path) -> anyhow::Result<Wanted> {
-    if let Ok(found) = std::fs::metadata(wanted) {
-        anyhow::ensure!(found.is_file(), "{wanted} is no file");
-        anyhow::ensure!(found.len() <= LARGEST, "{wanted} has more than 8 MiB");
-        return Ok(Wanted {
-            body: std::fs::read(wanted).with_context(|| wanted.to_owned())?,
-            known: Enrichment::default(),
-            at: jiff::Timestamp::UNIX_EPOCH,
-        });
-    }
-    let mut reader = Reader::open(data_dir)?;
-    let Some(found) = reader.find(wanted)?.into_iter().next() else {
-        let error = format!("`{wanted}` is no file, and no event of the journal");
-        return Err(Usage(error).into());
-    };
-    Ok(Wanted {
-        known: reader.enrichment(found.seq)?,
-        body: found.body,
-        at: found.received_at,
+fn destination<'a>(config: &'a Config, name: &str) -> anyhow::Result<&'a deliver::Config> {
+    let mut all = config.destinations.iter();
+    let found = all.find(|of| of.destination.name == name || of.destination.id == name);
+    let names = config.destinations.iter().map(|of| &*of.destination.name);
+    let names: Vec<_> = names.collect();
+    found.ok_or_else(|| {
+        let there = match names.as_slice() {
+            [] => "none is configured".to_owned(),
+            names => format!("configured: {}", names.join(", ")),
+        };
+        Usage(format!("no destination `{name}`; {there}")).into()
     })
 }
 
-fn as_json(request: &PreviewedRequest) -> RequestJson<'_> {
-    RequestJson {
-        step: &request.step,
-        round: &request.round,
-        adds: request.adds,
-        when: request.when.as_deref(),
-        method: request.method,
-        url: &request.url,
-        headers: &request.headers,
-        body: request.body.as_deref(),
+/// A file goes before an event of the journal.
+fn event(config: &Config, wanted: &str) -> anyhow::Result<Event> {
+    if let Some(body) = file(Path::new(wanted))? {
+        return Ok(Event {
+            body,
+            enrichment: Enrichment::default(),
+            received_at: Clock::system().wall(),
+        });
+    }
+    let mut reader = Reader::open(&config.data_dir)
+        .map_err(|error| Usage(format!("there is no file {wanted}, and {error}")))?;
+    let Some(event) = reader.find(wanted)?.pop() else {
+        return Err(Usage(format!(
+            "neither a file nor an event in the journal: `{wanted}`; orbit-relay events list shows \
+             them"
+        ))
+        .into());
+    };
+    Ok(Event {
+        enrichment: reader.enrichment(event.seq)?,
+        received_at: event.received_at,
+        body: event.body,
+    })
+}
+
+fn file(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+    let refuse = |what: &str| Usage(format!("{}: {what}", path.display()));
+    let file = match std::fs::File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(refuse(&error.to_string()).into()),
+        Ok(file) => file,
+    };
+    let mut body = Vec::new();
+    let read = file.take(LARGEST + 1).read_to_end(&mut body);
+    read.map_err(|error| refuse(&error.to_string()))?;
+    if u64::try_from(body.len()).is_ok_and(|length| length > LARGEST) {
+        return Err(refuse("it is larger than 8 MiB; no event is").into());
+    }
+    Ok(Some(body))
+}
+
+fn asset(map: &AssetMap, event: &Event) -> String {
+    match row(map, &event.body, &event.enrichment) {
+        Some(row) => format!("asset: {:?} ({})", row.asset_id, row.why),
+        None => "asset: none is known".to_owned(),
+    }
+}
+
+fn becomes(verdict: &Verdict, count: usize) -> String {
+    let requests = match count {
+        1 => "one request".to_owned(),
+        count => format!("at most {count} requests"),
+    };
+    match verdict {
+        Verdict::Sent => format!("it would be sent, in {requests}:"),
+        Verdict::Skipped(reason) => {
+            format!("it would be skipped ({reason}); otherwise {requests}:")
+        }
+        Verdict::Parked => {
+            format!("it would be parked until the asset map has an asset for it; then {requests}:")
+        }
     }
 }
 
 fn lines(request: &PreviewedRequest) -> Vec<String> {
-    let adds = if request.adds {
-        ", while a ticket is open"
+    let PreviewedRequest {
+        round,
+        adds,
+        when,
+        method,
+        url,
+        headers,
+        body,
+        ..
+    } = request;
+    let adds = if *adds {
+        ", to add to an open ticket"
     } else {
         ""
     };
-    let when = request.when.as_ref().map(|when| format!(", if {when}"));
+    let when = when.as_ref().map(|when| format!(", if {when}"));
     let mut lines = vec![
-        format!("--- {}{adds}{}", request.round, when.unwrap_or_default()),
-        format!("{} {}", request.method, request.url),
+        String::new(),
+        format!("{round}{adds}{}", when.unwrap_or_default()),
+        format!("{method} {url}"),
     ];
-    let headers = request.headers.iter();
+    let headers = headers.iter();
     lines.extend(headers.map(|(name, value)| format!("{name}: {value}")));
-    lines.push(String::new());
-    if let Some(body) = &request.body {
-        lines.push(body.clone());
+    if let Some(body) = body {
         lines.push(String::new());
+        lines.push(body.clone());
     }
     lines
+}
+
+impl<'a> RequestJson<'a> {
+    fn of(request: &'a PreviewedRequest) -> Self {
+        Self {
+            request: &request.round,
+            adds: request.adds,
+            when: request.when.as_deref(),
+            method: request.method,
+            url: &request.url,
+            headers: &request.headers,
+            body: request.body.as_deref(),
+        }
+    }
 }

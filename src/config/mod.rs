@@ -53,6 +53,7 @@ use crate::http::ServerFiles;
 use crate::reconcile;
 use crate::relay::deliver;
 use crate::relay::destination::Auth;
+use crate::relay::destination::presets::Preset;
 use crate::relay::journal;
 use crate::relay::receive::WorkOrdersAuth;
 use crate::secret::WebhookSecret;
@@ -121,10 +122,10 @@ pub struct Log {
     pub zone: jiff::tz::TimeZone,
 }
 
-/// The presets, each with what it makes.
-pub fn presets() -> Vec<(&'static str, String)> {
+/// The presets, each with what it makes, in a line.
+pub fn presets() -> Vec<(&'static Preset, String)> {
     let all = file::preset::all().into_iter();
-    all.map(|(preset, declared)| (preset.name, declared.about))
+    all.map(|(preset, declared)| (preset, declared.about))
         .collect()
 }
 

@@ -13,6 +13,7 @@
 //! journal    status, events, kept events; one relay for each data directory
 //! deliveries lists and bulk acts; destinations: test, pause and resume
 //! assets     the asset map: read again, actions without an asset, `assets`
+//! templates  presets, `template test`, and what is kept of the requests
 //! backfill   what Orbit has that is not here
 //! orbit      the demo, and the two halves of the simulator
 //! webhook    our webhook in Orbit, in a person's hands
@@ -44,6 +45,7 @@ mod orbit;
 mod package;
 mod secrets;
 mod sources;
+mod templates;
 mod usage;
 mod waiting;
 mod watch;

@@ -19,7 +19,7 @@ use super::prepare::is_inspection;
 use super::steps::{Keys, render, rounds, said};
 use super::{Config, Form, Images, OncePer, Unmapped};
 use crate::event::{self, Envelope, NOTICE, ORBIT, RELAY};
-use crate::relay::assets::AssetMap;
+use crate::relay::assets::{AssetMap, Match};
 use crate::relay::destination::{Kind, MqttConfig, Rendered, Round, Step, StepBody, Target};
 use crate::relay::journal::Enrichment;
 use crate::relay::transform;
@@ -151,6 +151,12 @@ pub fn verdict(
     } else {
         Verdict::Sent
     })
+}
+
+/// The row of the map that an inspection as a whole finds.
+pub fn row(map: &AssetMap, event: &[u8], known: &Enrichment) -> Option<Match> {
+    let envelope = Envelope::parse(event).ok()?;
+    map.find(&model::subject(&envelope, known))
 }
 
 /// What is found out of an event first.

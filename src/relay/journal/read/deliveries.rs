@@ -182,6 +182,11 @@ impl Reader {
         Ok(counted)
     }
 
+    /// What Orbit said of an event.
+    pub fn enrichment(&mut self, seq: i64) -> Result<Enrichment, ReadError> {
+        Ok(enrichment(&self.0, seq)?)
+    }
+
     /// One step of a long list: a transaction, so that all of it is of one moment.
     fn step(
         &mut self,
