@@ -8,9 +8,13 @@
     clippy::panic,
     reason = "a test fails by panicking"
 )]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a broker is another process, and waited for in real time"
+)]
 
 use std::fmt::Write as _;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -24,7 +28,7 @@ use orbit_relay::relay::destination::outcome::{Outcome, Trouble};
 use orbit_relay::relay::destination::{
     Auth, Config, Destination, Kind, Looked, Message, MqttConfig, Request, Sent, Tls, What,
 };
-use orbit_relay::relay::journal::Availability;
+use orbit_relay::relay::journal::{Availability, State, Sums};
 use orbit_relay::relay::transform::template::Gapped;
 use orbit_relay::secret::{Source, WebhookSecret};
 use orbit_relay::sim::javascript::sign;
@@ -32,6 +36,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use reqwest::Method;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 const BOUND: Duration = Duration::from_secs(20);
@@ -310,17 +316,18 @@ const SECRET: &str = "5ec7e7aa00112233445566778899aabbccddeeff001122334455667788
 /// An inspection of a pump, with two readings.
 const INSPECTION: &str = r#"{"uuid":"0d5b7a52-0001-4c1e-9a10-000000000001","type":"ACTION_COMPLETED","time":"2026-02-03T09:14:07.118Z","data":{"uuid":"9b1f0a11-1111-4a1a-8a1a-000000000001","actionName":"P-101 motor DE","robotNickname":"spot-07","dataCaptures":[{"keyResults":[{"name":"Max/+","units":"C","value":61.40},{"name":"Min","units":"C","value":18.2}],"channelName":"ir"}]}}"#;
 
-/// A relay whose file has these destinations, and what it takes to end it.
-async fn relay(
-    folder: &TempDir,
-    file: String,
-) -> (
-    std::net::SocketAddr,
-    CancellationToken,
-    tokio::task::JoinHandle<Exit>,
-) {
+/// A relay, and what it takes to see and to end it.
+struct Relay {
+    events: SocketAddr,
+    sums: watch::Receiver<Sums>,
+    stop: CancellationToken,
+    running: JoinHandle<Exit>,
+}
+
+/// A relay whose file has these destinations.
+async fn relay(folder: &TempDir, file: String) -> Relay {
     let clock = Clock::system();
-    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let assets = folder.path().join("assets.csv");
     std::fs::write(
         &assets,
@@ -353,6 +360,7 @@ async fn relay(
     let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
     let app = App::build(config, listeners, clock, stop.clone()).unwrap();
     let (mut journal, mut secret) = (app.parts.journal.clone(), app.parts.secret.clone());
+    let sums = app.parts.sums.clone();
     let running = tokio::spawn(app.run(hard));
     let ready = async {
         let open = journal.wait_for(|journal| *journal == Availability::Open);
@@ -360,7 +368,12 @@ async fn relay(
         secret.wait_for(Result::is_ok).await.unwrap();
     };
     tokio::time::timeout(BOUND, ready).await.unwrap();
-    (events, stop, running)
+    Relay {
+        events,
+        sums,
+        stop,
+        running,
+    }
 }
 
 // Whoever waits for the broker here holds up one thread.
@@ -392,13 +405,13 @@ for_each = "readings"
 body = {{ value = "{{{{ item.value }}}}", unit = "{{{{ item.unit }}}}" }}
 "#
     );
-    let (events, stop, running) = relay(&folder, file).await;
+    let mut relay = relay(&folder, file).await;
     let client = http::Client::build(&http::Config {
         trust: Trust::Authorities(Vec::new()),
         certificate: None,
         timeout: BOUND,
     });
-    let url = format!("http://{events}/").parse().unwrap();
+    let url = format!("http://{}/", relay.events).parse().unwrap();
     let now = Clock::system().wall().as_millisecond();
     let signature = sign(
         &WebhookSecret::parse(SECRET).unwrap(),
@@ -410,6 +423,14 @@ body = {{ value = "{{{{ item.value }}}}", unit = "{{{{ item.unit }}}}" }}
         .header("Orbit-Signature", signature)
         .body(INSPECTION);
     assert_eq!(request.send().await.unwrap().status(), 200);
+
+    // Who asks earlier gets it as it comes, which is not as it is kept.
+    let all = |sums: &Sums| {
+        let mut destinations = sums.destinations.iter();
+        sums.destinations.len() == 3 && destinations.all(|d| d.of(State::Delivered) == 1)
+    };
+    let delivered = tokio::time::timeout(BOUND, relay.sums.wait_for(all)).await;
+    drop(delivered.unwrap().unwrap());
 
     let event = broker.kept("orbit-relay/PUMP-101/inspection", &[]);
     let event = event.strip_prefix("1 1 ").expect("retained, with QoS 1");
@@ -425,7 +446,7 @@ body = {{ value = "{{{{ item.value }}}}", unit = "{{{{ item.unit }}}}" }}
     ] {
         assert_eq!(broker.kept(topic, &[]), reading);
     }
-    stop.cancel();
-    let ended = tokio::time::timeout(BOUND, running).await;
+    relay.stop.cancel();
+    let ended = tokio::time::timeout(BOUND, relay.running).await;
     assert_eq!(ended.unwrap().unwrap(), Exit::Drained);
 }

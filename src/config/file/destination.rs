@@ -285,6 +285,9 @@ fn while_open(table: &Table<'_, '_>, config: &mut deliver::Config) {
         return;
     };
     config.while_open = word;
+    if word != WhileOpen::Create && config.order_by == OrderBy::Asset {
+        item.refuse("with order_by = \"asset\" two alerts could wait for each other: give one");
+    }
     if word != WhileOpen::Create && config.on_closed.is_none() {
         item.refuse("without `on_closed` no ticket is ever known to be closed: give that, too");
     }

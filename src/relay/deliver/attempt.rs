@@ -37,6 +37,10 @@ pub(super) enum Tries {
     },
     /// It was not: Orbit does not give a picture, for this reason.
     Waits(String),
+    /// Its lease is nearly over: the rest of its requests goes on with the next try.
+    GoesOn,
+    /// The event cannot be sent, for this reason: no fault of the destination.
+    Cannot(String),
 }
 
 /// What is known of a ticket.
@@ -76,7 +80,7 @@ async fn bring(shared: &Shared, ready: &Ready, cargo: Cargo) -> Tries {
                 drop(held);
                 return Tries::sent(sent);
             }
-            Err(Waits(why)) => return Tries::Waits(why),
+            Err(tries) => return tries,
         },
     };
     Tries::sent(exchange(shared, ready, what).await)
@@ -93,11 +97,13 @@ async fn with_pictures(
     shared: &Shared,
     ready: &Ready,
     pictured: &Pictured,
-) -> Result<(What, crate::relay::enrich::Reservation), Waits> {
+) -> Result<(What, crate::relay::enrich::Reservation), Tries> {
     let beside = shared.config.message.images == Images::Attach;
     let form = if beside { Form::Raw } else { Form::Base64 };
     let captures = &pictured.captures;
-    let mut gathered = pictures::fetch(shared, &ready.claim, captures, |_| true, form).await?;
+    let limit = shared.config.message.images_limit;
+    let gathered = pictures::fetch(shared, &ready.claim, captures, |_| true, form, limit).await;
+    let mut gathered = gathered.map_err(|Waits(why)| Tries::Waits(why))?;
     if beside {
         for shown in &mut gathered.shown {
             if matches!(shown, marks::Shown::Embedded { .. }) {
@@ -106,7 +112,7 @@ async fn with_pictures(
         }
     }
     let key = short_key(&ready.key);
-    let body = text(pictured, &gathered.shown, key);
+    let body = text(pictured, &gathered.shown, key).map_err(Tries::Cannot)?;
     let what = if beside {
         let parts = gathered.fetched.iter().map(|(_, fetched)| Picture {
             name: &fetched.name,
@@ -121,7 +127,7 @@ async fn with_pictures(
             .map(|(index, fetched)| (index, fetched.bytes))
             .collect();
         let post = Post {
-            body: marks::fill(&body, key, fetched),
+            body: marks::fill(&body, key, fetched, form.length(limit)),
             topic: pictured.topic.clone(),
         };
         post.into_what()
@@ -130,14 +136,13 @@ async fn with_pictures(
 }
 
 /// The event form with what is shown of each capture.
-fn text(pictured: &Pictured, shown: &[marks::Shown], key: &str) -> String {
+fn text(pictured: &Pictured, shown: &[marks::Shown], key: &str) -> Result<String, String> {
     let mut body = Vec::with_capacity(pictured.event.len() + pictured.relay.len() + 256);
-    // It was read when it was made ready.
-    if let Ok(envelope) = Envelope::parse(&pictured.event) {
-        let data = marks::with_pictures(&envelope, shown, key);
-        transform::write_body(&mut body, &envelope, data.as_deref(), &pictured.relay).ok();
-    }
-    String::from_utf8(body).unwrap_or_default()
+    let envelope = Envelope::parse(&pictured.event).map_err(|error| error.to_string())?;
+    let data = marks::with_pictures(&envelope, shown, key);
+    transform::write_body(&mut body, &envelope, data.as_deref(), &pictured.relay)
+        .map_err(|error| error.to_string())?;
+    String::from_utf8(body).map_err(|error| error.to_string())
 }
 
 impl Tries {

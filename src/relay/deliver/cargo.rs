@@ -21,6 +21,9 @@ use crate::relay::transform::model::ModelAsset;
 use crate::relay::transform::pictures::{self, Capture, Shown};
 use crate::relay::transform::template::Scope;
 
+/// A tree of JSON takes about so many times the memory of its text.
+const WEIGHT: usize = 8;
+
 /// What a delivery brings.
 #[derive(Debug)]
 pub(super) enum Cargo {
@@ -130,6 +133,7 @@ impl Draft<'_> {
                     kind: super::prepare::kind(self.shared, claim).to_owned(),
                     // What was only given back was not tried either.
                     first: claim.frozen.is_none() || claim.attempt <= 1,
+                    weight: claim.body.len().saturating_mul(WEIGHT),
                 };
                 if !is_frozen {
                     run.freeze_first(&self.shared.config, steps)?;

@@ -116,9 +116,14 @@ impl Worker {
         };
         let (ready, claim) = (&done.ready, &done.ready.claim);
         let is_alert = claim.source == ORBIT && claim.event_type == ALERT;
+        // One whose pictures were refused is there all the same.
+        let made = match &ended.disposition {
+            Disposition::Delivered => true,
+            Disposition::Dead { .. } => taken.is_some(),
+            _ => false,
+        };
         // Only a run event's identity is bare, and only that has an anomaly.
-        if ended.disposition == Disposition::Delivered && is_alert && !claim.identity.contains(':')
-        {
+        if made && is_alert && !claim.identity.contains(':') {
             let poll = on_closed.poll.as_ref();
             ended.order = Some(Box::new(NewOrder {
                 run_event: claim.identity.clone(),
@@ -143,7 +148,18 @@ impl Worker {
         let ended = std::mem::replace(&mut done.ended, Tries::Waits(String::new()));
         let (sent, taken) = match ended {
             Tries::Sent { sent, taken } => (sent, taken),
-            Tries::Waits(reason) => return self.wait(done, &reason),
+            Tries::Waits(reason) => {
+                let again_at = learn::again_at(&self.shared, &done.ready.claim);
+                let due_at = again_at.unwrap_or(now);
+                let reason = format!("waits for Orbit: {reason}");
+                return self.untried(done, Disposition::Waiting { due_at, reason });
+            }
+            Tries::GoesOn => {
+                let reason = "the rest of its requests goes on with the next try".to_owned();
+                let due_at = now;
+                return self.untried(done, Disposition::Waiting { due_at, reason });
+            }
+            Tries::Cannot(reason) => return self.untried(done, Disposition::Dead { reason }),
         };
         let reached = sent.reached();
         let verdict = self.standing.conclude(
@@ -183,13 +199,10 @@ impl Worker {
         }
     }
 
-    /// The destination was not tried: Orbit does not give a picture, and the event waits for it.
-    fn wait(&mut self, done: Done, reason: &str) {
-        let now = self.shared.clock.steady();
-        let due_at = learn::again_at(&self.shared, &done.ready.claim).unwrap_or(now);
-        let reason = format!("waits for Orbit: {reason}");
+    /// The end says nothing of the destination.
+    fn untried(&mut self, done: Done, disposition: Disposition) {
         let ended = Ended {
-            disposition: Disposition::Waiting { due_at, reason },
+            disposition,
             answer: None,
             hold_until: None,
             at: self.shared.clock.wall(),

@@ -15,8 +15,8 @@ use crate::secret::Source;
 pub const IN_FLIGHT: usize = 4;
 /// Beside two tries, what a claimed delivery may wait for its turn.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
-/// For the pictures of one try.
-const PICTURES: Duration = Duration::from_mins(1);
+/// For the pictures of one request.
+pub(super) const PICTURES: Duration = Duration::from_mins(1);
 
 /// What one destination gets, and how.
 #[derive(Clone, Debug)]
@@ -203,19 +203,28 @@ pub struct Rate {
 }
 
 impl Config {
-    /// No try takes longer than this, so that a lease of this length outlives what waits for its
-    /// turn and the try itself.
+    /// A lease of this length outlives what waits for its turn and the try itself. A try of more
+    /// requests than there are steps ends before, and the rest goes on with the next.
     pub fn lease(&self) -> Duration {
+        self.longest_try() + self.destination.timeout + LEASE_MARGIN
+    }
+
+    /// No try of one request for each step takes longer.
+    pub(super) fn longest_try(&self) -> Duration {
         let exchanges = match &self.message.form {
             Form::Event => 1,
             Form::Steps(steps) => steps.len().max(self.message.append.len()),
         };
-        let exchanges = u32::try_from(exchanges).unwrap_or(u32::MAX);
-        let pictures = match self.message.images {
-            Images::Embed | Images::Attach => PICTURES,
-            Images::Link | Images::None => Duration::ZERO,
-        };
-        self.destination.timeout * (exchanges + 1) + pictures + LEASE_MARGIN
+        // The first may be made twice, with another login.
+        let exchanges = u32::try_from(exchanges)
+            .unwrap_or(u32::MAX)
+            .saturating_add(1);
+        self.destination.timeout * exchanges + PICTURES
+    }
+
+    /// No request takes longer, its pictures included.
+    pub(super) fn longest_round(&self) -> Duration {
+        self.destination.timeout + PICTURES
     }
 
     /// The names that its templates and its filter ask for, such as `inspection.severity`.

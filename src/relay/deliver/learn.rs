@@ -17,6 +17,7 @@ use crate::clock::{later, until};
 use crate::event::{ALERT, Envelope};
 use crate::relay::enrich::{Answer, Answers, Needs};
 use crate::relay::journal::{Claim, Enrichment, WriteError};
+use crate::relay::transform;
 
 /// What has not been answered by then is asked for again later.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,6 +29,8 @@ const WAIT: Duration = Duration::from_mins(10);
 const ALERT_WAIT: Duration = Duration::from_mins(2);
 /// What is kept of an answer that says that there is nothing.
 const NOTHING: &str = "null";
+/// The word for what is not known as a whole.
+const PARTIAL: &str = "partial";
 
 /// What is known of one event besides itself.
 #[derive(Clone, Debug, Default)]
@@ -44,7 +47,7 @@ impl Learnt {
     pub(super) fn word(&self) -> Option<&'static str> {
         let word = match self.missing {
             None => "complete",
-            Some(_) => "partial",
+            Some(_) => PARTIAL,
         };
         self.asked.then_some(word)
     }
@@ -67,11 +70,11 @@ pub(super) async fn learn(
             let ask = ask(shared, claim, lacks);
             asks.spawn(async move { (place, ask.await) });
         }
-        all.push(Learnt {
+        all.push(frozen(claim).unwrap_or(Learnt {
             known,
             asked: needs.run || needs.anomaly,
             missing: None,
-        });
+        }));
     }
     if asks.is_empty() {
         return Ok(all);
@@ -105,6 +108,17 @@ pub(super) async fn learn(
         shared.journal.keep_enrichment(kept).await?;
     }
     Ok(all)
+}
+
+/// What was known when the delivery was frozen: a later try sees no other.
+fn frozen(claim: &Claim) -> Option<Learnt> {
+    let relay = claim.frozen.as_deref()?;
+    let word = transform::enrichment_of(relay);
+    Some(Learnt {
+        known: claim.enrichment.clone(),
+        asked: word.is_some(),
+        missing: (word.as_deref() == Some(PARTIAL)).then(String::new),
+    })
 }
 
 fn ask(

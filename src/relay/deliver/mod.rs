@@ -316,7 +316,7 @@ impl Worker {
             && let Some(ready) = self.ready.pop_front()
         {
             let rest = until(now, ready.claim.lease.until);
-            if ready.probe != probing || rest < self.shared.config.destination.timeout {
+            if ready.probe != probing || rest < self.shared.config.longest_try() {
                 self.release(vec![ready.claim.lease]);
                 continue;
             }

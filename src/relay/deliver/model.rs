@@ -20,22 +20,26 @@ use crate::relay::transform::{Asset, Relay};
 
 /// What of a run the model shows.
 const OF_RUN: [&str; 5] = ["", "robot", "robot_serial", "operator", "summary"];
-/// What of an anomaly the model shows.
-const OF_ANOMALY: [&str; 7] = [
-    "",
-    "severity",
-    "severity_word",
-    "title",
-    "tags",
-    "element_id",
-    "summary",
+/// What of an anomaly the model shows, and the members of the event that say the same.
+const OF_ANOMALY: [(&str, &[&str]); 7] = [
+    (
+        "",
+        &["severity", "title", "customMetadataTags", "elementId"],
+    ),
+    ("severity", &["severity"]),
+    ("severity_word", &["severity"]),
+    ("title", &["title"]),
+    ("tags", &["customMetadataTags"]),
+    ("element_id", &["elementId"]),
+    ("summary", &["title"]),
 ];
 
 /// What a destination's templates and filter use of Orbit's answers.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Uses {
     run: bool,
-    anomaly: bool,
+    /// Members of the event that, where they are missing, an anomaly may have.
+    anomaly: Vec<&'static str>,
     asset: bool,
 }
 
@@ -49,7 +53,9 @@ impl Uses {
             match root {
                 Some("inspection") => {
                     uses.run |= OF_RUN.contains(&member);
-                    uses.anomaly |= OF_ANOMALY.contains(&member);
+                    let of = OF_ANOMALY.iter().find(|(name, _)| *name == member);
+                    uses.anomaly
+                        .extend(of.into_iter().flat_map(|(_, said)| *said));
                 }
                 Some("asset" | "assets" | "readings" | "captures" | "item") => uses.asset = true,
                 _ => {}
@@ -69,7 +75,7 @@ pub(super) fn needs(shared: &Shared, map: &AssetMap, claim: &Claim) -> Needs {
     let Ok(envelope) = Envelope::parse(&claim.body) else {
         return none;
     };
-    let (uses, rows) = (shared.uses, map.uses());
+    let (uses, rows) = (&shared.uses, map.uses());
     let lacks = |names: &[&str]| names.iter().any(|name| envelope.data(name).is_none());
     let run = (uses.run || rows.robot) && lacks(&["robotNickname"]);
     let by_orbit = rows.element_id && lacks(&["elementId"])
@@ -77,18 +83,18 @@ pub(super) fn needs(shared: &Shared, map: &AssetMap, claim: &Claim) -> Needs {
         || (uses.asset || shared.config.unmapped != Unmapped::Send)
             && lacks(&["assetId"])
             && matches!(find(map, &envelope, &Enrichment::default()), Found::None(_));
-    let by_template = uses.anomaly && (lacks(&["title", "elementId"]) || !says_severity(&envelope));
+    let by_template = uses.anomaly.iter().any(|member| !says(&envelope, member));
     Needs {
         run,
         anomaly: claim.event_type == ALERT && (by_orbit || by_template),
     }
 }
 
-fn says_severity(envelope: &Envelope<'_>) -> bool {
+fn says(envelope: &Envelope<'_>, member: &str) -> bool {
     let data = envelope.members().raw("data");
     let data = data.and_then(|data| crate::event::Members::parse(data).ok());
-    let severity = data.as_ref().and_then(|data| data.raw("severity"));
-    severity.is_some_and(|severity| severity != "null")
+    let said = data.as_ref().and_then(|data| data.raw(member));
+    said.is_some_and(|said| said != "null")
 }
 
 /// What is known of one event: what its model is made of.
@@ -150,6 +156,7 @@ impl View<'_> {
         relay.asset = self.asset.map(|found| Asset {
             id: &found.id,
             matched_by: &found.matched_by,
+            row: found.line,
             attributes: found
                 .attributes
                 .iter()
@@ -232,7 +239,10 @@ pub(super) fn frozen_asset(relay: &str) -> Option<ModelAsset> {
     Some(ModelAsset {
         id: text("id")?,
         matched_by: text("matched_by").unwrap_or_default(),
-        line: None,
+        line: asset
+            .get("row")
+            .and_then(Json::as_i64)
+            .and_then(|row| usize::try_from(row).ok()),
         attributes: attributes
             .iter()
             .filter_map(|(name, text)| Some((name.clone(), text.as_str()?.to_owned())))

@@ -6,8 +6,10 @@
 //! - A picture that Orbit does not give holds its event up no longer than the destination says;
 //!   then the event goes without it, and says so.
 
-use super::Shared;
-use super::learn;
+use tokio::time::{Instant, timeout_at};
+
+use super::config::PICTURES;
+use super::{Shared, learn};
 use crate::orbit::media::Form;
 use crate::relay::enrich::{Capture as Fetched, CaptureError, Reservation};
 use crate::relay::journal::Claim;
@@ -32,33 +34,37 @@ pub(super) async fn fetch(
     captures: &[Capture],
     wanted: impl Fn(usize) -> bool,
     form: Form,
+    images_limit: u64,
 ) -> Result<Pictures, Waits> {
     let message = &shared.config.message;
+    let end = Instant::now() + PICTURES;
     let all: Vec<_> = captures
         .iter()
         .map(|capture| wanted(capture.index))
         .collect();
     let count = all.iter().filter(|wanted| **wanted).count();
     let count = u64::try_from(count).unwrap_or(u64::MAX);
-    let most = message
-        .image_limit
-        .saturating_mul(count)
-        .min(message.images_limit);
+    let most = message.image_limit.saturating_mul(count).min(images_limit);
     // While a body is put together, one picture stands there twice.
     let most = most.saturating_add(message.image_limit.min(most));
+    let reserve = shared.enrich.budget().reserve(form.length(most));
     let mut pictures = Pictures {
         fetched: Vec::new(),
         shown: Vec::with_capacity(captures.len()),
-        reservation: shared.enrich.budget().reserve(of_form(most, form)).await,
+        reservation: timeout_at(end, reserve)
+            .await
+            .map_err(|_| Waits("the pictures of others take all memory for them".to_owned()))?,
     };
-    let (mut left, mut largest) = (message.images_limit, 0);
+    let (mut left, mut largest) = (images_limit, 0);
     for (capture, wanted) in captures.iter().zip(all) {
         let (Some(url), true) = (&capture.data_url, wanted) else {
             pictures.shown.push(Shown::Absent);
             continue;
         };
         let limit = message.image_limit.min(left);
-        match shared.enrich.capture(url, limit, form).await {
+        let coming = timeout_at(end, shared.enrich.capture(url, limit, form)).await;
+        let late = || CaptureError::Unanswered("Orbit did not give it in time".to_owned());
+        match coming.unwrap_or_else(|_| Err(late())) {
             Ok(fetched) => {
                 left = left.saturating_sub(fetched.size);
                 largest = fetched.size.max(largest);
@@ -82,8 +88,8 @@ pub(super) async fn fetch(
             }
         }
     }
-    let held = message.images_limit - left + largest;
-    pictures.reservation.shrink_to(of_form(held, form));
+    let held = images_limit - left + largest;
+    pictures.reservation.shrink_to(form.length(held));
     Ok(pictures)
 }
 
@@ -91,12 +97,4 @@ pub(super) async fn fetch(
 fn waits(shared: &Shared, claim: &Claim, error: &CaptureError) -> bool {
     let late = matches!(error, CaptureError::Missing(_)) && claim.enrich_since.is_none();
     (error.may_pass() || late) && learn::again_at(shared, claim).is_some()
-}
-
-/// How many bytes so many become.
-fn of_form(bytes: u64, form: Form) -> u64 {
-    match form {
-        Form::Raw => bytes,
-        Form::Base64 => bytes.div_ceil(3).saturating_mul(4),
-    }
 }

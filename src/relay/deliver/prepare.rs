@@ -270,9 +270,9 @@ fn freeze(
         asset: plan.asset.clone(),
         line,
         once,
+        template: message.as_ref().and(config.message.version.clone()),
         message,
         map: fresh.then(|| map.version().to_owned()),
-        template: config.message.version.clone(),
         action: plan.action.clone(),
         while_open: by_ticket.then(|| journal::WhileOpen {
             asset: plan.asset.clone(),

@@ -341,7 +341,7 @@ fn with_names(body: &str, short: &str) -> String {
         let name = format!("(picture {} in base64)", index + 1);
         (index, name.into_bytes())
     });
-    let filled = pictures::fill(body, short, names.collect());
+    let filled = pictures::fill(body, short, names.collect(), u64::MAX);
     String::from_utf8_lossy(&filled).into_owned()
 }
 

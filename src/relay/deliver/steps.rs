@@ -16,6 +16,7 @@ use super::config::{Config, Form};
 use super::pictures::{self, Waits};
 use super::prepare::Ready;
 use super::{JOURNAL_PAUSE, Shared};
+use crate::clock::until;
 use crate::event;
 use crate::orbit::media::Form as Bytes;
 use crate::relay::destination::outcome::Outcome;
@@ -123,11 +124,13 @@ pub(super) struct Run {
     pub(super) kind: String,
     /// Whether nothing was tried yet.
     pub(super) first: bool,
+    /// About as much as all but the requests takes.
+    pub(super) weight: usize,
 }
 
 impl Run {
     pub(super) fn bytes(&self) -> usize {
-        self.requests.bytes()
+        self.requests.bytes().saturating_add(self.weight)
     }
 
     /// It adds to this ticket, unless a try may have made one of its own already.
@@ -209,14 +212,18 @@ impl Keys<'_> {
             .get("item")
             .filter(|_| step.for_each == Some(Each::Readings));
         let reading = item.and_then(|item| item.get("id")?.as_str());
-        let part = reading.unwrap_or(&round.name);
-        event::part_key(
-            self.source,
-            self.kind,
-            self.identity,
-            self.destination,
-            part,
-        )
+        let is_first = first.is_some_and(|first| first.name == step.name);
+        let part = match reading {
+            Some(reading) if is_first => reading.to_owned(),
+            Some(reading) => format!("{}/{reading}", step.name),
+            None => round.name.clone(),
+        };
+        self.part(&part)
+    }
+
+    fn part(&self, part: &str) -> String {
+        let (source, id) = (self.source, self.destination);
+        event::part_key(source, self.kind, self.identity, id, part)
     }
 }
 
@@ -233,10 +240,19 @@ pub(super) async fn run(shared: &Shared, ready: &Ready, run: Run) -> Tries {
         cookies: Cookies::default(),
         secrets: Vec::new(),
         unsaved,
+        unfrozen: unsaved,
+        left: shared.config.message.images_limit,
         last: None,
         refused: Vec::new(),
+        own: true,
     };
     let mut ended = pass.go().await;
+    if let Err(Stop::Sent(sent)) = &ended
+        && matches!(sent.outcome, Outcome::Dead { .. })
+        && pass.makes_one_after_all()
+    {
+        ended = pass.go().await;
+    }
     let fetches = pass.all().iter().any(|step| step.fresh);
     if let Err(Stop::Sent(sent)) = &ended
         && sent.refused_credentials()
@@ -248,6 +264,8 @@ pub(super) async fn run(shared: &Shared, ready: &Ready, run: Run) -> Tries {
     let saved = pass.save().await;
     match ended.and(saved) {
         Err(Stop::Waits(why)) => Tries::Waits(why),
+        Err(Stop::GoesOn) => Tries::GoesOn,
+        Err(Stop::Cannot(why)) => Tries::Cannot(why),
         Err(Stop::Sent(sent)) => Tries::sent(*sent),
         Ok(()) => pass.end(),
     }
@@ -257,15 +275,15 @@ pub(super) async fn run(shared: &Shared, ready: &Ready, run: Run) -> Tries {
 enum Stop {
     Sent(Box<Sent>),
     Waits(String),
+    /// The lease is nearly over.
+    GoesOn,
+    /// A request cannot be made of this event: no fault of the destination.
+    Cannot(String),
 }
 
 impl Stop {
     fn of(outcome: Outcome) -> Self {
         Self::Sent(Box::new(Sent::unanswered(outcome)))
-    }
-
-    fn dead(reason: String) -> Self {
-        Self::of(Outcome::Dead { reason })
     }
 
     fn postponed(reason: String) -> Self {
@@ -288,9 +306,15 @@ struct Pass<'a> {
     secrets: Vec<Secret>,
     /// Whether something was done that the journal does not know.
     unsaved: bool,
+    /// Whether there are requests that the journal does not know.
+    unfrozen: bool,
+    /// How many bytes of pictures may still go out.
+    left: u64,
     last: Option<Sent>,
     /// Requests that were refused for good, and why.
     refused: Vec<String>,
+    /// Whether no refusal was the destination's.
+    own: bool,
 }
 
 impl<'a> Pass<'a> {
@@ -301,6 +325,20 @@ impl<'a> Pass<'a> {
             Form::Steps(steps) => steps,
             Form::Event => &[],
         }
+    }
+
+    /// The ticket that was to be added to takes nothing: it is closed or gone, and the ledger does
+    /// not know yet. So one is made.
+    fn makes_one_after_all(&mut self) -> bool {
+        let progress = &mut self.run.progress;
+        let untouched = progress.done.is_empty();
+        let had_one = untouched && progress.open.take().is_some();
+        if had_one {
+            self.run.requests = Requests::default();
+            self.unsaved = true;
+            self.unfrozen = true;
+        }
+        had_one
     }
 
     async fn go(&mut self) -> Result<(), Stop> {
@@ -316,20 +354,29 @@ impl<'a> Pass<'a> {
                 .run
                 .scope()
                 .with("steps", Json::Object(steps.collect()));
-            for round in rounds(step, &scope).map_err(Stop::dead)? {
+            for round in rounds(step, &scope).map_err(Stop::Cannot)? {
                 if let Some(taken) = self.run.progress.of(&round.name) {
                     let taken = taken.clone();
                     self.take(step, taken);
                     continue;
                 }
+                let now = self.shared.clock.steady();
+                let rest = until(now, self.ready.claim.lease.until);
+                if rest < self.shared.config.longest_round() {
+                    return Err(Stop::GoesOn);
+                }
                 match self.one(step, &round).await {
                     Err(Stop::Sent(sent)) if step.for_each.is_some() => match &sent.outcome {
                         Outcome::Dead { reason } => {
+                            self.own = false;
                             self.refused.push(reason.clone());
                             self.last = Some(*sent);
                         }
                         _ => return Err(Stop::Sent(sent)),
                     },
+                    Err(Stop::Cannot(reason)) if step.for_each.is_some() => {
+                        self.refused.push(reason);
+                    }
                     ended => ended?,
                 }
             }
@@ -351,13 +398,14 @@ impl<'a> Pass<'a> {
             .filter(|_| journals(step));
         let rendered = match frozen {
             Some(rendered) => rendered.clone(),
-            None if step.fresh => render(config, step, &secret).map_err(Stop::dead)?,
+            None if step.fresh => render(config, step, &secret).map_err(Stop::Cannot)?,
             None => {
-                let rendered = render(config, step, round).map_err(Stop::dead)?;
+                let rendered = render(config, step, round).map_err(Stop::Cannot)?;
                 if journals(step) {
                     let request = (round.name.clone(), rendered.clone());
                     self.run.requests.0.push(request);
                     self.unsaved = true;
+                    self.unfrozen = true;
                 }
                 rendered
             }
@@ -376,8 +424,13 @@ impl<'a> Pass<'a> {
         let (key, at) = (self.key(step, round), self.shared.clock.wall());
         let mut request = Request::new(key, claim.attempt, at, what);
         request.cookies = self.cookies.clone();
-        let sent = self.shared.destination.send(request).await;
+        let mut sent = self.shared.destination.send(request).await;
         drop(held);
+        if step.fresh {
+            // It may show what was asked for: a token.
+            sent.answer = None;
+            sent.whole = None;
+        }
         if sent.outcome != Outcome::Delivered {
             return Err(Stop::Sent(Box::new(self.named(round, sent))));
         }
@@ -406,14 +459,19 @@ impl<'a> Pass<'a> {
     ) -> Result<What, Stop> {
         if let Kind::Mqtt(mqtt) = &self.shared.config.destination.kind {
             let topic = mqtt.topic.fill_topic(&round.scope);
-            let topic = topic.map_err(|error| Stop::dead(error.to_string()))?;
+            let topic = topic.map_err(|error| Stop::Cannot(error.to_string()))?;
             let frozen = || rendered.body.clone().unwrap_or_default().into_bytes();
             let payload = body.unwrap_or_else(frozen);
             return Ok(What::Message(Published { topic, payload }));
         }
-        let (base, secrets) = (&self.shared.config.destination.url, self.secrets.clone());
+        let base = &self.shared.config.destination.url;
+        let mut secrets = self.secrets.clone();
+        if let Some(Json::Object(configured)) = round.scope.get("secrets") {
+            let texts = configured.iter().filter_map(|(_, secret)| secret.as_str());
+            secrets.extend(texts.map(|text| Secret::new(text.to_owned())));
+        }
         let request = step.request(base, rendered, body, &round.scope, secrets);
-        let request = request.map_err(|error| Stop::dead(said(&round.name, error)))?;
+        let request = request.map_err(|error| Stop::Cannot(said(&round.name, error)))?;
         Ok(What::Step(request))
     }
 
@@ -426,10 +484,20 @@ impl<'a> Pass<'a> {
             identity: &claim.identity,
             destination: &claim.destination_id,
         };
+        if step.fresh {
+            // Whoever honours keys would give the answer of the try before.
+            let at = self.shared.clock.wall().as_nanosecond();
+            return keys.part(&format!("{}/{at}", round.name));
+        }
         keys.of(self.all(), step, round)
     }
 
-    async fn body(&self, step: &Step, round: &Round, rendered: &Rendered) -> Result<Body, Stop> {
+    async fn body(
+        &mut self,
+        step: &Step,
+        round: &Round,
+        rendered: &Rendered,
+    ) -> Result<Body, Stop> {
         let (shared, claim) = (self.shared, &self.ready.claim);
         let captures = &self.run.captures;
         let waits = |Waits(why)| Stop::Waits(why);
@@ -439,10 +507,13 @@ impl<'a> Pass<'a> {
                 .get("item")
                 .and_then(|item| item.get("index")?.as_i64());
             let is_wanted = |wanted| i64::try_from(wanted).ok() == index;
-            let fetch = pictures::fetch(shared, claim, captures, is_wanted, Bytes::Raw);
+            let fetch = pictures::fetch(shared, claim, captures, is_wanted, Bytes::Raw, self.left);
             let mut pictures = fetch.await.map_err(waits)?;
             return Ok(match pictures.fetched.pop() {
-                Some((_, fetched)) => Body::Bytes(fetched.bytes, pictures.reservation),
+                Some((_, fetched)) => {
+                    self.left = self.left.saturating_sub(fetched.size);
+                    Body::Bytes(fetched.bytes, pictures.reservation)
+                }
                 None => Body::Missing,
             });
         }
@@ -455,13 +526,14 @@ impl<'a> Pass<'a> {
             return Ok(Body::Frozen);
         }
         let is_wanted = |index| wanted.contains(&index);
-        let fetch = pictures::fetch(shared, claim, captures, is_wanted, Bytes::Base64);
+        let most = shared.config.message.images_limit;
+        let fetch = pictures::fetch(shared, claim, captures, is_wanted, Bytes::Base64, most);
         let pictures = fetch.await.map_err(waits)?;
         let fetched = pictures.fetched.into_iter();
         let fetched = fetched
             .map(|(index, fetched)| (index, fetched.bytes))
             .collect();
-        let bytes = marks::fill(body, key, fetched);
+        let bytes = marks::fill(body, key, fetched, Bytes::Base64.length(most));
         Ok(Body::Bytes(bytes, pictures.reservation))
     }
 
@@ -492,13 +564,11 @@ impl<'a> Pass<'a> {
     async fn save(&mut self) -> Result<(), Stop> {
         let lease = self.ready.claim.lease;
         while self.unsaved {
-            let (progress, requests) = (self.run.progress.to_text(), self.run.requests.to_text());
-            let saved = self
-                .shared
-                .journal
-                .progress(lease, progress, Some(requests));
+            let progress = self.run.progress.to_text();
+            let requests = self.unfrozen.then(|| self.run.requests.to_text());
+            let saved = self.shared.journal.progress(lease, progress, requests);
             match saved.await {
-                Ok(()) => self.unsaved = false,
+                Ok(()) => (self.unsaved, self.unfrozen) = (false, false),
                 Err(error @ WriteError::LeaseLost(_)) => {
                     return Err(Stop::postponed(error.to_string()));
                 }
@@ -526,6 +596,11 @@ impl<'a> Pass<'a> {
 
     /// All steps were gone through.
     fn end(self) -> Tries {
+        if self.own
+            && let Some(first) = self.refused.first()
+        {
+            return Tries::Cannot(first.clone());
+        }
         let none = || Sent::unanswered(Outcome::Delivered);
         let mut sent = self.last.unwrap_or_else(none);
         sent.outcome = match self.refused.first() {

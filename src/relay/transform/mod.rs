@@ -57,6 +57,9 @@ pub struct Asset<'a> {
     pub id: &'a str,
     /// The columns that matched, or `orbit`.
     pub matched_by: &'a str,
+    /// The line of the row in the asset map.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row: Option<usize>,
     /// The other columns of the row.
     pub attributes: serde_json::Map<String, serde_json::Value>,
 }
@@ -85,6 +88,12 @@ impl<'a> Relay<'a> {
 pub fn key_of(relay: &str) -> Option<String> {
     let relay: serde_json::Value = serde_json::from_str(relay).ok()?;
     relay.get("delivery")?.as_str().map(str::to_owned)
+}
+
+/// Whether Orbit had said all that it was asked, as a relay's part of a body says.
+pub fn enrichment_of(relay: &str) -> Option<String> {
+    let relay: serde_json::Value = serde_json::from_str(relay).ok()?;
+    relay.get("enrichment")?.as_str().map(str::to_owned)
 }
 
 /// The event as its source sent it, plus `relay` (JSON text).
@@ -157,9 +166,10 @@ mod tests {
         relay.asset = Some(Asset {
             id: "PUMP-101",
             matched_by: "action_name",
+            row: Some(2),
             attributes,
         });
-        insta::assert_snapshot!(relay.to_json().unwrap(), @r#"{"schema":1,"delivery":"k","source":"orbit","origin":"webhook","received_at":"2026-02-03T09:14:07Z","asset":{"id":"PUMP-101","matched_by":"action_name","attributes":{"area":"north"}}}"#);
+        insta::assert_snapshot!(relay.to_json().unwrap(), @r#"{"schema":1,"delivery":"k","source":"orbit","origin":"webhook","received_at":"2026-02-03T09:14:07Z","asset":{"id":"PUMP-101","matched_by":"action_name","row":2,"attributes":{"area":"north"}}}"#);
     }
 
     proptest! {

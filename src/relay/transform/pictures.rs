@@ -38,21 +38,38 @@ pub fn wanted(body: &str, short_key: &str) -> Vec<usize> {
     wanted
 }
 
-/// The body with its pictures; nothing stands where there is none. Each picture is let go as soon as
-/// it stands for the last time, so that two copies of one are there at most.
-pub fn fill(body: &str, short_key: &str, mut pictures: Vec<(usize, Vec<u8>)>) -> Vec<u8> {
-    let parts: Vec<_> = parts(body, short_key).collect();
-    let place = |pictures: &[(usize, Vec<u8>)], index: usize| {
-        pictures.iter().position(|(is, _)| *is == index)
+/// The body with its pictures; nothing stands where there is none, nor behind the first `most`
+/// bytes of pictures, however often one is wanted. Each picture is let go as soon as it stands for
+/// the last time, so that two copies of one are there at most.
+pub fn fill(
+    body: &str,
+    short_key: &str,
+    mut pictures: Vec<(usize, Vec<u8>)>,
+    most: u64,
+) -> Vec<u8> {
+    let mut left = usize::try_from(most).unwrap_or(usize::MAX);
+    let length_of = |index: usize| {
+        let mut all = pictures.iter();
+        all.find(|(is, _)| *is == index)
+            .map(|(_, bytes)| bytes.len())
     };
-    let lengths = parts.iter().map(|part| match part {
-        Part::Text(text) => text.len(),
-        Part::Picture(index) => {
-            let at = place(&pictures, *index).and_then(|at| pictures.get(at));
-            at.map_or(0, |(_, bytes)| bytes.len())
-        }
+    let mut length = 0;
+    let mut parts: Vec<_> = parts(body, short_key).collect();
+    parts.retain(|part| {
+        let bytes = match part {
+            Part::Text(text) => text.len(),
+            Part::Picture(index) => match length_of(*index) {
+                Some(bytes) if bytes <= left => {
+                    left -= bytes;
+                    bytes
+                }
+                _ => return false,
+            },
+        };
+        length += bytes;
+        true
     });
-    let mut filled = Vec::with_capacity(lengths.sum());
+    let mut filled = Vec::with_capacity(length);
     for (number, part) in parts.iter().enumerate() {
         let index = match part {
             Part::Text(text) => {
@@ -61,7 +78,7 @@ pub fn fill(body: &str, short_key: &str, mut pictures: Vec<(usize, Vec<u8>)>) ->
             }
             Part::Picture(index) => index,
         };
-        let Some(at) = place(&pictures, *index) else {
+        let Some(at) = pictures.iter().position(|(is, _)| is == index) else {
             continue;
         };
         if let Some((_, bytes)) = pictures.get(at) {
@@ -253,7 +270,7 @@ mod tests {
         ];
         let data = with_pictures(&envelope, &shown, KEY).unwrap();
         assert_eq!(wanted(&data, KEY), [0]);
-        let filled = fill(&data, KEY, vec![(0, b"QUJD".to_vec())]);
+        let filled = fill(&data, KEY, vec![(0, b"QUJD".to_vec())], 9);
         insta::assert_snapshot!(String::from_utf8(filled).unwrap(), @r#"{"uuid":"u","dataCaptures":[{"dataUrl":"/a b","keyResults":[1e400],"inspection_image":"QUJD","inspection_image_type":"image/jpeg"},7,{"inspection_image_url":"https://orbit/x","inspection_image_note":"too large"},{}],"z":0.10}"#);
     }
 
@@ -277,14 +294,22 @@ mod tests {
         let broken = format!("{EDGE}capture:{KEY}:x{EDGE} {EDGE}capture:{KEY}:1 ");
         let body = format!("{other}{broken}{}{}", mark(KEY, 2), mark(KEY, 2));
         assert_eq!(wanted(&body, KEY), [2]);
-        let filled = fill(&body, KEY, vec![(2, b"!".to_vec()), (0, b"?".to_vec())]);
+        let pictures = vec![(2, b"!".to_vec()), (0, b"?".to_vec())];
+        let filled = fill(&body, KEY, pictures, 9);
         assert_eq!(filled, format!("{other}{broken}!!").as_bytes());
+    }
+
+    #[test]
+    fn a_picture_that_is_wanted_often_makes_no_endless_body() {
+        let body = mark(KEY, 0).repeat(1_000) + "end";
+        let filled = fill(&body, KEY, vec![(0, b"picture".to_vec())], 20);
+        assert_eq!(filled, b"picturepictureend");
     }
 
     proptest! {
         #[test]
         fn a_body_without_marks_stays_as_it_is(body: String) {
-            prop_assert_eq!(fill(&body, KEY, Vec::new()), body.as_bytes());
+            prop_assert_eq!(fill(&body, KEY, Vec::new(), 9), body.as_bytes());
         }
 
         #[test]
@@ -292,7 +317,7 @@ mod tests {
             let marked: Vec<_> = (0..).zip(&texts).map(|(i, t)| format!("{t}{}", mark(KEY, i))).collect();
             let pictures: Vec<_> = (0..texts.len()).map(|i| (i, b"P".to_vec())).collect();
             let expected: String = texts.iter().flat_map(|t| [t, "P"]).collect();
-            prop_assert_eq!(fill(&marked.concat(), KEY, pictures), expected.as_bytes());
+            prop_assert_eq!(fill(&marked.concat(), KEY, pictures, 99), expected.as_bytes());
         }
     }
 }

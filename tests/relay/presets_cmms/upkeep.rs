@@ -1,4 +1,4 @@
-//! UpKeep wants a login, whose token is over some day, and answers 200 also where it made nothing.
+//! `UpKeep` wants a login, whose token is over some day, and answers 200 also where it made nothing.
 
 use orbit_relay::relay::journal::State;
 use orbit_relay::sim::systems::base::{Ticket, Trouble};

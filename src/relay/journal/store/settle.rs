@@ -302,7 +302,7 @@ impl Store {
         if let Disposition::Dead { reason } = &ended.disposition {
             self.count_death(lease, reason)?;
         }
-        if let Some(order) = ended.order.as_deref().filter(|_| state == State::Delivered) {
+        if let Some(order) = ended.order.as_deref() {
             self.add_order(lease, order, ended.at)?;
         }
         if let Some(until) = ended.hold_until {
