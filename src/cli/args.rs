@@ -87,8 +87,6 @@ pub(super) fn command() -> Command {
         .subcommand(webhook::command())
         .subcommand(orders())
         .subcommand(assets::command())
-        .subcommand(presets::command())
-        .subcommand(template::command())
         .subcommand(
             Command::new("config")
                 .about("Look at the configuration")

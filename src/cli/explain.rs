@@ -138,33 +138,6 @@ fn lines(detail: &DeliveryDetail, learnt: &Learnt) -> Vec<String> {
     lines
 }
 
-/// What Orbit said of the event, where it was asked.
-fn said_by_orbit(detail: &DeliveryDetail) -> Vec<String> {
-    let known = &detail.enrichment;
-    let said = [("run", &known.run), ("anomaly", &known.anomaly)];
-    let said = said.into_iter().filter_map(|(of, said)| {
-        let said = said.as_deref()?;
-        Some(match said {
-            "null" => format!("Orbit has no {of} of it"),
-            said => format!("Orbit said of its {of}: {said}"),
-        })
-    });
-    said.collect()
-}
-
-/// The members of an object, a line each.
-fn members(json: &str) -> Vec<String> {
-    let json: Option<Value> = serde_json::from_str(json).ok();
-    let members = json
-        .as_ref()
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten();
-    members
-        .map(|(name, of)| format!("  {name}: {of}"))
-        .collect()
-}
-
 /// Why this asset: what the frozen part of the body says.
 fn asset(detail: &DeliveryDetail) -> String {
     let frozen = detail.relay.as_deref();
@@ -178,18 +151,7 @@ fn asset(detail: &DeliveryDetail) -> String {
     let text = |name: &str| frozen.get("asset")?.get(name)?.as_str();
     match (text("id"), text("matched_by")) {
         (Some(id), Some("orbit")) => format!("{id:?}, as Orbit itself names it"),
-        (Some(id), Some("default")) => {
-            format!("{id:?}, which `unmapped` names for all without one")
-        }
-        (Some(id), Some(by)) => {
-            let row = frozen.pointer("/asset/row").and_then(Value::as_u64);
-            let row = row.map(|row| format!(", line {row}")).unwrap_or_default();
-            let map = detail.map.as_ref();
-            let map = map
-                .map(|map| format!(" (version {map})"))
-                .unwrap_or_default();
-            format!("{id:?}, found in the asset map{map} by {by}{row}")
-        }
+        (Some(id), Some(by)) => format!("{id:?}, found in the asset map by {by}"),
         (Some(id), None) => format!("{id:?}"),
         (None, _) => "none: no row of the asset map was about it when it was first sent".to_owned(),
     }

@@ -197,15 +197,6 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
             Some(("check", matches)) => package::check(matches),
             _ => Err(Usage("say check".into()).into()),
         },
-        Some(("presets", matches)) => match matches.subcommand() {
-            Some(("list", _)) => presets::list(),
-            Some(("show", matches)) => presets::show(matches),
-            _ => Err(Usage("say list or show".into()).into()),
-        },
-        Some(("template", matches)) => match matches.subcommand() {
-            Some(("test", matches)) => template::test(&whole_input(matches)?, matches),
-            _ => Err(Usage("say test".into()).into()),
-        },
         Some(("schema", matches)) => match matches.subcommand() {
             Some(("event", _)) => schema::event(),
             _ => Err(Usage("say event".into()).into()),

@@ -211,11 +211,6 @@ impl Reader {
         Ok(Some((scope, found)))
     }
 
-    /// What Orbit said of an event.
-    pub fn enrichment(&mut self, seq: i64) -> Result<Enrichment, ReadError> {
-        Ok(enrichment(&self.0, seq)?)
-    }
-
     /// All about one delivery; none where there is no such delivery.
     pub fn delivery(&mut self, id: &DeliveryId) -> Result<Option<DeliveryDetail>, ReadError> {
         let transaction = self.0.transaction()?;
