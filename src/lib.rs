@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!  Orbit ──POST──▶ receive ─▶ verify ─▶ journal ══▶ deliver ─▶ destination ──POST──▶ the plant
-//!                 (HTTP edge) (pure)   (durable)    claim      (one request,
+//!                 (HTTP edge) (pure)   (durable)    claim      (one request or
+//!                                                   enrich      several steps,
 //!                                                   assets      one outcome)
 //!                                                   transform
 //!  reconcile ──▶ orbit: keeps our webhook in Orbit as it should be

@@ -151,6 +151,7 @@ fn asset(detail: &DeliveryDetail) -> String {
     let text = |name: &str| frozen.get("asset")?.get(name)?.as_str();
     match (text("id"), text("matched_by")) {
         (Some(id), Some("orbit")) => format!("{id:?}, as Orbit itself names it"),
+        (Some(id), Some("default")) => format!("{id:?}, which `unmapped` names"),
         (Some(id), Some(by)) => format!("{id:?}, found in the asset map by {by}"),
         (Some(id), None) => format!("{id:?}"),
         (None, _) => "none: no row of the asset map was about it when it was first sent".to_owned(),

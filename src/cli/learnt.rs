@@ -22,6 +22,8 @@ pub(super) struct Learnt {
     map: Option<String>,
     /// The row, in words; none where the map is another one by now.
     why: Option<String>,
+    /// The row's line in that map.
+    line: Option<u64>,
     /// What Orbit said of the event, if it was asked.
     run: Option<Box<RawValue>>,
     anomaly: Option<Box<RawValue>>,
@@ -50,6 +52,7 @@ impl Learnt {
         Self {
             map: detail.map.clone(),
             why: row.map(|row| row.why),
+            line: detail.relay.as_deref().and_then(line),
             run: json(&known.run),
             anomaly: json(&known.anomaly),
             template: detail.template.clone(),
@@ -63,10 +66,15 @@ impl Learnt {
     pub(super) fn row(&self) -> String {
         match (&self.why, &self.map) {
             (Some(why), Some(map)) => format!(" ({why}; map {map})"),
-            (None, Some(map)) if self.is_other_map => {
-                format!(" (by map {map}, which is not the one of now)")
+            (None, Some(map)) => {
+                let line = self.line.map(|line| format!("line {line} of "));
+                let other = if self.is_other_map {
+                    ", which is not the one of now"
+                } else {
+                    ""
+                };
+                format!(" ({}map {map}{other})", line.unwrap_or_default())
             }
-            (None, Some(map)) => format!(" (map {map})"),
             (_, None) => String::new(),
         }
     }
@@ -119,6 +127,13 @@ impl Learnt {
         }
         lines
     }
+}
+
+/// The line of the row, as it is frozen.
+fn line(relay: &str) -> Option<u64> {
+    let relay = Json::parse(relay.as_bytes()).ok()?;
+    let line = relay.get("asset")?.get("row")?;
+    line.to_string().parse().ok()
 }
 
 fn tree(text: Option<&RawValue>) -> Json {

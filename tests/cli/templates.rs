@@ -182,7 +182,8 @@ text = "{{{{ short_key }}}}"
     home.write("assets.csv", "action_name,asset_id\nx,Y\n");
     let explained = ask(&["deliveries", "explain", "cmms:1"]).await;
     assert!(
-        explained.contains("which is not the one of now"),
+        explained.contains("(line 2 of map ")
+            && explained.contains(", which is not the one of now)"),
         "{explained}"
     );
     assert_eq!(relay.stop().await, Some(0));
