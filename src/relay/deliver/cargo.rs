@@ -10,7 +10,7 @@ use super::Shared;
 use super::config::{Form, Images};
 use super::learn::Learnt;
 use super::model::View;
-use super::steps::{Progress, Requests, Run};
+use super::requests::{Progress, Requests, Run};
 use crate::event::Envelope;
 use crate::relay::assets::AssetMap;
 use crate::relay::destination::{Kind, Message as Published, What};

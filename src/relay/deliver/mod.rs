@@ -9,7 +9,8 @@
 //! model     which asset an event is about, and what has to be asked for that
 //! cargo     what a delivery brings
 //! attempt   one try of one delivery
-//! steps     the requests of a template, one after the other, and which of them are done
+//! requests  the requests of a template: which are frozen, which are done (pure)
+//! steps     they are made, one after the other
 //! pictures  what Orbit has of an inspection, fetched for one try
 //! record    the ends of tries on their way into the journal
 //! standing  what the end of a try means for the delivery and the destination (pure)
@@ -41,6 +42,7 @@ mod prepare;
 pub mod preview;
 mod rate;
 mod record;
+mod requests;
 mod standing;
 mod steps;
 mod unmapped;

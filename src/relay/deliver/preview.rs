@@ -16,7 +16,7 @@ use url::Url;
 use super::cargo::short_key;
 use super::model::{self, Found, View};
 use super::prepare::is_inspection;
-use super::steps::{Keys, render, rounds, said};
+use super::requests::{Keys, render, rounds, said};
 use super::{Config, Form, Images, OncePer, Unmapped};
 use crate::event::{self, Envelope, NOTICE, ORBIT, RELAY};
 use crate::relay::assets::{AssetMap, Match};

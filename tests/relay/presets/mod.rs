@@ -8,6 +8,7 @@
 //! | [`servicenow`] | records, where what is asked for may be passed over |
 //! | [`pi`] | one value per reading |
 //! | [`plain`] | Ignition and the example to begin with: one request each |
+//! | [`steps`] | several requests for one event, and what may go wrong between them |
 //! | [`orbit`] | what Orbit knows or does not say, and assets that the map learns later |
 //! | [`hidden`] | no secret is seen |
 //!
@@ -21,6 +22,7 @@ mod pi;
 mod plain;
 mod sap;
 mod servicenow;
+mod steps;
 
 use std::sync::Arc;
 use std::time::Duration;
