@@ -99,15 +99,20 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
         robots.change_weather(|weather| weather.alerts_twice = true);
         let plant = backend.world();
         let mut posts = plant.subscribe();
-        let watching = watch(&mut posts, wanted, &clock);
+        let walking = async {
+            tokio::select! {
+                watched = watch(&mut posts, wanted, &clock) => watched?,
+                () = robots.keep_inspecting(EVERY, drop) => {}
+            }
+            // What is under way for Maximo is waited for.
+            settled(&parts.sums).await;
+            anyhow::Ok(())
+        };
         tokio::select! {
-            watched = watching => watched,
-            () = robots.keep_inspecting(EVERY, drop) => Ok(()),
+            biased;
             told = tell(&tickets) => told,
-        }?;
-        // What is under way for Maximo is waited for.
-        settled(&parts.sums).await;
-        anyhow::Ok(())
+            walked = walking => walked,
+        }
     };
     let watch_signals = signals.watch(
         stop.clone(),

@@ -160,9 +160,6 @@ fn asset(detail: &DeliveryDetail) -> String {
 
 fn tries(detail: &DeliveryDetail) -> String {
     let delivery = &detail.delivery;
-    if delivery.attempts == 0 {
-        return "none yet".to_owned();
-    }
     let at = detail
         .changed_at
         .map(|at| format!(", the last ended at {at:.0}"))
@@ -172,6 +169,9 @@ fn tries(detail: &DeliveryDetail) -> String {
         .as_ref()
         .map(|reason| format!(": {reason:?}"))
         .unwrap_or_default();
+    if delivery.attempts == 0 {
+        return format!("none yet{reason}");
+    }
     let failed = match detail.failures {
         0 => String::new(),
         n => format!(", {n} failed in a row"),

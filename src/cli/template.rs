@@ -102,7 +102,11 @@ pub(super) fn test(input: &Input, matches: &ArgMatches) -> Outcome {
     let verdict = verdict(to, &map, body, enrichment, orbit, *received_at);
     let verdict = verdict.map_err(anyhow::Error::msg)?;
     let requests = preview(to, &map, body, enrichment, orbit, *received_at);
-    let requests = requests.map_err(anyhow::Error::msg)?;
+    let requests = match (&verdict, requests) {
+        // What is not sent needs no template that fits it.
+        (Verdict::Skipped(_) | Verdict::Parked, Err(_)) => Vec::new(),
+        (_, requests) => requests.map_err(anyhow::Error::msg)?,
+    };
     if matches.get_flag("json") {
         let row = row(&map, body, enrichment);
         let (word, reason) = match &verdict {

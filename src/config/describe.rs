@@ -159,8 +159,8 @@ impl Keys<'_> {
 
     fn message(&mut self, config: &deliver::Config) {
         let message = &config.message;
-        if let Some(preset) = self.origins.get("preset").map(ToString::to_string) {
-            self.add("preset", preset);
+        if let Some(preset) = &config.message.preset {
+            self.add("preset", *preset);
         }
         let form = match &message.form {
             Form::Event => "the event as it came, with `relay`".to_owned(),

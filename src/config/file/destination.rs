@@ -161,7 +161,8 @@ fn above_preset(
     if ["body", "step"].iter().any(|key| table.has(key)) {
         beneath.forget(&["body", "step", "append", "for_each"]);
     }
-    let config = config(&table.above(beneath), Some(&declared), variables);
+    let mut config = config(&table.above(beneath), Some(&declared), variables);
+    config.message.preset = Some(preset.name);
     for problem in document.take_problems() {
         item.refuse(problem);
     }

@@ -38,6 +38,7 @@ pub use self::subject::Subject;
 pub use self::table::{LoadError, Problem};
 use self::table::{Problems, Record, Table};
 
+/// What stands for an asset in a line that is to be finished.
 const PLACEHOLDER: &str = "ASSET-ID-HERE";
 
 /// Which plant asset belongs to what Orbit says about an inspection.
@@ -294,6 +295,11 @@ impl AssetMap {
         if keys.iter().all(Option::is_none) {
             let columns = self.key_columns().join(", ");
             return Err(format!("no key is filled; fill at least one of {columns}"));
+        }
+        // A line that was pasted and not finished is about no asset yet.
+        let mut cells = self.columns.iter().zip(&row.cells);
+        if cells.any(|(column, cell)| *column == Column::Asset && cell == PLACEHOLDER) {
+            return Ok(());
         }
         match self.index.insert(&keys, self.rows.len()) {
             Ok(filled) => {

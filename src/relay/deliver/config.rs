@@ -115,6 +115,8 @@ pub struct Message {
     pub secrets: Vec<(String, Source)>,
     /// What tells this template from an earlier one; none of the event form.
     pub version: Option<String>,
+    /// The preset that it is from.
+    pub preset: Option<&'static str>,
 }
 
 /// The event, or requests of a template.
@@ -189,6 +191,7 @@ impl Default for Message {
             settings: Arc::new(Json::Object(Vec::new())),
             secrets: Vec::new(),
             version: None,
+            preset: None,
         }
     }
 }

@@ -80,7 +80,11 @@ pub(super) async fn fetch(
             Err(error) => {
                 let seq = claim.lease.seq;
                 let index = capture.index;
-                tracing::warn!(seq, capture = index, reason = %error, "deliver: sent without a picture");
+                let destination = shared.destination.name();
+                tracing::warn!(
+                    seq, capture = index, destination, reason = %error,
+                    "deliver: sent without a picture"
+                );
                 pictures.shown.push(Shown::Linked {
                     url: shared.enrich.url_of(url),
                     note: Some(error.to_string()),

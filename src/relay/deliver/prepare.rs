@@ -145,7 +145,8 @@ fn plan(
         cargo: None,
     };
     let step = step(shared, map, &mut plan, learnt).unwrap_or_else(|reason| {
-        tracing::error!(seq = plan.claim.lease.seq, reason, "deliver: dead");
+        let (seq, destination) = (plan.claim.lease.seq, shared.destination.name());
+        tracing::error!(seq, destination, reason, "deliver: dead");
         Some(Step::Bury { reason })
     });
     // What is sent is the other one.

@@ -214,15 +214,23 @@ impl<'a> Pass<'a> {
             }
         };
         self.save().await?;
+        let mut media_type = None;
         let (body, held) = match self.body(step, round, &rendered).await? {
             Body::Frozen => (None, None),
             Body::Bytes(bytes, held) => (Some(bytes), Some(held)),
+            Body::Picture(bytes, is, held) => {
+                media_type = Some(is);
+                (Some(bytes), Some(held))
+            }
             Body::Missing => {
                 self.done(step, round, Json::Object(Vec::new()));
                 return Ok(());
             }
         };
-        let what = self.what(step, &secret, &rendered, body)?;
+        let mut what = self.what(step, &secret, &rendered, body)?;
+        if let (What::Step(request), None) = (&mut what, &step.content_type) {
+            request.content_type = media_type.or_else(|| request.content_type.take());
+        }
         let claim = &self.ready.claim;
         let (key, at) = (self.key(step, round), self.shared.clock.wall());
         let mut request = Request::new(key, claim.attempt, at, what);
@@ -315,7 +323,7 @@ impl<'a> Pass<'a> {
             return Ok(match pictures.fetched.pop() {
                 Some((_, fetched)) => {
                     self.left = self.left.saturating_sub(fetched.size);
-                    Body::Bytes(fetched.bytes, pictures.reservation)
+                    Body::Picture(fetched.bytes, fetched.media_type, pictures.reservation)
                 }
                 None => Body::Missing,
             });
@@ -442,6 +450,8 @@ enum Body {
     Frozen,
     /// This one, and what of the memory for pictures it takes.
     Bytes(Vec<u8>, Reservation),
+    /// A picture, and what it is.
+    Picture(Vec<u8>, String, Reservation),
     /// It would be a picture that Orbit does not give.
     Missing,
 }
