@@ -68,22 +68,11 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
         ops: TcpListener::bind(ANY_PORT).await?,
     };
     let (webhook_at, ops_at) = (listeners.webhook.local_addr()?, listeners.ops.local_addr()?);
-    let config = configure(
-        dir,
-        &orbit,
-        [&backend.url(), &maximo.url()],
-        webhook_at,
-        ops_at,
-    )?;
+    let (backend_url, maximo_url) = (backend.url(), maximo.url());
+    let plant = [&*backend_url, &*maximo_url];
+    let config = configure(dir, &orbit, plant, webhook_at, ops_at)?;
     super::log::start(&config.log);
-    introduce(
-        dir,
-        &orbit,
-        [&backend.url(), &maximo.url()],
-        webhook_at,
-        ops_at,
-        seed,
-    )?;
+    introduce(dir, &orbit, plant, webhook_at, ops_at, seed)?;
 
     let tickets = maximo.world();
     let (stop, hard) = (CancellationToken::new(), CancellationToken::new());

@@ -39,6 +39,14 @@ pub(super) enum Tries {
     Waits(String),
     /// Its lease is nearly over: the rest of its requests goes on with the next try.
     GoesOn,
+    /// Some of its requests were taken, and the others never will be, for this reason.
+    Partly {
+        reason: String,
+        /// Whether the destination answered in this try.
+        answered: bool,
+        answer: Option<String>,
+        taken: Taken,
+    },
     /// The event cannot be sent, for this reason: no fault of the destination.
     Cannot(String),
 }

@@ -12,6 +12,8 @@ use super::standing::{Pause, Turned};
 use super::{JOURNAL_PAUSE, Worker, learn, of, retry};
 use crate::clock::later;
 use crate::event::{ALERT, ORBIT};
+use crate::relay::destination::Sent;
+use crate::relay::destination::outcome::Outcome;
 use crate::relay::journal::{
     DestinationSums, Disposition, Down, Ended, NewOrder, Paused, WriteError,
 };
@@ -146,8 +148,26 @@ impl Worker {
     pub(super) async fn conclude(&mut self, mut done: Done) {
         let now = self.shared.clock.steady();
         let ended = std::mem::replace(&mut done.ended, Tries::Waits(String::new()));
-        let (sent, taken) = match ended {
-            Tries::Sent { sent, taken } => (sent, taken),
+        let (sent, taken, refused) = match ended {
+            Tries::Sent { sent, taken } => (*sent, taken, None),
+            Tries::Partly {
+                reason,
+                answered,
+                answer,
+                taken,
+            } => {
+                let ended = Ended {
+                    answer,
+                    ..self.ending(Disposition::Dead { reason })
+                };
+                if !answered {
+                    let ended = self.with_order(&done, None, Some(taken), ended);
+                    return self.recorder.add(done, ended);
+                }
+                // The destination takes events: it only refuses a part of this one.
+                let sent = Sent::unanswered(Outcome::Delivered);
+                (sent, Some(taken), Some(ended))
+            }
             Tries::Waits(reason) => {
                 let again_at = learn::again_at(&self.shared, &done.ready.claim);
                 let due_at = again_at.unwrap_or(now);
@@ -172,13 +192,11 @@ impl Worker {
         if let Some(hold_until) = verdict.hold_until {
             self.hold_until = self.hold_until.max(hold_until);
         }
-        let ended = Ended {
-            disposition: verdict.disposition,
+        let ended = refused.unwrap_or_else(|| Ended {
             answer: sent.answer,
             hold_until: verdict.hold_until,
-            at: self.shared.clock.wall(),
-            order: None,
-        };
+            ..self.ending(verdict.disposition)
+        });
         let ended = self.with_order(&done, sent.whole, taken, ended);
         self.recorder.add(done, ended);
         match verdict.turned {
@@ -201,14 +219,18 @@ impl Worker {
 
     /// The end says nothing of the destination.
     fn untried(&mut self, done: Done, disposition: Disposition) {
-        let ended = Ended {
+        let ended = self.ending(disposition);
+        self.recorder.add(done, ended);
+    }
+
+    fn ending(&self, disposition: Disposition) -> Ended {
+        Ended {
             disposition,
             answer: None,
             hold_until: None,
             at: self.shared.clock.wall(),
             order: None,
-        };
-        self.recorder.add(done, ended);
+        }
     }
 
     async fn went_down(&mut self, why: &Result<(), String>) {

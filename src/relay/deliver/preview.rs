@@ -107,8 +107,13 @@ pub fn preview(
             });
             let when = if waits { step.when.take() } else { None };
             for round in rounds(&step, &scope)? {
-                let mut request =
-                    of_step(config, &step, &round, &keys.of(list, &step, &round), short)?;
+                let mut request = of_step(
+                    config,
+                    &step,
+                    &round,
+                    &keys.of(list, &step, &round, adds),
+                    short,
+                )?;
                 request.adds = adds;
                 request.when = when.as_ref().map(|when| when.text().to_owned());
                 all.push(request);

@@ -63,6 +63,8 @@ pub(super) struct Progress {
     pub(super) done: Vec<(String, Json)>,
     /// What is known of the open ticket that is added to.
     pub(super) open: Option<Json>,
+    /// Requests that were refused, and why, while others are still to be made.
+    pub(super) refused: Vec<(String, String)>,
 }
 
 impl Progress {
@@ -78,12 +80,26 @@ impl Progress {
                 _ => Vec::new(),
             },
             open: json.get("open").cloned(),
+            refused: match json.get("refused") {
+                Some(Json::Object(members)) => {
+                    let members = members.iter();
+                    members
+                        .filter_map(|(name, why)| Some((name.clone(), why.as_str()?.to_owned())))
+                        .collect()
+                }
+                _ => Vec::new(),
+            },
         })
     }
 
     pub(super) fn to_text(&self) -> String {
         let mut members = vec![("done".to_owned(), Json::Object(self.done.clone()))];
         members.extend(self.open.clone().map(|open| ("open".to_owned(), open)));
+        if !self.refused.is_empty() {
+            let refused = self.refused.iter();
+            let refused = refused.map(|(name, why)| (name.clone(), why.as_str().into()));
+            members.push(("refused".to_owned(), Json::Object(refused.collect())));
+        }
         Json::Object(members).to_string()
     }
 
@@ -181,8 +197,11 @@ pub(super) struct Keys<'a> {
 
 impl Keys<'_> {
     /// That of the delivery for what is made first; for a reading the delivery's with the reading;
-    /// else one of its own.
-    pub(super) fn of(&self, all: &[Step], step: &Step, round: &Round) -> String {
+    /// else one of its own, as what adds to a ticket has: a ticket may have to be made after all.
+    pub(super) fn of(&self, all: &[Step], step: &Step, round: &Round, adds: bool) -> String {
+        if adds {
+            return self.part(&format!("append/{}", round.name));
+        }
         let first = all.iter().find(|step| journals(step));
         if step.for_each.is_none() && first.is_some_and(|first| first.name == step.name) {
             return self.delivery.to_owned();

@@ -19,7 +19,7 @@ use super::requests::{Keys, Requests, Run, journals, render, rounds, said};
 use super::{JOURNAL_PAUSE, Shared};
 use crate::clock::until;
 use crate::orbit::media::Form as Bytes;
-use crate::relay::destination::outcome::Outcome;
+use crate::relay::destination::outcome::{Outcome, Trouble};
 use crate::relay::destination::{
     Cookies, Kind, Message as Published, Rendered, Request, Round, Sent, Step, StepBody, What,
     secrets_of,
@@ -50,10 +50,7 @@ pub(super) async fn run(shared: &Shared, ready: &Ready, run: Run) -> Tries {
         own: true,
     };
     let mut ended = pass.go().await;
-    if let Err(Stop::Sent(sent)) = &ended
-        && matches!(sent.outcome, Outcome::Dead { .. })
-        && pass.makes_one_after_all()
-    {
+    if pass.was_refused(&ended) && pass.makes_one_after_all() {
         ended = pass.go().await;
     }
     let fetches = pass.all().iter().any(|step| step.fresh);
@@ -63,9 +60,16 @@ pub(super) async fn run(shared: &Shared, ready: &Ready, run: Run) -> Tries {
     {
         ended = pass.go().await;
     }
+    pass.forget_refusals(&ended);
     // Whatever was done is to be known, even where it ended badly.
     let saved = pass.save().await;
     match ended.and(saved) {
+        Err(Stop::Cannot(reason)) if pass.made() => pass.partly(reason),
+        Err(Stop::Sent(sent)) if pass.made() && matches!(sent.outcome, Outcome::Dead { .. }) => {
+            let reason = sent.reason();
+            pass.last = Some(*sent);
+            pass.partly(reason)
+        }
         Err(Stop::Waits(why)) => Tries::Waits(why),
         Err(Stop::GoesOn) => Tries::GoesOn,
         Err(Stop::Cannot(why)) => Tries::Cannot(why),
@@ -130,6 +134,34 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// Whether what was to be done is not wanted, or cannot be done.
+    fn was_refused(&self, ended: &Result<(), Stop>) -> bool {
+        match ended {
+            Ok(()) => !self.refused.is_empty(),
+            Err(Stop::Cannot(_)) => true,
+            Err(Stop::Sent(sent)) => match &sent.outcome {
+                Outcome::Dead { .. } => true,
+                Outcome::Parked { trouble, .. } => *trouble == Trouble::Gone,
+                Outcome::Delivered | Outcome::Postponed { .. } => false,
+            },
+            Err(Stop::Waits(_) | Stop::GoesOn) => false,
+        }
+    }
+
+    /// Whether something was made at the destination.
+    fn made(&self) -> bool {
+        !self.run.progress.done.is_empty()
+    }
+
+    /// Whoever replays it wants what was refused to be tried again.
+    fn forget_refusals(&mut self, ended: &Result<(), Stop>) {
+        let goes_on = matches!(ended, Err(Stop::Waits(_) | Stop::GoesOn));
+        if !goes_on && !self.run.progress.refused.is_empty() {
+            self.run.progress.refused.clear();
+            self.unsaved = true;
+        }
+    }
+
     /// The ticket that was to be added to takes nothing: it is closed or gone, and the ledger does
     /// not know yet. So one is made.
     fn makes_one_after_all(&mut self) -> bool {
@@ -137,6 +169,7 @@ impl<'a> Pass<'a> {
         let untouched = progress.done.is_empty();
         let had_one = untouched && progress.open.take().is_some();
         if had_one {
+            progress.refused.clear();
             self.run.requests = Requests::default();
             self.unsaved = true;
             self.unfrozen = true;
@@ -147,6 +180,7 @@ impl<'a> Pass<'a> {
     async fn go(&mut self) -> Result<(), Stop> {
         self.refused.clear();
         self.taken.clear();
+        self.left = self.shared.config.message.images_limit;
         self.cookies = Cookies::default();
         for step in self.all() {
             let steps = self
@@ -163,6 +197,12 @@ impl<'a> Pass<'a> {
                     self.take(step, taken);
                     continue;
                 }
+                let mut refused = self.run.progress.refused.iter();
+                if let Some((_, why)) = refused.find(|(name, _)| *name == round.name) {
+                    self.refused.push(why.clone());
+                    self.own = false;
+                    continue;
+                }
                 let now = self.shared.clock.steady();
                 let rest = until(now, self.ready.claim.lease.until);
                 if rest < self.shared.config.longest_round() {
@@ -173,6 +213,9 @@ impl<'a> Pass<'a> {
                         Outcome::Dead { reason } => {
                             self.own = false;
                             self.refused.push(reason.clone());
+                            let refused = (round.name.clone(), reason.clone());
+                            self.run.progress.refused.push(refused);
+                            self.unsaved = true;
                             self.last = Some(*sent);
                         }
                         _ => return Err(Stop::Sent(sent)),
@@ -300,7 +343,7 @@ impl<'a> Pass<'a> {
             let at = self.shared.clock.wall().as_nanosecond();
             return keys.part(&format!("{}/{at}", round.name));
         }
-        keys.of(self.all(), step, round)
+        keys.of(self.all(), step, round, self.run.progress.open.is_some())
     }
 
     async fn body(
@@ -407,39 +450,61 @@ impl<'a> Pass<'a> {
 
     /// All steps were gone through.
     fn end(self) -> Tries {
-        if self.own
-            && let Some(first) = self.refused.first()
-        {
-            return Tries::Cannot(first.clone());
-        }
-        let none = || Sent::unanswered(Outcome::Delivered);
-        let mut sent = self.last.unwrap_or_else(none);
-        sent.outcome = match self.refused.first() {
-            None => Outcome::Delivered,
-            Some(first) => Outcome::Dead {
-                reason: format!("{} requests were refused; {first}", self.refused.len()),
-            },
+        let reason = match self.refused.as_slice() {
+            [] => {
+                let none = || Sent::unanswered(Outcome::Delivered);
+                let mut sent = self.last.clone().unwrap_or_else(none);
+                sent.outcome = Outcome::Delivered;
+                return Tries::Sent {
+                    sent: Box::new(sent),
+                    taken: Some(self.ticket()),
+                };
+            }
+            [first] => first.clone(),
+            [first, ..] => format!("{} requests were refused; {first}", self.refused.len()),
         };
-        let adds = self.run.progress.open.is_some();
-        let mut ticket = match self.run.progress.open {
-            Some(Json::Object(members)) => members,
+        if self.made() {
+            self.partly(reason)
+        } else if self.own {
+            Tries::Cannot(reason)
+        } else {
+            let mut sent = self
+                .last
+                .unwrap_or_else(|| Sent::unanswered(Outcome::Delivered));
+            sent.outcome = Outcome::Dead { reason };
+            Tries::sent(sent)
+        }
+    }
+
+    /// Some of it is there, and the rest never will be.
+    fn partly(self, reason: String) -> Tries {
+        Tries::Partly {
+            reason,
+            answered: self.last.is_some(),
+            answer: self.last.as_ref().and_then(|sent| sent.answer.clone()),
+            taken: self.ticket(),
+        }
+    }
+
+    /// What is known of the ticket.
+    fn ticket(&self) -> Taken {
+        let progress = &self.run.progress;
+        let mut ticket = match &progress.open {
+            Some(Json::Object(members)) => members.clone(),
             _ => Vec::new(),
         };
-        for (_, taken, _) in self.taken.into_iter().filter(|(_, _, kept)| *kept) {
+        for (_, taken, _) in self.taken.iter().filter(|(_, _, kept)| *kept) {
             let Json::Object(members) = taken else {
                 continue;
             };
             for (name, value) in members {
-                ticket.retain(|(known, _)| *known != name);
-                ticket.push((name, value));
+                ticket.retain(|(known, _)| known != name);
+                ticket.push((name.clone(), value.clone()));
             }
         }
-        Tries::Sent {
-            sent: Box::new(sent),
-            taken: Some(Taken {
-                ticket: Json::Object(ticket),
-                adds,
-            }),
+        Taken {
+            ticket: Json::Object(ticket),
+            adds: progress.open.is_some(),
         }
     }
 }

@@ -263,6 +263,16 @@ impl Sent {
         }
     }
 
+    /// Why it was not taken.
+    pub fn reason(&self) -> String {
+        match &self.outcome {
+            Outcome::Delivered => String::new(),
+            Outcome::Postponed { reason, .. }
+            | Outcome::Parked { reason, .. }
+            | Outcome::Dead { reason } => reason.clone(),
+        }
+    }
+
     /// Whether the answer was 401 or 403: where a step logs in or takes a CSRF token, all steps
     /// are done once more with what it gives then.
     pub fn refused_credentials(&self) -> bool {

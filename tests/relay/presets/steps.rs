@@ -129,6 +129,47 @@ async fn a_ticket_that_refuses_what_is_attached_is_open_all_the_same() {
 }
 
 #[tokio::test]
+async fn what_adds_to_a_ticket_and_the_ticket_after_all_have_keys_of_their_own() {
+    for refusal in [400, 404, 410] {
+        let (site, relay) = start(ORDER).await;
+        let order = Answer::Body(201, json!({"id": 1}).to_string());
+        site.plant().set_answer(Answer::Script(vec![
+            order.clone(),
+            Answer::Ok,
+            Answer::Status(refusal),
+            order,
+            Answer::Ok,
+        ]));
+        for n in 1..=2 {
+            relay.accept(alert(&site, n).to_string()).await;
+            until_there_are(&relay, n.try_into().unwrap(), State::Delivered).await;
+        }
+        let posts = site.plant().received();
+        assert_eq!(posts.len(), 5, "{refusal}");
+        let keys: std::collections::BTreeSet<_> = posts.iter().map(|post| post.key()).collect();
+        assert_eq!(keys.len(), 5, "{refusal}");
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn pictures_that_are_refused_keep_no_alert_from_its_ticket() {
+    let (site, relay) = start(&ORDER.replace("\"append\"", "\"create\"")).await;
+    let order = Answer::Body(201, json!({"id": 7}).to_string());
+    let both = [order, Answer::Status(413)];
+    let answers = both.iter().cycle().take(14).cloned().collect();
+    site.plant().set_answer(Answer::Script(answers));
+    for n in 1..=7 {
+        relay.accept(alert(&site, n).to_string()).await;
+        until_there_are(&relay, n.try_into().unwrap(), State::Dead).await;
+    }
+    let posted = posted(&site);
+    let orders = posted.iter().filter(|last| *last == "orders");
+    assert_eq!(orders.count(), 7, "{posted:?}");
+    relay.finish().await;
+}
+
+#[tokio::test]
 async fn a_template_that_fails_for_an_event_is_no_refusal_of_the_destination() {
     let keys = r#"
 [[destination.step]]

@@ -70,6 +70,12 @@ impl Step {
                 "it is the picture of `item`: add for_each = \"captures\"",
             );
         }
+        if self.method == Method::Get && self.for_each.is_some() {
+            refuse(
+                "method",
+                "a GET is done anew in each try, and so not for each of many: leave out `for_each`",
+            );
+        }
         if self.fresh && self.for_each.is_some() {
             refuse(
                 "fresh",

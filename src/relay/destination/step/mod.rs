@@ -462,14 +462,14 @@ fn behind(base: &str, path: &str) -> String {
     }
 }
 
-/// What of that which a fresh step took no later answer may show.
+/// What of that which a fresh step took no later answer may show: every text, however deep.
 pub fn secrets_of(taken: &Json) -> Vec<Secret> {
-    let Json::Object(members) = taken else {
-        return Vec::new();
-    };
-    let texts = members.iter().filter_map(|(_, taken)| taken.as_str());
-    let telling = texts.filter(|text| text.len() >= TELLING);
-    telling.map(|text| Secret::new(text.to_owned())).collect()
+    match taken {
+        Json::String(text) if text.len() >= TELLING => vec![Secret::new(text.clone())],
+        Json::Array(items) => items.iter().flat_map(secrets_of).collect(),
+        Json::Object(members) => members.iter().flat_map(|(_, of)| secrets_of(of)).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// The first part of a dotted name.
