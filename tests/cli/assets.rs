@@ -216,7 +216,10 @@ async fn unmapped_lists_the_actions_without_an_asset_and_lines_that_map_them() {
     assert_eq!(first["line"], "Door 7 \\*;;;ASSET-ID-HERE");
 
     let (_, pasted) = lines.split_once('\n').unwrap();
-    home.write("assets.csv", MAP.to_owned() + &pasted.replace("ASSET-ID-HERE", "X"));
+    home.write(
+        "assets.csv",
+        MAP.to_owned() + &pasted.replace("ASSET-ID-HERE", "X"),
+    );
     let ended = ask(&home, &["assets", "unmapped"]).await;
     assert_eq!(
         ended.out, "every inspection in the journal has an asset\n",

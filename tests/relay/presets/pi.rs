@@ -163,9 +163,6 @@ async fn a_reading_that_is_refused_keeps_no_other_from_its_stream() {
     until_there_are(&relay, 1, State::Dead).await;
     assert_eq!(written(&plant, "F1AbTemperature"), Some(good(71.5, "°C")));
     let reason = super::only_delivery(&relay).reason.unwrap();
-    assert_eq!(
-        reason,
-        "step value/0: answered 404"
-    );
+    assert_eq!(reason, "step value/0: answered 404");
     relay.finish().await;
 }
