@@ -1,7 +1,7 @@
 //! One try of one delivery.
 //!
 //! # Invariants
-//! - A try ends before its lease does.
+//! - A try ends when its lease does, at the latest.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -159,7 +159,7 @@ fn say(shared: &Shared, done: &Done, disposition: &Disposition) {
             );
             "parked"
         }
-        // It did not come to a try.
+        // No fault of the destination: no try is counted.
         Disposition::Waiting { reason, .. } => {
             tracing::debug!(seq, event = identity, destination, %reason, "waits for Orbit");
             return;

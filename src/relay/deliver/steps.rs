@@ -6,8 +6,9 @@
 //! # Invariants
 //! - What was done is in the journal before the next request goes out, so that a crash in between
 //!   repeats nothing that was answered.
-//! - A request that is not fresh is frozen before it goes out; one that is fresh (a login, a CSRF
-//!   token) is made anew at each try, and what it gave is never journalled.
+//! - A request that makes something is frozen before it goes out. What only looks (GET), and what is
+//!   fresh (a login, a CSRF token), is made anew at each try; what a fresh one gave is never
+//!   journalled.
 //! - Where one of several requests of a step is refused, the others go out all the same.
 
 use super::attempt::{Taken, Tries};

@@ -205,8 +205,8 @@ pub enum Disposition {
         /// Why.
         reason: String,
     },
-    /// It did not come to a try: Orbit did not give a picture. To be tried again from then on
-    /// (steady clock).
+    /// The rest of it is yet to be done, through no fault of the destination: Orbit did not give a
+    /// picture, or the lease was nearly over. To be tried again from then on (steady clock).
     Waiting {
         /// When.
         due_at: Timestamp,

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::base::{Asked, Reply, System};
 
 /// The path that messages are posted to.
-pub const PATH: &str = "/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX";
+pub const PATH: &str = "/services/T00000000/B00000000/0123456789abcdefABCDEF01";
 
 /// Messages beyond this number push out the oldest.
 pub const KEPT_MESSAGES: usize = 1_000;

@@ -17,7 +17,6 @@
 mod check;
 
 use reqwest::header::HeaderName;
-use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::auth::AuthError;
@@ -253,13 +252,6 @@ impl Take {
         };
         let fits = taken.to_string().len() <= LONGEST_TAKEN;
         (fits && !taken.is_null()).then_some(taken)
-    }
-}
-
-impl Round {
-    /// The key of this request, the same at every try.
-    pub fn key(&self, delivery: &str) -> String {
-        hex::encode(Sha256::digest(format!("{delivery}/{}", self.name)))
     }
 }
 

@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::super::json::Json;
+use super::super::pictures::mark;
 use super::super::times;
 use super::texts::{cut, first, plain, text};
 
@@ -59,11 +60,6 @@ const TYPES: [(&str, &str); 35] = [
     ("ply", ANY_TYPE),
 ];
 
-/// What stands in a body for the base64 of a capture until it is sent.
-pub fn marker(short_key: &str, index: usize) -> String {
-    format!("\u{2063}capture:{short_key}:{index}\u{2063}")
-}
-
 /// One capture of the event.
 #[derive(Debug)]
 pub(super) struct Capture<'a> {
@@ -104,7 +100,7 @@ impl Capture<'_> {
         asset: Json,
     ) -> Json {
         let url = self.data_url.and_then(url_of);
-        let data = url.is_some().then(|| marker(short_key, self.index));
+        let data = url.is_some().then(|| mark(short_key, self.index));
         let name = self.name();
         let media_type = self.data_url.map(|_| type_of(&name));
         let kind = match media_type.and_then(|is| is.split_once('/')) {

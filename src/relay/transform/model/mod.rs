@@ -29,7 +29,7 @@ use jiff::Timestamp;
 use url::Url;
 
 pub use self::assets::{ModelAsset, Subject};
-pub use self::captures::{MOST_CAPTURES, marker};
+pub use self::captures::MOST_CAPTURES;
 pub use self::readings::MOST_READINGS;
 
 use self::assets::Assets;

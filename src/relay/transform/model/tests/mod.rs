@@ -419,7 +419,11 @@ fn a_hostile_data_url_has_neither_a_url_nor_a_marker() {
         "/captures/1/url",
         r#""https://orbit.example/a/b%20c%231%2Ejpg""#,
     );
-    let marker = Json::from(marker("3118d57c46d09c89", 1)).to_string();
+    let marker = Json::from(crate::relay::transform::pictures::mark(
+        "3118d57c46d09c89",
+        1,
+    ))
+    .to_string();
     shows(&model, "/captures/1/data", &marker);
     shows(
         &model,
