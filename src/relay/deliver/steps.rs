@@ -22,8 +22,7 @@ use crate::clock::until;
 use crate::orbit::media::Form as Bytes;
 use crate::relay::destination::outcome::{Outcome, Trouble};
 use crate::relay::destination::{
-    Cookies, Kind, Message as Published, Rendered, Request, Round, Sent, Step, StepBody, What,
-    secrets_of,
+    Cookies, Kind, Rendered, Request, Round, Sent, Step, StepBody, What, secrets_of,
 };
 use crate::relay::enrich::Reservation;
 use crate::relay::journal::WriteError;
@@ -313,11 +312,10 @@ impl<'a> Pass<'a> {
         body: Option<Vec<u8>>,
     ) -> Result<What, Stop> {
         if let Kind::Mqtt(mqtt) = &self.shared.config.destination.kind {
-            let topic = mqtt.topic.fill_topic(&round.scope);
-            let topic = topic.map_err(|error| Stop::Cannot(error.to_string()))?;
             let frozen = || rendered.body.clone().unwrap_or_default().into_bytes();
-            let payload = body.unwrap_or_else(frozen);
-            return Ok(What::Message(Published { topic, payload }));
+            let message = mqtt.message(&round.scope, body.unwrap_or_else(frozen));
+            let message = message.map_err(|error| Stop::Cannot(error.to_string()))?;
+            return Ok(What::Message(message));
         }
         let base = &self.shared.config.destination.url;
         let mut secrets = self.secrets.clone();

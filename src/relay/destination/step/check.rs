@@ -172,7 +172,7 @@ impl Step {
         match &self.body {
             StepBody::Json(body) => names.extend(body.names().map(|name| ("body", name))),
             StepBody::Text(text) => names.extend(text.names().map(|name| ("text", name))),
-            StepBody::None | StepBody::Event | StepBody::Capture => {}
+            StepBody::None | StepBody::Capture => {}
         }
         let when = self.when.iter().flat_map(Expression::names);
         names.extend(when.map(|name| ("when", name)));

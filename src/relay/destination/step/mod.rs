@@ -90,8 +90,6 @@ pub enum Each {
 pub enum StepBody {
     /// None.
     None,
-    /// The event form: the event and `relay`.
-    Event,
     /// A tree of JSON.
     Json(Template),
     /// Plain text.
@@ -117,7 +115,7 @@ pub struct Rendered {
     /// What stands behind the destination's URL, which may be a secret and is not kept: nothing, a
     /// path or a query. Or a URL that an answer gave.
     pub url: String,
-    /// The body; none where there is none, or it is the event form or a picture.
+    /// The body; none where there is none, or it is a picture.
     pub body: Option<String>,
 }
 
@@ -317,7 +315,7 @@ impl Step {
         drop_null: bool,
     ) -> Result<Rendered, StepError> {
         let body = match &self.body {
-            StepBody::None | StepBody::Event | StepBody::Capture => None,
+            StepBody::None | StepBody::Capture => None,
             StepBody::Json(template) => Some(template.render(scope, drop_null)?.to_string()),
             StepBody::Text(text) => Some(text.render(scope)?),
         };
@@ -328,8 +326,8 @@ impl Step {
     }
 
     /// The request to the destination with the URL `base`: what was frozen, and headers rendered
-    /// anew. `bytes` is the body where the frozen one is not sent as it is: the event form, a
-    /// picture, a body with pictures.
+    /// anew. `bytes` is the body where the frozen one is not sent as it is: a picture,
+    /// or a body with pictures.
     pub fn request(
         &self,
         base: &Url,
@@ -365,7 +363,7 @@ impl Step {
     fn content_type(&self, scope: &Scope) -> Option<String> {
         let own = match &self.body {
             StepBody::None => None,
-            StepBody::Event | StepBody::Json(_) => Some("application/json"),
+            StepBody::Json(_) => Some("application/json"),
             StepBody::Text(_) => Some("text/plain; charset=utf-8"),
             StepBody::Capture => {
                 let item = scope.get("item").and_then(|item| item.get("type"));

@@ -158,16 +158,11 @@ fn a_body_is_rendered_and_a_picture_and_the_event_are_given() {
         of(&step, None),
         (body.clone(), json_type.clone(), body.clone())
     );
-    assert_eq!(
-        of(&step, Some("with")),
-        (body, json_type.clone(), some("with"))
-    );
+    assert_eq!(of(&step, Some("with")), (body, json_type, some("with")));
     step.body = StepBody::Text(gapped("key {{ short_key }}"));
     let (frozen, content_type, _) = of(&step, None);
     assert_eq!(frozen, some("key k"));
     assert_eq!(content_type, some("text/plain; charset=utf-8"));
-    step.body = StepBody::Event;
-    assert_eq!(of(&step, Some("{}")), (None, json_type, some("{}")));
     step.body = StepBody::Capture;
     assert_eq!(
         of(&step, Some("jpg")),
@@ -343,7 +338,7 @@ fn what_cannot_be_meant_is_refused_with_its_key() {
     refused(|step| step.body = StepBody::Capture, "capture");
     let get = |step: &mut Step| {
         step.method = Method::Get;
-        step.body = StepBody::Event;
+        step.body = StepBody::Text(gapped("x"));
     };
     refused(get, "method");
     let fresh = |step: &mut Step| {
