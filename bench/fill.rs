@@ -94,6 +94,7 @@ async fn fill(
         }]),
         keep_delivered: Config::KEEP_DELIVERED,
         limit_bytes: u64::MAX,
+        says: Vec::new(),
     };
     let (journal, mut writer) = Journal::start(config, clock.clone())?;
     let mut availability = journal.availability();
@@ -175,6 +176,8 @@ async fn postpone(journal: &Journal, clock: &Clock, deliveries: u32) -> anyhow::
             answer: None,
             hold_until: None,
             order: None,
+            cancels: None,
+            answer_event: None,
             at: clock.wall(),
         };
         left -= claims.now.len();

@@ -17,6 +17,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
+use wildmatch::WildMatch;
 
 /// The source that is always there.
 pub const ORBIT: &str = "orbit";
@@ -74,6 +75,8 @@ pub enum Origin {
     Relay,
     /// The source asked the relay for a work order.
     WorkOrder,
+    /// A person had a sample made: nothing happened.
+    Sample,
 }
 
 impl Origin {
@@ -85,6 +88,7 @@ impl Origin {
             Self::Replay => "replay",
             Self::Relay => RELAY,
             Self::WorkOrder => "work_order",
+            Self::Sample => "sample",
         }
     }
 }
@@ -96,7 +100,16 @@ pub enum Identity {
     RunEvent(String),
     /// The envelope's `uuid`.
     Envelope(String),
-    /// Neither is there: the SHA-256 of the body, in hex.
+    /// What another source calls it, where that is signed or nothing is.
+    Id(String),
+    /// What another source calls it, where only the body is signed.
+    Unsigned {
+        /// What it is called.
+        id: String,
+        /// The SHA-256 of the body, in hex: what it is known by.
+        body: String,
+    },
+    /// None of these is there: the SHA-256 of the body, in hex.
     Body(String),
 }
 
@@ -106,13 +119,19 @@ impl Identity {
         match self {
             Self::RunEvent(uuid) => uuid.clone(),
             Self::Envelope(uuid) => format!("envelope:{uuid}"),
+            Self::Id(id) | Self::Unsigned { id, .. } => format!("id:{id}"),
             Self::Body(hash) => format!("sha256:{hash}"),
         }
     }
 
     /// The key that the journal admits once, of an event of this source and type.
     pub fn dedupe_key(&self, source: &str, event_type: &str) -> DedupeKey {
-        let digest = digest_of(&[self.tag(), source, event_type, &self.text()]);
+        let digest = match self {
+            // Neither the id nor, mostly, the type is signed: who shows an old body under new names
+            // brings nothing new.
+            Self::Unsigned { body, .. } => digest_of(&[self.tag(), source, body]),
+            _ => digest_of(&[self.tag(), source, event_type, &self.text()]),
+        };
         let mut key = [0; 16];
         key.copy_from_slice(digest.get(..16).unwrap_or(&[0; 16]));
         DedupeKey(key)
@@ -122,8 +141,62 @@ impl Identity {
         match self {
             Self::RunEvent(_) => "run-event",
             Self::Envelope(_) => "envelope",
+            Self::Id(_) => "id",
+            Self::Unsigned { .. } => "unsigned",
             Self::Body(_) => "body",
         }
+    }
+}
+
+/// Events of one source, by their types.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Takes {
+    /// The source.
+    pub source: String,
+    /// The types.
+    pub types: Vec<Glob>,
+}
+
+impl Takes {
+    /// Those of this source.
+    pub fn new(source: &str, types: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let types = types.into_iter();
+        Self {
+            source: source.to_owned(),
+            types: types.map(|text| Glob::new(text.as_ref())).collect(),
+        }
+    }
+
+    /// Whether an event of this source and type is one of them.
+    pub fn takes(&self, source: &str, event_type: &str) -> bool {
+        self.source == source && self.types.iter().any(|glob| glob.matches(event_type))
+    }
+}
+
+/// A type in which `*` stands for any text, and `?` for one character.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Glob {
+    text: String,
+    pattern: WildMatch,
+}
+
+impl Glob {
+    /// The glob of this text.
+    pub fn new(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            pattern: WildMatch::new(text),
+        }
+    }
+
+    /// As it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it fits.
+    pub fn matches(&self, event_type: &str) -> bool {
+        self.pattern.matches(event_type)
     }
 }
 

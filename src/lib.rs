@@ -21,6 +21,7 @@ pub mod clock;
 pub mod event;
 pub mod http;
 pub mod metrics;
+pub mod own;
 pub mod retry;
 pub mod secret;
 pub mod table;

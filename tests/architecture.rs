@@ -33,7 +33,7 @@ const LAYERS: [&[&str]; 9] = [
     ],
     &["relay::verify", "relay::assets", "relay::transform"],
     &[
-        "event", "clock", "secret", "metrics", "retry", "http", "table",
+        "event", "own", "clock", "secret", "metrics", "retry", "http", "table",
     ],
 ];
 
@@ -41,8 +41,11 @@ const LAYERS: [&[&str]; 9] = [
 const NEIGHBOURS: [(&str, &str); 1] = [("relay::enrich", "orbit")];
 
 /// Where each outside crate may be named. A crate that is not listed may be named anywhere.
-const HOMES: [(&str, &[&str]); 25] = [
+const HOMES: [(&str, &[&str]); 28] = [
     ("rusqlite", &["relay::journal"]),
+    ("governor", &["relay::receive"]),
+    ("ipnet", &["relay::receive", "config", "app"]),
+    ("wildmatch", &["event"]),
     ("axum", &["relay::receive", "ops", "app", "sim"]),
     ("hyper", &["relay::receive", "ops", "app", "sim"]),
     ("hyper_util", &["relay::receive", "ops", "app", "sim"]),
@@ -59,7 +62,7 @@ const HOMES: [(&str, &[&str]); 25] = [
     ("minijinja", &["relay::transform"]),
     ("toml", &["config"]),
     ("strsim", &["config", "cli"]),
-    ("sha1", &["relay::destination"]),
+    ("sha1", &["relay::destination", "relay::verify"]),
     ("rustix", &["relay::journal"]),
     ("dotenvy", &["config"]),
     ("secrecy", &["secret"]),

@@ -139,12 +139,12 @@ impl App {
         let orbit = config.orbit.clone().map(orbit::Client::build).transpose()?;
         let orbit = orbit.map(Arc::new);
         let tls = config.tls.map(ServerTls::build).transpose()?;
-        let registered = served.iter().map(Served::registered).collect();
         let journal_config = journal::Config {
             data_dir: config.data_dir.clone(),
-            destinations: Some(registered),
+            destinations: Some(served.iter().map(Served::registered).collect()),
             keep_delivered: config.keep_delivered,
             limit_bytes: config.journal_limit,
+            says: Vec::new(),
         };
         let (journal, writer) = Journal::start(journal_config, clock.clone())
             .context("the journal's thread cannot be started")?;
@@ -182,6 +182,8 @@ impl App {
             closes: served.iter().filter_map(Served::closes).collect(),
             work_orders: config.work_orders,
             api: orbit.clone(),
+            sources: config.sources,
+            trusted_proxies: config.trusted_proxies,
             last_test: lines.last_test,
         };
         tasks.start_intake(listeners, intake);

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -107,6 +108,8 @@ pub(super) struct Intake {
     pub(super) closes: Vec<Closes>,
     pub(super) work_orders: Option<WorkOrdersAuth>,
     pub(super) api: Option<Arc<orbit::Client>>,
+    pub(super) sources: Vec<receive::Source>,
+    pub(super) trusted_proxies: Vec<IpNet>,
     pub(super) last_test: watch::Sender<Option<Tested>>,
 }
 
@@ -156,6 +159,8 @@ impl Tasks {
             closes,
             work_orders,
             api,
+            sources,
+            trusted_proxies,
             last_test,
         } = intake;
         let verified = nudge.clone();
@@ -179,6 +184,8 @@ impl Tasks {
             closes,
             work_orders,
             api,
+            sources,
+            trusted_proxies,
         };
         let events = receive::router(receive);
         let ops = ops::router(parts.clone(), metrics.clone(), clock.clone());
@@ -334,7 +341,7 @@ impl Tasks {
         };
         self.start("retention", retention);
         self.start("hourly", hourly);
-        if served.iter().any(|s| s.config.hears_notices) {
+        if served.iter().any(|s| s.config.hears_notices()) {
             self.start("notices", notices::run(notices, stop));
         }
     }

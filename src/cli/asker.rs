@@ -34,6 +34,7 @@ impl Asker {
             destinations: None,
             keep_delivered: journal::Config::KEEP_DELIVERED,
             limit_bytes: journal::Config::LIMIT_BYTES,
+            says: Vec::new(),
         };
         let (journal, writer) = Journal::start(config, Clock::system())?;
         let mut availability = journal.availability();

@@ -11,6 +11,7 @@ use super::file::Origins;
 use super::parse::{IMAGES, shown_url};
 use super::problem::Origin;
 use super::resolve::Shown;
+use crate::event::Glob;
 use crate::relay::deliver::{self, Form, OnClosed, OncePer, OrderBy, Poll, Unmapped, WhileOpen};
 use crate::relay::destination::{Algorithm, Auth, Encoding, Kind, Sign, Step};
 use crate::relay::transform::expression::Expression;
@@ -85,7 +86,16 @@ impl Keys<'_> {
             self.add("topic", mqtt.topic.text());
             self.add("retain", mqtt.retain.to_string());
         }
-        self.add("events", config.events.join(", "));
+        self.add(
+            "events",
+            config
+                .takes
+                .iter()
+                .flat_map(|takes| &takes.types)
+                .map(Glob::text)
+                .collect::<Vec<_>>()
+                .join(", "),
+        );
         self.optional("when", config.when.as_ref().map(Expression::text));
         self.add(
             "once_per",

@@ -13,7 +13,7 @@ use super::nearest::{instead, nearest};
 use super::parse;
 use super::problem::{Origin, Problems};
 use super::resolve::{Values, Variables};
-use crate::event::TEST;
+use crate::event::{Glob, NOTICE, ORBIT, RELAY, TEST, Takes};
 use crate::relay::deliver::{self, Images};
 use crate::relay::destination::{self, Auth, INTEGRATION};
 
@@ -47,7 +47,7 @@ pub(super) fn all(
     }
     for (name, origin) in &file.notify {
         if let Some(named) = all.iter_mut().find(|known| known.name() == name) {
-            named.config.hears_notices = true;
+            named.config.takes.push(Takes::new(RELAY, [NOTICE]));
             continue;
         }
         let there_is = match all.as_slice() {
@@ -66,8 +66,13 @@ pub(super) fn all(
 pub(super) fn unsubscribed(all: &[Described], subscribed: &[String]) -> Vec<String> {
     let mut warnings = Vec::new();
     for described in all {
-        for event in &described.config.events {
-            if subscribed.contains(event) || event == TEST {
+        let of_orbit = described
+            .config
+            .takes
+            .iter()
+            .filter(|takes| takes.source == ORBIT);
+        for event in of_orbit.flat_map(|takes| &takes.types).map(Glob::text) {
+            if subscribed.iter().any(|known| known == event) || event == TEST {
                 continue;
             }
             let instead = match nearest(event, subscribed.iter().map(String::as_str)) {

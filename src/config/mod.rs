@@ -40,6 +40,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 pub use self::describe::ShownDestination;
 use self::describe::{Described, NOT_SET};
 use self::file::File;
@@ -55,7 +57,7 @@ use crate::relay::deliver;
 use crate::relay::destination::Auth;
 use crate::relay::destination::presets::Preset;
 use crate::relay::journal;
-use crate::relay::receive::WorkOrdersAuth;
+use crate::relay::receive::{self, WorkOrdersAuth};
 use crate::secret::WebhookSecret;
 
 const DEFAULT_OPS: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 22101);
@@ -91,6 +93,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The asset map.
     pub asset_map: Option<PathBuf>,
+    /// The sources besides Orbit.
+    pub sources: Vec<receive::Source>,
+    /// The proxies whose word counts on who calls.
+    pub trusted_proxies: Vec<IpNet>,
     /// Where inspections go.
     pub destinations: Vec<deliver::Config>,
     /// Silence that is longer than this is trouble.
@@ -227,6 +233,8 @@ impl Config {
             data_dir: path(&values, "data-dir").unwrap_or_else(|| "./data".into()),
             asset_map: path(&values, "asset-map"),
             shown_destinations: described.iter().map(Described::show).collect(),
+            sources: Vec::new(),
+            trusted_proxies: Vec::new(),
             destinations: described.into_iter().map(|d| d.config).collect(),
             expect_every: file.expect_every.map(|(every, _)| every),
             keep_delivered: keep_delivered.unwrap_or(journal::Config::KEEP_DELIVERED),

@@ -253,6 +253,7 @@ async fn a_bulk_act_that_was_begun_goes_on_when_a_relay_starts() {
         destinations: None,
         keep_delivered: Config::KEEP_DELIVERED,
         limit_bytes: Config::LIMIT_BYTES,
+        says: Vec::new(),
     };
     let (journal, mut writer) = Journal::start(config, Clock::system()).unwrap();
     let mut filter = Filter::default();

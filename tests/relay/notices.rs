@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use orbit_relay::event::NOTICE;
+use orbit_relay::event::{NOTICE, RELAY, Takes};
 use orbit_relay::relay::journal::{DestinationSums, State, Sums};
 use orbit_relay::sim::backend::{Answer, BackendWorld};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ const NINE_MINUTES: Duration = Duration::from_mins(9);
 async fn site() -> Site {
     let site = Site::with_a_manual_clock().await;
     let (cmms, mut teams) = (site.at("cmms"), site.at("teams"));
-    teams.hears_notices = true;
+    teams.takes.push(Takes::new(RELAY, [NOTICE]));
     site.destination(cmms).destination(teams)
 }
 

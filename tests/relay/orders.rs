@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use orbit_relay::event::{ALERT, COMPLETED};
+use orbit_relay::event::{ALERT, COMPLETED, ORBIT, Takes};
 use orbit_relay::relay::deliver::{self, OnClosed, Poll};
 use orbit_relay::relay::destination::Auth;
 use orbit_relay::relay::journal::{OrderRow, Reader, State};
@@ -37,7 +37,7 @@ pub(crate) fn on_closed(poll: Option<String>, every: Duration) -> OnClosed {
 /// A system that makes orders of alerts, asked every so often.
 pub(crate) fn cmms(site: &Site, every: Duration) -> deliver::Config {
     let mut cmms = site.at("cmms");
-    cmms.events = vec![ALERT.to_owned()];
+    cmms.takes = vec![Takes::new(ORBIT, [ALERT])];
     let orders = cmms.destination.url.join("/orders/").unwrap();
     let poll = format!("{orders}{{{{ answer.id }}}}");
     cmms.on_closed = Some(on_closed(Some(poll), every));
@@ -203,7 +203,7 @@ async fn two_questions_are_under_way_at_most_and_posts_go_on() {
 /// Another destination, whose orders stay open.
 fn another(site: &Site) -> deliver::Config {
     let mut other = site.at("other");
-    other.events = vec![ALERT.to_owned()];
+    other.takes = vec![Takes::new(ORBIT, [ALERT])];
     let places = other.destination.url.join("/others/").unwrap();
     let places = format!("{places}{{{{ answer.id }}}}");
     other.on_closed = Some(on_closed(Some(places), SOON));
@@ -319,7 +319,7 @@ async fn without_a_token_a_closed_order_is_recorded_and_waits() {
 async fn a_completed_event_makes_no_order() {
     let site = Site::new().await;
     let mut config = cmms(&site, SOON);
-    config.events.push(COMPLETED.to_owned());
+    config.takes.push(Takes::new(ORBIT, [COMPLETED]));
     let site = site.destination(config);
     let relay = site.start().await;
     relay.accept(crate::world::inspection(1)).await;

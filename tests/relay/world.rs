@@ -189,6 +189,7 @@ impl Site {
             destinations: Some(registered.collect()),
             keep_delivered: journal::Config::KEEP_DELIVERED,
             limit_bytes: journal::Config::LIMIT_BYTES,
+            says: Vec::new(),
         };
         let (journal, mut writer) = Journal::start(config, self.clock.clone()).unwrap();
         let open = |now: &Availability| *now == Availability::Open;

@@ -141,7 +141,7 @@ impl Subject {
             hearing: config
                 .destinations
                 .iter()
-                .filter(|to| to.hears_notices)
+                .filter(|to| to.hears_notices())
                 .count(),
             destinations: config.destinations.iter().map(build).collect(),
         }

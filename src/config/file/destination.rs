@@ -22,6 +22,7 @@ use crate::config::describe::Described;
 use crate::config::nearest;
 use crate::config::parse;
 use crate::config::resolve::Variables;
+use crate::event::{ORBIT, Takes};
 use crate::http::{self, Proxy};
 use crate::relay::deliver::{self, OnClosed, OncePer, OrderBy, Poll, Unmapped, WhileOpen};
 use crate::relay::destination::presets::Preset;
@@ -215,7 +216,9 @@ fn config(
     });
 
     let mut config = deliver::Config::new(to, EVENTS.map(str::to_owned).to_vec());
-    set(&mut config.events, table, "events", events);
+    set(&mut config.takes, table, "events", |item| {
+        Some(vec![Takes::new(ORBIT, events(item)?)])
+    });
     set(&mut config.once_per, table, "once_per", |item| {
         item.word(&[
             ("event", OncePer::Event),

@@ -230,6 +230,8 @@ impl Worker {
             hold_until: None,
             at: self.shared.clock.wall(),
             order: None,
+            cancels: None,
+            answer_event: None,
         }
     }
 

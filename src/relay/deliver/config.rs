@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::event::{NOTICE, ORBIT, RELAY, Takes};
 use crate::relay::destination::{self, Kind, Step};
 use crate::relay::transform::address::Address;
 use crate::relay::transform::expression::Expression;
@@ -23,8 +24,8 @@ pub(super) const PICTURES: Duration = Duration::from_mins(1);
 pub struct Config {
     /// Where it is posted.
     pub destination: destination::Config,
-    /// The event types that it takes.
-    pub events: Vec<String>,
+    /// The events that it takes.
+    pub takes: Vec<Takes>,
     /// And only those of which this holds.
     pub when: Option<Expression>,
     /// Whether a completed event and its alert are one.
@@ -45,10 +46,30 @@ pub struct Config {
     pub rate_limit: Option<Rate>,
     /// When a post is tried again, and when it is given up.
     pub retry: retry::Plan,
-    /// Whether it hears what the relay itself has to say.
-    pub hears_notices: bool,
+    /// Whether it is asked before an event goes to others.
+    pub gate: Option<Gate>,
+    /// Whether what it answers is an event of the relay.
+    pub answer_as_event: bool,
     /// How it becomes known that what it made of an alert is closed, if that is to be followed.
     pub on_closed: Option<OnClosed>,
+}
+
+/// How a gate is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gate {
+    /// What becomes of an event that it gives no answer to.
+    pub on_failure: OnFailure,
+    /// For so long its answer is waited for.
+    pub limit: Duration,
+}
+
+/// What becomes of an event that a gate gives no answer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It goes to the others.
+    Pass,
+    /// It is held: a person decides.
+    Hold,
 }
 
 /// How it becomes known that an order is closed. There is one of them at least.
@@ -241,6 +262,18 @@ impl Config {
         self.message.names().chain(filter).chain(topic)
     }
 
+    /// Whether it takes events of this source and type.
+    pub fn takes(&self, source: &str, event_type: &str) -> bool {
+        self.takes
+            .iter()
+            .any(|takes| takes.takes(source, event_type))
+    }
+
+    /// Whether it hears of trouble.
+    pub fn hears_notices(&self) -> bool {
+        self.takes(RELAY, NOTICE)
+    }
+
     /// Whether deliveries wait for one another.
     pub(super) fn in_order(&self) -> bool {
         self.order_by == OrderBy::Asset
@@ -249,10 +282,11 @@ impl Config {
     }
 
     /// A destination that is posted to like this, with the defaults for all else.
+    #[expect(clippy::needless_pass_by_value, reason = "callers have a list to give")]
     pub fn new(destination: destination::Config, events: Vec<String>) -> Self {
         Self {
             destination,
-            events,
+            takes: vec![Takes::new(ORBIT, &events)],
             when: None,
             once_per: OncePer::Event,
             order_by: OrderBy::None,
@@ -263,7 +297,8 @@ impl Config {
             max_in_flight: IN_FLIGHT,
             rate_limit: None,
             retry: retry::Plan::default(),
-            hears_notices: false,
+            gate: None,
+            answer_as_event: false,
             on_closed: None,
         }
     }

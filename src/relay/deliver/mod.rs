@@ -60,8 +60,8 @@ use tokio_util::sync::CancellationToken;
 use self::attempt::Done;
 use self::circuit::Gate;
 pub use self::config::{
-    Config, Form, Health, IN_FLIGHT, Images, Message, OnClosed, OncePer, OrderBy, Poll, Rate,
-    Unmapped, WhileOpen,
+    Config, Form, Gate as GateConfig, Health, IN_FLIGHT, Images, Message, OnClosed, OnFailure,
+    OncePer, OrderBy, Poll, Rate, Unmapped, WhileOpen,
 };
 use self::model::Uses;
 use self::prepare::{Filled, Ready};

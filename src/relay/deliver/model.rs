@@ -68,7 +68,7 @@ impl Uses {
 /// What Orbit is asked of this event.
 pub(super) fn needs(shared: &Shared, map: &AssetMap, claim: &Claim) -> Needs {
     let none = Needs::default();
-    let wanted = shared.config.events.contains(&claim.event_type);
+    let wanted = shared.config.takes(&claim.source, &claim.event_type);
     if claim.frozen.is_some() || !wanted || !is_inspection(&claim.event_type) {
         return none;
     }

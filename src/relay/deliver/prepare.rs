@@ -280,6 +280,7 @@ fn freeze(
             action: plan.action.clone(),
             skip: config.while_open == WhileOpen::Skip,
         }),
+        gates: Vec::new(),
     }
 }
 
@@ -313,10 +314,10 @@ fn park(
 
 fn unwanted(shared: &Shared, claim: &Claim, notice: bool) -> Option<String> {
     if notice {
-        return (!shared.config.hears_notices)
+        return (!shared.config.hears_notices())
             .then(|| "a notice of the relay is for those that `notify` names".to_owned());
     }
-    let wanted = shared.config.events.contains(&claim.event_type);
+    let wanted = shared.config.takes(&claim.source, &claim.event_type);
     (!wanted).then(|| format!("{} is not among the event types", claim.event_type))
 }
 

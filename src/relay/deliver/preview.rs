@@ -134,7 +134,8 @@ pub fn verdict(
 ) -> Result<Verdict, String> {
     let envelope = Envelope::parse(event).map_err(|error| error.to_string())?;
     let kind = envelope.event_type();
-    if !config.events.iter().any(|known| known == kind) {
+    let source = if kind == NOTICE { RELAY } else { ORBIT };
+    if !config.takes(source, kind) {
         return Ok(Verdict::Skipped(format!(
             "{kind} is not among the event types"
         )));

@@ -130,6 +130,8 @@ pub enum Step {
         action: Option<String>,
         /// What an open order means for it.
         while_open: Option<WhileOpen>,
+        /// Who is asked before it goes.
+        gates: Vec<Asked>,
     },
     /// Untried: it waits for what Orbit has to say.
     Wait {
@@ -238,6 +240,22 @@ pub struct Ended {
     pub at: Timestamp,
     /// What the destination made of an alert that it took, if that is to be followed.
     pub order: Option<Box<NewOrder>>,
+    /// Why this destination, a gate, does not let the event go to others.
+    pub cancels: Option<String>,
+    /// What the destination answered and what was taken of it, where that is an event of the
+    /// relay: a JSON object.
+    pub answer_event: Option<String>,
+}
+
+/// A gate that is asked before a delivery goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The gate's id.
+    pub gate: String,
+    /// For so long its answer is waited for.
+    pub limit: Duration,
+    /// Whether the delivery goes where it gives none; otherwise it is parked.
+    pub passes: bool,
 }
 
 impl Disposition {

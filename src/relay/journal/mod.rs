@@ -51,7 +51,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use self::acts::{Bulk, Kind, Worked};
 pub use self::claims::{
-    Claim, Claims, Disposition, Ended, Enrichment, Fate, Lease, Step, Want, WhileOpen,
+    Asked, Claim, Claims, Disposition, Ended, Enrichment, Fate, Lease, Step, Want, WhileOpen,
 };
 pub use self::filter::{DeliveryId, Filter};
 pub use self::open::{DATABASE, OpenError};
@@ -69,6 +69,7 @@ pub use self::sums::{DestinationSums, Sums};
 use self::writer::Work;
 use crate::clock::Clock;
 use crate::event::{DedupeKey, Event};
+use crate::own::Own;
 
 /// What the journal needs to know.
 #[derive(Clone, Debug)]
@@ -82,6 +83,8 @@ pub struct Config {
     pub keep_delivered: Duration,
     /// No more new events are taken when it has so many bytes.
     pub limit_bytes: u64,
+    /// What somebody hears of what the relay itself has to say.
+    pub says: Vec<Own>,
 }
 
 impl Config {

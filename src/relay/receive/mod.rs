@@ -3,6 +3,7 @@
 //! ```text
 //! mod      the routes, and what each outcome is answered and counted as
 //! serve    connections: how many, how long, and how they end
+//! source   what is known of a source besides Orbit
 //! idle     which connection makes room when all places are taken
 //! budget   the memory that bodies in flight may take
 //! replays  messages that were accepted before
@@ -27,6 +28,7 @@ mod idle;
 mod refusals;
 mod replays;
 pub mod serve;
+mod source;
 mod work_orders;
 
 use std::net::IpAddr;
@@ -42,6 +44,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use http_body_util::BodyExt as _;
+use ipnet::IpNet;
 use tokio::sync::watch;
 
 use self::budget::{Budget, Held, Refused};
@@ -49,6 +52,7 @@ pub use self::closed::Closes;
 use self::refusals::Refusals;
 use self::replays::Replays;
 use self::serve::Peer;
+pub use self::source::{RateLimit, Source};
 pub use self::work_orders::WorkOrdersAuth;
 use crate::clock::{Clock, Remote};
 use crate::event::{Envelope, Event, ORBIT, Origin, TEST};
@@ -98,6 +102,10 @@ pub struct Receive {
     pub work_orders: Option<WorkOrdersAuth>,
     /// Orbit's API, where there is a token for it.
     pub api: Option<Arc<Client>>,
+    /// The sources besides Orbit.
+    pub sources: Vec<Source>,
+    /// The proxies whose word counts on who calls.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 struct Edge {

@@ -3,6 +3,8 @@
 
 mod keys;
 pub mod orbit;
+pub mod scheme;
 pub mod standard;
 
 pub use self::keys::{Keys, Previous};
+pub use self::scheme::{Headers, Scheme};

@@ -40,7 +40,7 @@ fn the_example_is_loaded() {
         config
             .destinations
             .iter()
-            .any(|d| d.hears_notices && d.destination.name == name)
+            .any(|d| d.hears_notices() && d.destination.name == name)
     };
     assert!(hears("teams") && !hears("cmms"));
     // What it calls a default is the default.

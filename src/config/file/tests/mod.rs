@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use crate::event::{ORBIT, Takes};
+
 use super::*;
 use crate::config::{Config, ConfigError, Level, Text};
 use crate::relay::deliver::{OncePer, OrderBy};
@@ -77,7 +79,10 @@ fn every_setting_can_stand_in_the_file() {
     assert_eq!(config.orbit.unwrap().host, "orbit.example");
     assert_eq!(config.listen.port(), 21601);
     assert_eq!(config.webhook.events, ["ACTION_COMPLETED"]);
-    assert_eq!(config.destinations[0].events, ["ACTION_COMPLETED", "TEST"]);
+    assert_eq!(
+        config.destinations[0].takes[0],
+        Takes::new(ORBIT, ["ACTION_COMPLETED", "TEST"])
+    );
     assert_eq!(config.max_age, Duration::from_mins(7));
     assert_eq!(config.data_dir.display().to_string(), "/data");
     assert_eq!(config.log.level, tracing::Level::DEBUG);
@@ -85,7 +90,7 @@ fn every_setting_can_stand_in_the_file() {
     assert_eq!(config.journal_limit, 500_000_000);
     assert_eq!(config.expect_every, Some(Duration::from_hours(24)));
     assert_eq!(config.asset_map, None);
-    assert!(config.destinations[0].hears_notices);
+    assert!(config.destinations[0].hears_notices());
     let shown = config.shown.iter().find(|shown| shown.name == "max-age");
     assert_eq!(shown.unwrap().origin, "relay.toml:6");
 }
@@ -122,7 +127,7 @@ proptest! {
 fn a_destination_that_says_little_has_the_defaults() {
     let config = load(DESTINATION).destinations.remove(0);
     assert_eq!(config.destination.id, "cmms");
-    assert_eq!(config.events, destination::EVENTS);
+    assert_eq!(config.takes, [Takes::new(ORBIT, destination::EVENTS)]);
     assert_eq!(config.once_per, OncePer::Event);
     assert_eq!(config.retry, crate::retry::Plan::default());
     assert!(matches!(config.destination.auth, Auth::None));
@@ -148,7 +153,7 @@ fn every_key_of_a_destination_is_taken() {
     assert_eq!((&*to.name, &*to.id), ("new-name", "old_name"));
     assert_eq!(to.url.as_str(), "https://cmms.example/x");
     assert!(matches!(&to.auth, Auth::Basic { user, .. } if user == "me"));
-    assert_eq!(config.events, ["TEST"]);
+    assert_eq!(config.takes, [Takes::new(ORBIT, ["TEST"])]);
     assert_eq!(config.when.unwrap().text(), "inspection.severity >= 3");
     assert_eq!(config.once_per, OncePer::Inspection);
     assert_eq!(config.order_by, OrderBy::Asset);

@@ -268,6 +268,7 @@ async fn progress_is_durable_before_the_next_step() {
         template: Some("template-1".into()),
         action: Some("Gauge".into()),
         while_open: None,
+        gates: Vec::new(),
     };
     assert_eq!(world.step(&claim, step).await, SEND);
     let note = async |claim: &Claim, text: &str, message: Option<&str>| {
@@ -326,6 +327,7 @@ fn about(asset: Option<&str>, action: Option<&str>, skip: bool) -> Step {
             action: action.map(str::to_owned),
             skip,
         }),
+        gates: Vec::new(),
     }
 }
 
@@ -343,6 +345,8 @@ async fn makes(world: &World, claim: &Claim, asset: Option<&str>, action: Option
     };
     let ended = Ended {
         order: Some(Box::new(order)),
+        cancels: None,
+        answer_event: None,
         ..world.ended(Disposition::Delivered)
     };
     let lost = world.journal.record(vec![(claim.lease, ended)]).await;

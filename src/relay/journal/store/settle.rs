@@ -59,6 +59,7 @@ impl Store {
                 template,
                 action,
                 while_open,
+                gates: _,
             } => {
                 let while_open = while_open.as_ref();
                 match self.turn(lease, once.as_ref(), line.as_deref(), while_open)? {

@@ -104,6 +104,8 @@ impl World {
             answer: None,
             hold_until: None,
             order: None,
+            cancels: None,
+            answer_event: None,
             at: self.clock.wall(),
         }
     }
@@ -133,6 +135,7 @@ fn start(dir: &Path, clock: &Clock, destinations: &[&str]) -> (Journal, Writer) 
         destinations: Some(destinations.iter().map(|d| registered(d)).collect()),
         keep_delivered: Config::KEEP_DELIVERED,
         limit_bytes: Config::LIMIT_BYTES,
+        says: Vec::new(),
     };
     Journal::start(config, clock.clone()).unwrap()
 }
@@ -163,6 +166,7 @@ pub(in crate::relay::journal) fn freezing(
         template: None,
         action: None,
         while_open: None,
+        gates: Vec::new(),
     }
 }
 

@@ -62,6 +62,7 @@ impl World {
             destinations: Some(destinations.iter().map(|d| registered(d)).collect()),
             keep_delivered: Config::KEEP_DELIVERED,
             limit_bytes: Config::LIMIT_BYTES,
+            says: Vec::new(),
         };
         self.open = Some(Opened::open(&config, now(), false).unwrap());
     }
@@ -100,6 +101,8 @@ impl World {
                         answer: None,
                         hold_until: None,
                         order: None,
+                        cancels: None,
+                        answer_event: None,
                         at: now(),
                     };
                     store.record(&[(claim.lease, ended)], now()).unwrap();
@@ -299,6 +302,8 @@ fn a_replay_of_what_failed_keeps_its_progress() {
                     answer: None,
                     hold_until: None,
                     order: None,
+                    cancels: None,
+                    answer_event: None,
                     at: now(),
                 };
                 store.record(&[(lease, ended)], now()).unwrap();

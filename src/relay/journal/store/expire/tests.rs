@@ -317,6 +317,8 @@ impl Alone {
             answer: None,
             hold_until: None,
             order: None,
+            cancels: None,
+            answer_event: None,
             at: at(0),
         };
         self.commit(|store| store.record(&[(claim.lease, ended)], at(0)).unwrap());
