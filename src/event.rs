@@ -464,8 +464,38 @@ impl<'a> Envelope<'a> {
     }
 }
 
+/// The text at a JSON pointer (RFC 6901): a string, the text of a number, `true` or `false`. Only
+/// what the pointer leads through is read, and no value is built of it.
+pub fn text_at(json: &str, pointer: &str) -> Option<String> {
+    let mut raw: &str = json;
+    if !pointer.is_empty() {
+        for token in pointer.strip_prefix('/')?.split('/') {
+            let token = token.replace("~1", "/").replace("~0", "~");
+            raw = match raw.trim_start().as_bytes().first()? {
+                b'{' => Members::parse(raw).ok()?.raw(&token)?,
+                b'[' => {
+                    let items: Vec<&RawValue> = serde_json::from_str(raw).ok()?;
+                    items.get(token.parse::<usize>().ok()?)?.get()
+                }
+                _ => return None,
+            };
+        }
+    }
+    let raw = raw.trim();
+    match raw.as_bytes().first()? {
+        b'"' => Some(serde_json::from_str::<Text>(raw).ok()?.0.into_owned()),
+        b'{' | b'[' | b'n' => None,
+        _ => Some(
+            serde_json::from_str::<&RawValue>(raw)
+                .ok()?
+                .get()
+                .to_owned(),
+        ),
+    }
+}
+
 /// A uuid has 36 characters. What is far longer is known by its hash, which fits every log line.
-fn shortened(uuid: String) -> String {
+pub fn shortened(uuid: String) -> String {
     if uuid.len() <= LONGEST_UUID {
         uuid
     } else {

@@ -161,6 +161,10 @@ fn advice(rejection: &Rejection) -> String {
                  somebody else, or that clock was just set; it is learnt anew within a minute",
                 off.as_secs()
             ),
+            Refusal::NoTimestamp
+            | Refusal::WrongToken
+            | Refusal::BodyUnsigned
+            | Refusal::WrongDigest => refusal.explain(),
         },
         Rejection::NotAnEvent(why) => format!("verified, but {why}"),
         Rejection::WrongHeader => {
