@@ -418,24 +418,32 @@ pub struct Envelope<'a> {
 impl<'a> Envelope<'a> {
     /// Reads a body. Any JSON object with a `type` will do.
     pub fn parse(body: &'a [u8]) -> Result<Self, EnvelopeError> {
-        let json = std::str::from_utf8(body)
-            .map_err(|e| EnvelopeError::NotAnObject(serde_json::Error::custom(e)))?;
-        let members = Members::parse(json).map_err(EnvelopeError::NotAnObject)?;
+        let members = members_of(body)?;
         let event_type = members
             .raw("type")
             .and_then(|raw| serde_json::from_str::<Text>(raw).ok())
             .ok_or(EnvelopeError::NoType)?
             .0
             .into_owned();
+        Ok(Self::with(event_type, members))
+    }
+
+    /// Reads the body of an event whose type is known, as other sources say it elsewhere. Any JSON
+    /// object will do.
+    pub fn of(event_type: &str, body: &'a [u8]) -> Result<Self, EnvelopeError> {
+        Ok(Self::with(event_type.to_owned(), members_of(body)?))
+    }
+
+    fn with(event_type: String, members: Members<'a>) -> Self {
         let data = members.raw("data").and_then(|raw| Members::parse(raw).ok());
-        Ok(Self {
+        Self {
             event_type,
             members,
             data,
-        })
+        }
     }
 
-    /// The envelope's `type`.
+    /// The event's type.
     pub fn event_type(&self) -> &str {
         &self.event_type
     }
@@ -462,6 +470,12 @@ impl<'a> Envelope<'a> {
     pub fn data(&self, name: &str) -> Option<String> {
         self.data.as_ref()?.text(name)
     }
+}
+
+fn members_of(body: &[u8]) -> Result<Members<'_>, EnvelopeError> {
+    let json = std::str::from_utf8(body)
+        .map_err(|e| EnvelopeError::NotAnObject(serde_json::Error::custom(e)))?;
+    Members::parse(json).map_err(EnvelopeError::NotAnObject)
 }
 
 /// A uuid has 36 characters. An id that is far longer is known by its hash, which fits every log
@@ -575,6 +589,14 @@ mod tests {
             assert!(Envelope::parse(body.as_bytes()).is_err(), "{body}");
         }
         assert!(Envelope::parse(b"{\"type\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn where_the_type_is_known_any_object_is_an_event() {
+        let envelope = Envelope::of("issues.opened", br#"{"action":"opened"}"#).unwrap();
+        assert_eq!(envelope.event_type(), "issues.opened");
+        assert_eq!(envelope.members().text("action").unwrap(), "opened");
+        assert!(Envelope::of("issues.opened", b"[1]").is_err());
     }
 
     #[test]

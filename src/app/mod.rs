@@ -58,13 +58,15 @@ use self::secret::Wanted;
 use self::tasks::{Common, Intake, Served, Tasks};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::event::RELAY;
 use crate::http::ServerTls;
 use crate::metrics::Metrics;
 use crate::ops::health::Parts;
 use crate::orbit;
+use crate::own::Own;
 use crate::reconcile::webhook::{self as hook, Manage, Nudge, OnExit, Reconcile};
 use crate::relay::enrich::{Deadlines, Enrich};
-use crate::relay::journal::{self, Journal};
+use crate::relay::journal::{self, Journal, Registered};
 
 /// What is under way when the relay stops may take this long, and closing the journal so long:
 /// together less than the 10 s after which Docker kills.
@@ -134,18 +136,12 @@ impl App {
         let configured = config.not_configured.is_none();
         let assets = Arc::new(Assets::load(config.asset_map.clone())?);
         let subject = config.check_at_start.then(|| Subject::of(&config, None));
+        let journal_config = journal_config(&config);
         let served = config.destinations.into_iter().map(Served::build);
         let served = served.collect::<Result<Vec<_>, _>>()?;
         let orbit = config.orbit.clone().map(orbit::Client::build).transpose()?;
         let orbit = orbit.map(Arc::new);
         let tls = config.tls.map(ServerTls::build).transpose()?;
-        let journal_config = journal::Config {
-            data_dir: config.data_dir.clone(),
-            destinations: Some(served.iter().map(Served::registered).collect()),
-            keep_delivered: config.keep_delivered,
-            limit_bytes: config.journal_limit,
-            says: Vec::new(),
-        };
         let (journal, writer) = Journal::start(journal_config, clock.clone())
             .context("the journal's thread cannot be started")?;
         let (asked_to_stop, asked) = oneshot::channel();
@@ -312,6 +308,31 @@ impl App {
             (false, true) => Exit::Drained,
             (false, false) => Exit::Cut,
         }
+    }
+}
+
+/// What the journal needs to know.
+fn journal_config(config: &Config) -> journal::Config {
+    let destinations = config.destinations.iter();
+    let heard = |kind: &Own| {
+        destinations
+            .clone()
+            .any(|of| of.takes(RELAY, kind.as_str()))
+    };
+    journal::Config {
+        data_dir: config.data_dir.clone(),
+        says: Own::ALL.into_iter().filter(heard).collect(),
+        destinations: Some(
+            destinations
+                .clone()
+                .map(|of| Registered {
+                    id: of.destination.id.clone(),
+                    name: of.destination.name.clone(),
+                })
+                .collect(),
+        ),
+        keep_delivered: config.keep_delivered,
+        limit_bytes: config.journal_limit,
     }
 }
 

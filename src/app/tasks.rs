@@ -35,7 +35,7 @@ use crate::reconcile::webhook::{self, Asked, Desk, KeyChange, Nudge, Reconcile};
 use crate::relay::deliver::{self, Deliver, Health, Limiter};
 use crate::relay::destination::Destination;
 use crate::relay::enrich::Enrich;
-use crate::relay::journal::{Journal, Registered};
+use crate::relay::journal::Journal;
 use crate::relay::receive::{self, Closes, Receive, WorkOrdersAuth, serve};
 use crate::relay::verify::orbit::Refusal;
 
@@ -50,7 +50,9 @@ pub(super) struct Served {
 impl Served {
     pub(super) fn build(mut config: deliver::Config) -> Result<Self, BuildError> {
         let polled = config.on_closed.as_ref();
-        config.destination.keeps_answers = polled.is_some_and(|closed| closed.poll.is_some());
+        let is_asked = polled.is_some_and(|closed| closed.poll.is_some());
+        config.destination.keeps_answers = is_asked || config.answer_as_event;
+        config.destination.is_gate = config.gate.is_some();
         Ok(Self {
             destination: Destination::build(config.destination.clone())?,
             limiter: Limiter::new(config.rate_limit),
@@ -66,13 +68,6 @@ impl Served {
             name: self.destination.name().to_owned(),
             secret: self.config.on_closed.as_ref()?.secret.clone()?,
         })
-    }
-
-    pub(super) fn registered(&self) -> Registered {
-        Registered {
-            id: self.destination.id().to_owned(),
-            name: self.destination.name().to_owned(),
-        }
     }
 
     pub(super) fn health(&self) -> (String, watch::Receiver<Health>) {
@@ -396,6 +391,9 @@ impl Tasks {
         enrich: Enrich,
     ) {
         let enrich = Arc::new(enrich);
+        let configs = served.iter().map(|served| &served.config);
+        let gates = configs.filter(|config| config.gate.is_some()).cloned();
+        let gates: Arc<[deliver::Config]> = gates.collect();
         self.start_assets(assets);
         for Served {
             config,
@@ -406,6 +404,7 @@ impl Tasks {
         {
             let deliver = Deliver {
                 config,
+                gates: Arc::clone(&gates),
                 journal: self.common.journal.clone(),
                 destination,
                 enrich: Arc::clone(&enrich),

@@ -48,7 +48,8 @@ impl Learnt {
         let known = &detail.enrichment;
         let json = |text: &Option<String>| text.clone().and_then(|t| RawValue::from_string(t).ok());
         let same = map.filter(|map| detail.map.as_deref() == Some(map.version()));
-        let row = same.and_then(|map| preview::row(map, &detail.event.body, known));
+        let row =
+            same.and_then(|map| preview::row(map, &detail.event.source, &detail.event.body, known));
         Self {
             map: detail.map.clone(),
             why: row.map(|row| row.why),

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Command};
-use jiff::Timestamp;
 use serde::Serialize;
 
 use super::args::{json, settings};
@@ -19,18 +18,11 @@ use crate::config::{Config, Input};
 use crate::orbit::client;
 use crate::relay::assets::AssetMap;
 use crate::relay::deliver;
-use crate::relay::deliver::preview::{PreviewedRequest, Verdict, preview, row, verdict};
-use crate::relay::journal::{Enrichment, Reader};
+use crate::relay::deliver::preview::{Came, PreviewedRequest, Verdict, preview, row, verdict};
+use crate::relay::journal::Reader;
 
 /// No event is larger.
 const LARGEST: u64 = 8 * 1024 * 1024;
-
-/// An event, and what Orbit said of it.
-struct Event {
-    body: Vec<u8>,
-    enrichment: Enrichment,
-    received_at: Timestamp,
-}
 
 /// What came of it, for programs.
 #[derive(Serialize)]
@@ -93,22 +85,16 @@ pub(super) fn test(input: &Input, matches: &ArgMatches) -> Outcome {
     let map = map.map_err(|error| Usage(format!("{error:#}")))?;
     let orbit = config.orbit_host.as_ref();
     let orbit = orbit.and_then(|orbit| client::base_url(&orbit.host));
-    let Event {
-        body,
-        enrichment,
-        received_at,
-    } = &event;
     let orbit = orbit.as_ref();
-    let verdict = verdict(to, &map, body, enrichment, orbit, *received_at);
-    let verdict = verdict.map_err(anyhow::Error::msg)?;
-    let requests = preview(to, &map, body, enrichment, orbit, *received_at);
+    let verdict = verdict(to, &map, &event, orbit).map_err(anyhow::Error::msg)?;
+    let requests = preview(to, &map, &event, orbit);
     let requests = match (&verdict, requests) {
         // What is not sent needs no template that fits it.
         (Verdict::Skipped(_) | Verdict::Parked, Err(_)) => Vec::new(),
         (_, requests) => requests.map_err(anyhow::Error::msg)?,
     };
     if matches.get_flag("json") {
-        let row = row(&map, body, enrichment);
+        let row = row(&map, &event.source, &event.body, &event.enrichment);
         let (word, reason) = match &verdict {
             Verdict::Sent => ("sent", None),
             Verdict::Skipped(reason) => ("skipped", Some(&**reason)),
@@ -149,13 +135,9 @@ fn destination<'a>(config: &'a Config, name: &str) -> anyhow::Result<&'a deliver
 }
 
 /// A file goes before an event of the journal.
-fn event(config: &Config, wanted: &str) -> anyhow::Result<Event> {
+fn event(config: &Config, wanted: &str) -> anyhow::Result<Came> {
     if let Some(body) = file(Path::new(wanted))? {
-        return Ok(Event {
-            body,
-            enrichment: Enrichment::default(),
-            received_at: Clock::system().wall(),
-        });
+        return Came::of(body, Clock::system().wall()).map_err(anyhow::Error::msg);
     }
     let mut reader = Reader::open(&config.data_dir)
         .map_err(|error| Usage(format!("there is no file {wanted}, and {error}")))?;
@@ -166,8 +148,12 @@ fn event(config: &Config, wanted: &str) -> anyhow::Result<Event> {
         ))
         .into());
     };
-    Ok(Event {
+    Ok(Came {
         enrichment: reader.enrichment(event.seq)?,
+        source: event.source,
+        event_type: event.event_type,
+        origin: event.origin,
+        identity: event.identity,
         received_at: event.received_at,
         body: event.body,
     })
@@ -189,8 +175,8 @@ fn file(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
     Ok(Some(body))
 }
 
-fn asset(map: &AssetMap, event: &Event) -> String {
-    match row(map, &event.body, &event.enrichment) {
+fn asset(map: &AssetMap, event: &Came) -> String {
+    match row(map, &event.source, &event.body, &event.enrichment) {
         Some(row) => format!("asset: {:?} ({})", row.asset_id, row.why),
         None => "asset: none is known".to_owned(),
     }

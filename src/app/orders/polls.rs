@@ -190,7 +190,7 @@ fn may_be_asked(destination: &DestinationSums, now: Timestamp) -> bool {
 fn url(poll: &Poll, order: &OpenOrder) -> Result<url::Url, String> {
     let answer = order.answer.as_deref().unwrap_or_default();
     let answer: serde_json::Value = serde_json::from_str(answer)
-        .map_err(|_| "what was answered to the alert is no JSON of at most 16 KiB".to_owned())?;
+        .map_err(|_| "what was answered to the alert is no JSON of at most 64 KiB".to_owned())?;
     let url = poll.url.fill(&answer);
     url.map_err(|error| format!("no URL can be made of what was answered to the alert: {error}"))
 }

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use super::cargo::{Cargo, Pictured, Post, short_key};
 use super::config::Images;
+use super::model::of_orbit;
+use super::own::is_notice;
 use super::pictures::{self, Waits};
 use super::prepare::Ready;
 use super::standing::Tried;
 use super::{Shared, steps};
 use crate::clock::until;
-use crate::event::{ALERT, Envelope, RELAY};
+use crate::event::{ALERT, Envelope};
 use crate::orbit::media::Form;
 use crate::relay::destination::outcome::Outcome;
 use crate::relay::destination::{Multipart, Picture, Request, Sent, What};
@@ -169,7 +171,8 @@ impl Done {
             seq: claim.lease.seq,
             failures: claim.failures,
             waited: claim.waited,
-            alert: claim.event_type == ALERT || claim.source == RELAY,
+            alert: of_orbit(claim) && claim.event_type == ALERT
+                || is_notice(&claim.source, &claim.event_type),
         }
     }
 }

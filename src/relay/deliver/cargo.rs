@@ -9,7 +9,8 @@ use std::sync::Arc;
 use super::Shared;
 use super::config::{Form, Images};
 use super::learn::Learnt;
-use super::model::View;
+use super::model::{View, of_orbit};
+use super::prepare::kind;
 use super::requests::{Progress, Requests, Run};
 use crate::event::Envelope;
 use crate::relay::assets::AssetMap;
@@ -129,8 +130,8 @@ impl Draft<'_> {
                     scope: self.scope(),
                     requests: frozen.unwrap_or_default(),
                     progress: Progress::parse(claim.progress.as_deref())?,
-                    captures: pictures::captures(self.envelope),
-                    kind: super::prepare::kind(self.shared, claim).to_owned(),
+                    captures: self.captures(),
+                    kind: kind(&self.shared.config, &claim.source, &claim.event_type).to_owned(),
                     // What was only given back was not tried either.
                     first: claim.frozen.is_none() || claim.attempt <= 1,
                     weight: claim.body.len().saturating_mul(WEIGHT),
@@ -144,6 +145,15 @@ impl Draft<'_> {
         }
     }
 
+    /// Its captures, where Orbit has pictures of them.
+    fn captures(&self) -> Vec<Capture> {
+        if of_orbit(self.claim) {
+            pictures::captures(self.envelope)
+        } else {
+            Vec::new()
+        }
+    }
+
     fn event(&self, relay: &str) -> Result<Cargo, String> {
         let (claim, enrich) = (self.claim, &self.shared.enrich);
         let images = self.shared.config.message.images;
@@ -151,7 +161,7 @@ impl Draft<'_> {
         if images == Images::None || !has_orbit {
             return self.body(relay, None);
         }
-        let captures = pictures::captures(self.envelope);
+        let captures = self.captures();
         if !captures.iter().any(|capture| capture.data_url.is_some()) {
             return self.body(relay, None);
         }

@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use super::attempt::{Done, Taken, Tries};
 use super::config::Health;
+use super::model::of_orbit;
+use super::own;
 use super::standing::{Pause, Turned};
 use super::{JOURNAL_PAUSE, Worker, learn, of, retry};
 use crate::clock::later;
-use crate::event::{ALERT, ORBIT};
+use crate::event::ALERT;
 use crate::relay::destination::Sent;
 use crate::relay::destination::outcome::Outcome;
 use crate::relay::journal::{
@@ -117,7 +119,7 @@ impl Worker {
             return ended;
         };
         let (ready, claim) = (&done.ready, &done.ready.claim);
-        let is_alert = claim.source == ORBIT && claim.event_type == ALERT;
+        let is_alert = of_orbit(claim) && claim.event_type == ALERT;
         // One whose pictures were refused is there all the same.
         let made = match &ended.disposition {
             Disposition::Delivered => true,
@@ -192,7 +194,11 @@ impl Worker {
         if let Some(hold_until) = verdict.hold_until {
             self.hold_until = self.hold_until.max(hold_until);
         }
+        let config = &self.shared.config;
+        let whole = sent.whole.as_deref();
         let ended = refused.unwrap_or_else(|| Ended {
+            answer_event: own::answered(config, &sent.outcome, whole, taken.as_ref()),
+            cancels: sent.cancels,
             answer: sent.answer,
             hold_until: verdict.hold_until,
             ..self.ending(verdict.disposition)

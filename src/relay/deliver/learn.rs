@@ -127,7 +127,7 @@ fn ask(
     lacks: Needs,
 ) -> impl Future<Output = Answers> + Send + 'static {
     let enrich = Arc::clone(&shared.enrich);
-    let envelope = Envelope::parse(&claim.body).ok();
+    let envelope = Envelope::of(&claim.event_type, &claim.body).ok();
     let run = envelope.as_ref().and_then(|event| event.data("runUuid"));
     let run_event = envelope.as_ref().and_then(|event| event.data("uuid"));
     let is_alert = claim.event_type == ALERT;

@@ -4,6 +4,8 @@
 //! mod       the loop of one destination: when to claim, when to send, when to stop
 //! condition what changes how the destination is served: ends of tries, pauses
 //! config    what one destination gets, and how
+//! own       what a destination takes, and what of its answers others may take (pure)
+//! gates     who is asked before a delivery goes (pure)
 //! prepare   claim, learn, map, filter, freeze: several deliveries at once
 //! learn     what else Orbit knows of them
 //! model     which asset an event is about, and what has to be asked for that
@@ -35,8 +37,10 @@ mod cargo;
 mod circuit;
 mod condition;
 mod config;
+mod gates;
 mod learn;
 mod model;
+mod own;
 mod pictures;
 mod prepare;
 pub mod preview;
@@ -97,6 +101,8 @@ const RECORDING: usize = 512;
 pub struct Deliver {
     /// What it gets, and how.
     pub config: Config,
+    /// All destinations that are asked before an event goes to others.
+    pub gates: Arc<[Config]>,
     /// Where deliveries come from.
     pub journal: Journal,
     /// Where they go.
@@ -118,6 +124,7 @@ pub struct Deliver {
 /// What all tries of one destination share.
 struct Shared {
     config: Config,
+    gates: Arc<[Config]>,
     /// What of Orbit's answers is used.
     uses: Uses,
     journal: Journal,
@@ -171,6 +178,7 @@ struct Worker {
 pub async fn run(deliver: Deliver, stop: CancellationToken) {
     let Deliver {
         config,
+        gates,
         journal,
         destination,
         enrich,
@@ -183,8 +191,9 @@ pub async fn run(deliver: Deliver, stop: CancellationToken) {
     let now = clock.steady();
     let sums = journal.sums();
     let shared = Shared {
-        uses: Uses::of(config.names()),
+        uses: Uses::of(config.names().chain(gates::names(&config, &gates))),
         config,
+        gates,
         journal,
         destination,
         enrich,

@@ -7,9 +7,8 @@
 use jiff::Timestamp;
 use url::Url;
 
-use super::prepare::is_inspection;
 use super::{Config, Shared, Unmapped};
-use crate::event::{ALERT, Envelope};
+use crate::event::{ALERT, COMPLETED, Envelope, ORBIT, Origin};
 use crate::orbit::media::MediaUrl;
 use crate::relay::assets::{AssetMap, Match, Subject};
 use crate::relay::enrich::Needs;
@@ -69,10 +68,11 @@ impl Uses {
 pub(super) fn needs(shared: &Shared, map: &AssetMap, claim: &Claim) -> Needs {
     let none = Needs::default();
     let wanted = shared.config.takes(&claim.source, &claim.event_type);
-    if claim.frozen.is_some() || !wanted || !is_inspection(&claim.event_type) {
+    let is_inspection = of_orbit(claim) && is_inspection(&claim.source, &claim.event_type);
+    if claim.frozen.is_some() || !wanted || !is_inspection {
         return none;
     }
-    let Ok(envelope) = Envelope::parse(&claim.body) else {
+    let Ok(envelope) = Envelope::of(&claim.event_type, &claim.body) else {
         return none;
     };
     let (uses, rows) = (&shared.uses, map.uses());
@@ -95,6 +95,16 @@ fn says(envelope: &Envelope<'_>, member: &str) -> bool {
     let data = data.and_then(|data| crate::event::Members::parse(data).ok());
     let said = data.as_ref().and_then(|data| data.raw(member));
     said.is_some_and(|said| said != "null")
+}
+
+/// Whether Orbit knows of it: not of what others sent, and not of a sample.
+pub(super) fn of_orbit(claim: &Claim) -> bool {
+    claim.source == ORBIT && claim.origin != Origin::Sample
+}
+
+/// Whether an event of this source and type is an inspection.
+pub(super) fn is_inspection(source: &str, event_type: &str) -> bool {
+    source == ORBIT && matches!(event_type, COMPLETED | ALERT)
 }
 
 /// What is known of one event: what its model is made of.
@@ -152,6 +162,7 @@ impl View<'_> {
     pub(super) fn relay(&self) -> Result<String, serde_json::Error> {
         let received_at = self.received_at.to_string();
         let mut relay = Relay::new(self.key, self.source, self.origin, received_at);
+        relay.event_type = (self.source != ORBIT).then(|| self.envelope.event_type());
         relay.enrichment = self.word;
         relay.asset = self.asset.map(|found| Asset {
             id: &found.id,
@@ -172,6 +183,26 @@ pub(super) enum Found {
     Asset(ModelAsset),
     /// There is none for this.
     None(Subject),
+}
+
+/// The asset of an event for this destination; none where it is to be parked for want of one.
+pub(super) fn asset_for(
+    config: &Config,
+    map: &AssetMap,
+    source: &str,
+    envelope: &Envelope<'_>,
+    known: &Enrichment,
+) -> Option<ModelAsset> {
+    if source != ORBIT {
+        return None;
+    }
+    match (find(map, envelope, known), &config.unmapped) {
+        (Found::Asset(found), _) => Some(found),
+        (Found::None(_), Unmapped::Default(id)) if is_inspection(source, envelope.event_type()) => {
+            Some(default_asset(id))
+        }
+        _ => None,
+    }
 }
 
 /// Looks the asset of an event up: as a whole, else by the first of its captures and readings that

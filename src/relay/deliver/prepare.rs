@@ -8,12 +8,14 @@
 use std::sync::Arc;
 
 use super::cargo::{Cargo, Draft};
+use super::gates;
 use super::learn::{self, Learnt};
-use super::model::{self, Found};
-use super::{OncePer, OrderBy, Shared, Unmapped, WhileOpen};
-use crate::event::{self, ALERT, COMPLETED, Envelope, inspection_key};
+use super::model::{self, Found, is_inspection, of_orbit};
+use super::own::{is_notice, unwanted};
+use super::{Config, OncePer, OrderBy, Shared, Unmapped, WhileOpen};
+use crate::event::{self, ALERT, Envelope, ORBIT, inspection_key};
 use crate::relay::assets::AssetMap;
-use crate::relay::journal::{self, Claim, Claims, Fate, Lease, Step, Want, WriteError};
+use crate::relay::journal::{self, Asked, Claim, Claims, Fate, Lease, Step, Want, WriteError};
 use crate::relay::transform;
 use crate::relay::transform::model::ModelAsset;
 
@@ -135,7 +137,7 @@ fn plan(
     learnt: &Learnt,
 ) -> (Plan, Option<Step>) {
     let id = &claim.destination_id;
-    let kind = kind(shared, &claim);
+    let kind = kind(&shared.config, &claim.source, &claim.event_type);
     let key = event::idempotency_key(&claim.source, kind, &claim.identity, id);
     let mut plan = Plan {
         key,
@@ -155,12 +157,11 @@ fn plan(
 }
 
 /// What stands for the type in keys.
-pub(super) fn kind<'a>(shared: &Shared, claim: &'a Claim) -> &'a str {
-    let once = shared.config.once_per == OncePer::Inspection;
-    if once && is_inspection(&claim.event_type) {
+pub(super) fn kind<'a>(config: &Config, source: &str, event_type: &'a str) -> &'a str {
+    if config.once_per == OncePer::Inspection && is_inspection(source, event_type) {
         event::INSPECTION
     } else {
-        &claim.event_type
+        event_type
     }
 }
 
@@ -172,8 +173,10 @@ fn step(
 ) -> Result<Option<Step>, String> {
     let config = &shared.config;
     let claim = &plan.claim;
-    let envelope = Envelope::parse(&claim.body).map_err(|e| e.to_string())?;
-    plan.action = envelope.data("actionName");
+    let envelope = Envelope::of(&claim.event_type, &claim.body).map_err(|e| e.to_string())?;
+    plan.action = envelope
+        .data("actionName")
+        .filter(|_| claim.source == ORBIT);
     let found = if let Some(relay) = &claim.frozen {
         // The key that it was sent with, whatever has been configured since.
         plan.key = transform::key_of(relay).unwrap_or_else(|| plan.key.clone());
@@ -204,11 +207,12 @@ fn step(
         None => draft.view().relay().map_err(|e| e.to_string())?,
     };
     let (cargo, message) = draft.cargo(&relay)?;
+    let asked = gates::asked(&draft);
     plan.cargo = Some(cargo);
     if claim.frozen.is_some() && message.is_none() && !config.in_order() {
         return Ok(None);
     }
-    Ok(Some(freeze(shared, map, plan, relay, message)))
+    Ok(Some(freeze(shared, map, plan, relay, message, asked)))
 }
 
 /// The asset of an event, if it is to be sent; or what becomes of it otherwise.
@@ -220,8 +224,8 @@ fn look_up(
     envelope: &Envelope<'_>,
 ) -> Result<Result<Option<ModelAsset>, Step>, String> {
     let claim = &plan.claim;
-    let notice = claim.source == event::RELAY;
-    if let Some(reason) = unwanted(shared, claim, notice) {
+    let (source, kind) = (&*claim.source, &*claim.event_type);
+    if let Some(reason) = unwanted(&shared.config, source, envelope) {
         return Ok(Err(Step::Skip { reason }));
     }
     if let Some(why) = &learnt.missing
@@ -230,15 +234,18 @@ fn look_up(
         let reason = format!("waits for Orbit: {why}");
         return Ok(Err(Step::Wait { due_at, reason }));
     }
+    if source != ORBIT {
+        return Ok(Ok(None));
+    }
     let subject = match model::find(map, envelope, &learnt.known) {
         Found::Asset(found) => return Ok(Ok(Some(found))),
         Found::None(subject) => subject,
     };
-    if plan.action.is_some() {
+    if of_orbit(claim) {
         shared.unmapped.note(map, &subject);
     }
     Ok(match &shared.config.unmapped {
-        _ if !is_inspection(&claim.event_type) => Ok(None),
+        _ if !is_inspection(source, kind) => Ok(None),
         Unmapped::Send => Ok(None),
         Unmapped::Default(id) => Ok(Some(model::default_asset(id))),
         Unmapped::Park => Err(park(shared, map, plan, learnt, envelope)?),
@@ -251,13 +258,16 @@ fn freeze(
     plan: &Plan,
     relay: String,
     message: Option<String>,
+    gates: Vec<Asked>,
 ) -> Step {
     let (config, claim) = (&shared.config, &plan.claim);
     let fresh = claim.frozen.is_none();
     // What was frozen before may have lost its turn since: it was dead, and waits again.
-    let once = (config.once_per == OncePer::Inspection && is_inspection(&claim.event_type))
+    let is_inspection = is_inspection(&claim.source, &claim.event_type);
+    let once = (config.once_per == OncePer::Inspection && is_inspection)
         .then(|| inspection_key(&claim.source, &claim.identity, &claim.destination_id));
-    let by_ticket = config.while_open != WhileOpen::Create && claim.event_type == ALERT;
+    let is_alert = of_orbit(claim) && claim.event_type == ALERT;
+    let by_ticket = config.while_open != WhileOpen::Create && is_alert;
     let line = match (config.order_by, &plan.asset) {
         (OrderBy::Asset, Some(asset)) if !claim.replayed => Some(asset.clone()),
         _ if by_ticket => {
@@ -280,7 +290,7 @@ fn freeze(
             action: plan.action.clone(),
             skip: config.while_open == WhileOpen::Skip,
         }),
-        gates: Vec::new(),
+        gates,
     }
 }
 
@@ -312,27 +322,14 @@ fn park(
     })
 }
 
-fn unwanted(shared: &Shared, claim: &Claim, notice: bool) -> Option<String> {
-    if notice {
-        return (!shared.config.hears_notices())
-            .then(|| "a notice of the relay is for those that `notify` names".to_owned());
-    }
-    let wanted = shared.config.takes(&claim.source, &claim.event_type);
-    (!wanted).then(|| format!("{} is not among the event types", claim.event_type))
-}
-
 /// Why the filter does not let it go.
 fn unheld(shared: &Shared, claim: &Claim, draft: &Draft<'_>) -> Result<Option<String>, String> {
     let Some(when) = &shared.config.when else {
         return Ok(None);
     };
-    if claim.source == event::RELAY {
+    if is_notice(&claim.source, &claim.event_type) {
         return Ok(None);
     }
     let holds = when.holds_in(&draft.scope()).map_err(|e| e.to_string())?;
     Ok((!holds).then(|| format!("does not hold: {}", when.text())))
-}
-
-pub(super) fn is_inspection(event_type: &str) -> bool {
-    matches!(event_type, COMPLETED | ALERT)
 }

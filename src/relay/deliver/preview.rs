@@ -14,11 +14,12 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::cargo::short_key;
-use super::model::{self, Found, View};
-use super::prepare::is_inspection;
+use super::model::{self, View, asset_for, is_inspection};
+use super::own::{is_notice, unwanted};
+use super::prepare;
 use super::requests::{Keys, render, rounds, said};
-use super::{Config, Form, Images, OncePer, Unmapped};
-use crate::event::{self, Envelope, NOTICE, ORBIT, RELAY};
+use super::{Config, Form, Images, Unmapped};
+use crate::event::{self, Envelope, NOTICE, ORBIT, Origin, RELAY};
 use crate::relay::assets::{AssetMap, Match};
 use crate::relay::destination::{Kind, MqttConfig, Rendered, Round, Step, StepBody, Target};
 use crate::relay::journal::Enrichment;
@@ -32,6 +33,48 @@ use crate::relay::transform::template::Scope;
 const SEND: &str = "send";
 /// The method that stands for a message to a broker.
 const PUBLISH: &str = "PUBLISH";
+
+/// An event, and what is known of it besides.
+#[derive(Clone, Debug)]
+pub struct Came {
+    /// Who sent it.
+    pub source: String,
+    /// Its type.
+    pub event_type: String,
+    /// How it came; the journal's word.
+    pub origin: String,
+    /// What it is known by.
+    pub identity: String,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// Its bytes.
+    pub body: Vec<u8>,
+    /// What Orbit said of it.
+    pub enrichment: Enrichment,
+}
+
+impl Came {
+    /// As if it came now, with all that it says of itself: from Orbit, but for a notice of the
+    /// relay.
+    pub fn of(body: Vec<u8>, received_at: Timestamp) -> Result<Self, String> {
+        let envelope = Envelope::parse(&body).map_err(|error| error.to_string())?;
+        let event_type = envelope.event_type().to_owned();
+        let is_notice = event_type == NOTICE;
+        Ok(Self {
+            source: if is_notice { RELAY } else { ORBIT }.to_owned(),
+            origin: Origin::Webhook.as_str().to_owned(),
+            identity: envelope.identity(&body).text(),
+            event_type,
+            received_at,
+            enrichment: Enrichment::default(),
+            body,
+        })
+    }
+
+    fn envelope(&self) -> Result<Envelope<'_>, String> {
+        Envelope::of(&self.event_type, &self.body).map_err(|error| error.to_string())
+    }
+}
 
 /// A request that would be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,15 +113,12 @@ pub enum Verdict {
 pub fn preview(
     config: &Config,
     map: &AssetMap,
-    event: &[u8],
-    enrichment: &Enrichment,
+    came: &Came,
     orbit: Option<&Url>,
-    received_at: Timestamp,
 ) -> Result<Vec<PreviewedRequest>, String> {
-    let envelope = Envelope::parse(event).map_err(|error| error.to_string())?;
-    let mut view = view(config, map, &envelope, event, enrichment, orbit);
-    view.received_at = received_at;
-    let seen = Seen::of(&view);
+    let envelope = came.envelope()?;
+    let mut view = view(config, map, &envelope, came, orbit);
+    let seen = Seen::of(&view, came);
     seen.add_to(&mut view);
     let model = view.model();
     let short = short_key(&seen.key);
@@ -88,9 +128,9 @@ pub fn preview(
     };
     let keys = Keys {
         delivery: &seen.key,
-        source: seen.source,
-        kind: &seen.kind,
-        identity: &seen.identity,
+        source: &came.source,
+        kind: seen.kind,
+        identity: &came.identity,
         destination: &config.destination.id,
     };
     let scope = Scope::new(Arc::new(model));
@@ -127,31 +167,28 @@ pub fn preview(
 pub fn verdict(
     config: &Config,
     map: &AssetMap,
-    event: &[u8],
-    enrichment: &Enrichment,
+    came: &Came,
     orbit: Option<&Url>,
-    received_at: Timestamp,
 ) -> Result<Verdict, String> {
-    let envelope = Envelope::parse(event).map_err(|error| error.to_string())?;
-    let kind = envelope.event_type();
-    let source = if kind == NOTICE { RELAY } else { ORBIT };
-    if !config.takes(source, kind) {
-        return Ok(Verdict::Skipped(format!(
-            "{kind} is not among the event types"
-        )));
+    let envelope = came.envelope()?;
+    let (source, kind) = (&*came.source, &*came.event_type);
+    if let Some(reason) = unwanted(config, source, &envelope) {
+        return Ok(Verdict::Skipped(reason));
     }
-    let mut view = view(config, map, &envelope, event, enrichment, orbit);
-    view.received_at = received_at;
-    let seen = Seen::of(&view);
+    let mut view = view(config, map, &envelope, came, orbit);
+    let seen = Seen::of(&view, came);
     seen.add_to(&mut view);
-    if let Some(when) = &config.when {
+    if let Some(when) = &config.when
+        && !is_notice(source, kind)
+    {
         let scope = Scope::new(Arc::new(view.model()));
         let holds = when.holds_in(&scope).map_err(|error| error.to_string())?;
         if !holds {
             return Ok(Verdict::Skipped(format!("does not hold: {}", when.text())));
         }
     }
-    let parks = config.unmapped == Unmapped::Park && is_inspection(kind) && seen.asset.is_none();
+    let parks =
+        config.unmapped == Unmapped::Park && is_inspection(source, kind) && seen.asset.is_none();
     Ok(if parks {
         Verdict::Parked
     } else {
@@ -160,17 +197,15 @@ pub fn verdict(
 }
 
 /// The row of the map that an inspection as a whole finds.
-pub fn row(map: &AssetMap, event: &[u8], known: &Enrichment) -> Option<Match> {
-    let envelope = Envelope::parse(event).ok()?;
+pub fn row(map: &AssetMap, source: &str, event: &[u8], known: &Enrichment) -> Option<Match> {
+    let envelope = Envelope::parse(event).ok().filter(|_| source == ORBIT)?;
     map.find(&model::subject(&envelope, known))
 }
 
 /// What is found out of an event first.
-struct Seen {
-    source: &'static str,
+struct Seen<'a> {
     /// What stands for the type in keys.
-    kind: String,
-    identity: String,
+    kind: &'a str,
     key: String,
     asset: Option<ModelAsset>,
 }
@@ -180,63 +215,52 @@ fn view<'a>(
     config: &'a Config,
     map: &'a AssetMap,
     envelope: &'a Envelope<'a>,
-    event: &'a [u8],
-    known: &'a Enrichment,
+    came: &'a Came,
     orbit: Option<&'a Url>,
 ) -> View<'a> {
     View {
         config,
         map,
         envelope,
-        event,
-        source: ORBIT,
-        origin: "webhook",
-        received_at: Timestamp::UNIX_EPOCH,
+        event: &came.body,
+        source: &came.source,
+        origin: &came.origin,
+        received_at: came.received_at,
         key: "",
         asset: None,
-        known,
+        known: &came.enrichment,
         word: None,
         orbit,
     }
 }
 
-impl Seen {
-    fn of(view: &View<'_>) -> Self {
-        let (config, envelope) = (view.config, view.envelope);
-        let kind = envelope.event_type();
-        let source = if kind == NOTICE { RELAY } else { ORBIT };
-        let once = config.once_per == OncePer::Inspection && is_inspection(kind);
-        let of_key = if once { event::INSPECTION } else { kind };
-        let identity = envelope.identity(view.event).text();
+impl<'a> Seen<'a> {
+    fn of(view: &View<'_>, came: &'a Came) -> Self {
+        let (config, source) = (view.config, &*came.source);
+        let kind = prepare::kind(config, source, &came.event_type);
         let id = &config.destination.id;
-        let asset = match model::find(view.map, envelope, view.known) {
-            Found::Asset(found) => Some(found),
-            Found::None(_) if !is_inspection(kind) => None,
-            Found::None(_) => match &config.unmapped {
-                Unmapped::Default(id) => Some(model::default_asset(id)),
-                Unmapped::Send | Unmapped::Park => None,
-            },
-        };
         Self {
-            source,
-            kind: of_key.to_owned(),
-            key: event::idempotency_key(source, of_key, &identity, id),
-            identity,
-            asset,
+            kind,
+            key: event::idempotency_key(source, kind, &came.identity, id),
+            asset: asset_for(config, view.map, source, view.envelope, view.known),
         }
     }
 
-    fn add_to<'a>(&'a self, view: &mut View<'a>) {
+    fn add_to<'b>(&'b self, view: &mut View<'b>) {
         let is_known = view.known.run.is_some() || view.known.anomaly.is_some();
         view.word = is_known.then_some("complete");
-        (view.source, view.key) = (self.source, &self.key);
+        view.key = &self.key;
         view.asset = self.asset.as_ref();
     }
 }
 
 fn event_form(view: &View<'_>, model: &Json) -> Result<PreviewedRequest, String> {
     let config = view.config;
-    let captures = pictures::captures(view.envelope);
+    let captures = if view.source == ORBIT {
+        pictures::captures(view.envelope)
+    } else {
+        Vec::new()
+    };
     let shown = captures.iter().map(|capture| {
         let (Some(_), Some(data_url)) = (view.orbit, &capture.data_url) else {
             return Shown::Absent;

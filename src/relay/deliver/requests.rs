@@ -65,6 +65,8 @@ pub(super) struct Progress {
     pub(super) open: Option<Json>,
     /// Requests that were refused, and why, while others are still to be made.
     pub(super) refused: Vec<(String, String)>,
+    /// Why the event is to go nowhere else, where a gate has said so.
+    pub(super) cancels: Option<String>,
 }
 
 impl Progress {
@@ -80,6 +82,10 @@ impl Progress {
                 _ => Vec::new(),
             },
             open: json.get("open").cloned(),
+            cancels: json
+                .get("cancels")
+                .and_then(Json::as_str)
+                .map(str::to_owned),
             refused: match json.get("refused") {
                 Some(Json::Object(members)) => {
                     let members = members.iter();
@@ -95,6 +101,8 @@ impl Progress {
     pub(super) fn to_text(&self) -> String {
         let mut members = vec![("done".to_owned(), Json::Object(self.done.clone()))];
         members.extend(self.open.clone().map(|open| ("open".to_owned(), open)));
+        let cancels = self.cancels.as_deref();
+        members.extend(cancels.map(|reason| ("cancels".to_owned(), reason.into())));
         if !self.refused.is_empty() {
             let refused = self.refused.iter();
             let refused = refused.map(|(name, why)| (name.clone(), why.as_str().into()));

@@ -284,6 +284,9 @@ impl<'a> Pass<'a> {
             // It may show what was asked for: a token.
             sent.answer = None;
             sent.whole = None;
+        } else if let Some(reason) = sent.cancels.take() {
+            self.run.progress.cancels = Some(reason);
+            self.unsaved = true;
         }
         if sent.outcome != Outcome::Delivered {
             return Err(Stop::Sent(Box::new(self.named(round, sent))));
@@ -454,6 +457,7 @@ impl<'a> Pass<'a> {
                 let none = || Sent::unanswered(Outcome::Delivered);
                 let mut sent = self.last.clone().unwrap_or_else(none);
                 sent.outcome = Outcome::Delivered;
+                sent.cancels.clone_from(&self.run.progress.cancels);
                 return Tries::Sent {
                     sent: Box::new(sent),
                     taken: Some(self.ticket()),

@@ -15,7 +15,7 @@ use super::cookies::Cookies;
 use super::keys::Keys;
 use super::oauth::Endpoint;
 use super::outcome::{self, Answer, Outcome, Wanted};
-use super::{ANSWER_LIMIT, Answered, Auth, Sent, Shared, Success};
+use super::{ANSWER_LIMIT, Answered, Auth, Sent, Shared, Success, verdict};
 use crate::clock::later;
 use crate::http::{self, ExchangeError};
 use crate::secret::Secret;
@@ -24,8 +24,6 @@ use crate::secret::Secret;
 const LINGER: Duration = Duration::from_secs(5);
 /// So much of an answer is kept.
 const KEPT_BYTES: usize = 2 * 1024;
-/// So much of it where it is wanted whole.
-const WHOLE_BYTES: usize = 16 * 1024;
 
 /// When a try began and must have ended.
 #[derive(Clone, Copy)]
@@ -212,8 +210,11 @@ impl Attempt<'_> {
         let keeps = when.is_none() && self.shared.config.keeps_answers;
         let whole = keeps.then(|| {
             let text = String::from_utf8_lossy(&answer.body);
-            secrets.blot(&text, answer.missing.is_none(), WHOLE_BYTES)
+            secrets.blot(&text, answer.missing.is_none(), ANSWER_LIMIT)
         });
+        let decides = self.shared.config.is_gate && outcome == Outcome::Delivered;
+        let cancels = decides.then(|| verdict::cancels(&answer.headers, &answer.body));
+        let cancels = cancels.flatten();
         let status = answer.status;
         let keeps = matches!(&self.purpose, Purpose::Deliver(delivery) if delivery.keeps);
         let answered = keeps.then_some(Answered {
@@ -227,6 +228,7 @@ impl Attempt<'_> {
                 outcome: without(outcome, &secrets),
                 answer: Some(answer.shown),
                 whole,
+                cancels: cancels.map(|reason| secrets.blot(&reason, true, usize::MAX)),
                 answered,
                 cookies,
             },
@@ -261,7 +263,10 @@ impl Attempt<'_> {
         let status = response.status().as_u16();
         let needed = match &self.purpose {
             Purpose::Deliver(Delivery { success, keeps, .. }) => {
-                (success.when.is_some() || *keeps) && success.has(status)
+                let config = &self.shared.config;
+                let says = config.is_gate && verdict::is_cancel(response.headers());
+                (success.when.is_some() || *keeps || config.keeps_answers || says)
+                    && success.has(status)
             }
             Purpose::Ask(_) => Success::default().has(status),
             Purpose::Look => false,

@@ -14,6 +14,7 @@
 //! auth         how the relay shows who it is          oauth   tokens
 //! sign         how a body is signed                   client  certificates that change
 //! outcome      what an answer means (pure)            retry_after  when to call again (pure)
+//! verdict      whether a gate lets an event go (pure)
 //! blot         what an answer may not show (pure)      shown   a request as people may see it (pure)
 //! ```
 //!
@@ -43,6 +44,7 @@ mod retry_after;
 mod shown;
 mod sign;
 pub mod step;
+mod verdict;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -115,6 +117,8 @@ pub struct Config {
     pub timeout: Duration,
     /// Whether [`Sent::whole`] is wanted.
     pub keeps_answers: bool,
+    /// Whether [`Sent::cancels`] is.
+    pub is_gate: bool,
 }
 
 impl Config {
@@ -135,6 +139,7 @@ impl Config {
             allow_addresses: Vec::new(),
             timeout: TIMEOUT,
             keeps_answers: false,
+            is_gate: false,
         }
     }
 }
@@ -157,6 +162,7 @@ impl fmt::Debug for Config {
             .field("allow_addresses", &self.allow_addresses)
             .field("timeout", &self.timeout)
             .field("keeps_answers", &self.keeps_answers)
+            .field("is_gate", &self.is_gate)
             .finish()
     }
 }

@@ -194,8 +194,10 @@ pub struct Sent {
     pub outcome: Outcome,
     /// The beginning of the answer, as text, without known secrets; none when there was none.
     pub answer: Option<String>,
-    /// The first 16 KiB of the answer, without known secrets, where they are wanted.
+    /// The first 64 KiB of the answer, without known secrets, where they are wanted.
     pub whole: Option<String>,
+    /// Why the event is to go nowhere else, where a gate says so.
+    pub cancels: Option<String>,
     /// The answer of a step as it came, secrets included, where it is wanted.
     pub answered: Option<Answered>,
     /// The cookies that the next request of this try is to carry.
@@ -247,6 +249,7 @@ impl Sent {
             outcome,
             answer: None,
             whole: None,
+            cancels: None,
             answered: None,
             cookies: Cookies::default(),
         }

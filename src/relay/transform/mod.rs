@@ -39,6 +39,9 @@ pub struct Relay<'a> {
     pub delivery: &'a str,
     /// Who sent the event.
     pub source: &'a str,
+    /// The event's type, where its source is not Orbit: its own body need not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_type: Option<&'a str>,
     /// How the relay came by it: webhook, backfill or replay.
     pub origin: &'a str,
     /// When the relay received it, RFC 3339.
@@ -71,6 +74,7 @@ impl<'a> Relay<'a> {
             schema: SCHEMA,
             delivery,
             source,
+            event_type: None,
             origin,
             received_at,
             enrichment: None,
@@ -99,7 +103,7 @@ pub fn enrichment_of(relay: &str) -> Option<String> {
 /// The event as its source sent it, plus `relay` (JSON text).
 pub fn body(event: &[u8], relay: &str) -> Result<Vec<u8>, EnvelopeError> {
     let mut body = Vec::with_capacity(event.len() + relay.len() + 16);
-    write_body(&mut body, &Envelope::parse(event)?, None, relay)?;
+    write_body(&mut body, &Envelope::of("", event)?, None, relay)?;
     Ok(body)
 }
 
@@ -170,6 +174,14 @@ mod tests {
             attributes,
         });
         insta::assert_snapshot!(relay.to_json().unwrap(), @r#"{"schema":1,"delivery":"k","source":"orbit","origin":"webhook","received_at":"2026-02-03T09:14:07Z","asset":{"id":"PUMP-101","matched_by":"action_name","row":2,"attributes":{"area":"north"}}}"#);
+    }
+
+    #[test]
+    fn the_type_of_another_sources_event_stands_beside_its_source() {
+        let mut relay = Relay::new("k", "github", "webhook", "2026-02-03T09:14:07Z".into());
+        relay.event_type = Some("issues.opened");
+        let body = body(br#"{"action":"opened"}"#, &relay.to_json().unwrap()).unwrap();
+        insta::assert_snapshot!(String::from_utf8(body).unwrap(), @r#"{"action":"opened","relay":{"schema":1,"delivery":"k","source":"github","event_type":"issues.opened","origin":"webhook","received_at":"2026-02-03T09:14:07Z","asset":null}}"#);
     }
 
     proptest! {

@@ -23,6 +23,8 @@ pub enum Answer {
     Status(u16),
     /// With this status and this body: JSON if it is that, and plain text otherwise.
     Body(u16, String),
+    /// With 200, as a gate that lets the event go nowhere else, for this reason.
+    Cancel(String),
     /// With this status and a `Retry-After` of so many seconds.
     RetryAfter(u16, u32),
     /// With this status and a `Retry-After` that is a date. It has no fractions of a second.
@@ -110,6 +112,10 @@ impl Answer {
             Self::Ok | Self::Slow(_) | Self::Poison { .. } | Self::Script(_) => plain(200),
             Self::Status(status) => plain(*status),
             Self::Body(status, body) => with_body(*status, body),
+            Self::Cancel(reason) => {
+                let body = json!({ "reason": reason }).to_string();
+                with_type(StatusCode::OK, "application/vnd.orbit-relay.cancel+json", body)
+            }
             Self::RetryAfter(status, s) => {
                 with_header(plain(*status), header::RETRY_AFTER, &s.to_string())
             }

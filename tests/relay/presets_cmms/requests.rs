@@ -11,7 +11,7 @@ use orbit_relay::config::{Config, Input, Level, Text};
 use orbit_relay::event::{ALERT, COMPLETED, NOTICE};
 use orbit_relay::relay::assets::AssetMap;
 use orbit_relay::relay::deliver;
-use orbit_relay::relay::deliver::preview::{PreviewedRequest, Verdict, preview, verdict};
+use orbit_relay::relay::deliver::preview::{Came, PreviewedRequest, Verdict, preview, verdict};
 use orbit_relay::relay::destination::presets;
 use orbit_relay::relay::journal::Enrichment;
 use proptest::prelude::*;
@@ -39,8 +39,12 @@ fn orbit() -> Url {
     "https://orbit.plant.example".parse().unwrap()
 }
 
-fn came() -> Timestamp {
-    "2026-02-03T09:20:01.25Z".parse().unwrap()
+fn came(event: &[u8], known: &Enrichment) -> Came {
+    let at: Timestamp = "2026-02-03T09:20:01.25Z".parse().unwrap();
+    Came {
+        enrichment: known.clone(),
+        ..Came::of(event.to_vec(), at).unwrap()
+    }
 }
 
 /// The configuration that a preset's page begins with.
@@ -123,7 +127,7 @@ fn requests(
     event: &[u8],
     known: &Enrichment,
 ) -> Result<Vec<PreviewedRequest>, String> {
-    preview(config, &map(), event, known, Some(&orbit()), came())
+    preview(config, &map(), &came(event, known), Some(&orbit()))
 }
 
 /// A body that claims to be JSON is.
@@ -201,7 +205,7 @@ fn every_sample_makes_these_requests_with_every_preset() {
         let mut page = String::new();
         for (name, event, known) in samples() {
             let requests = requests(&config, &event, &known);
-            let verdict = verdict(&config, &map(), &event, &known, Some(&orbit()), came()).unwrap();
+            let verdict = verdict(&config, &map(), &came(&event, &known), Some(&orbit())).unwrap();
             let is_notice =
                 name == "a notice of the relay" && configuration(preset.name).contains("notify");
             let verdict = match verdict {
@@ -310,7 +314,7 @@ fn no_json_whatsoever_makes_a_preset_panic_or_send_what_is_no_json() {
         let known = Enrichment { run: Some(known.to_string()), anomaly: Some(known.to_string()) };
         let event = event.to_string();
         for (name, config) in &configs {
-            let requests = preview(config, &map, event.as_bytes(), &known, Some(&orbit), came());
+            let requests = preview(config, &map, &came(event.as_bytes(), &known), Some(&orbit));
             if let Ok(requests) = &requests {
                 assert_sound(name, requests);
             }

@@ -2,13 +2,13 @@
 //!
 //! # Invariants
 //! - What the event says wins.
-//! - A notice of the relay and a test payload are no inspection.
+//! - Only Orbit tells of inspections, and a test payload is none.
 
 use super::super::json::Json;
 use super::super::times;
 use super::texts::{first, text};
 use super::{Facts, Subject};
-use crate::event::{ALERT, COMPLETED, NOTICE, RELAY, TEST};
+use crate::event::{ALERT, COMPLETED, NOTICE, ORBIT, TEST};
 
 /// The words of the severities, from 0.
 const SEVERITIES: [&str; 5] = ["unknown", "info", "warning", "error", "critical"];
@@ -121,7 +121,7 @@ impl Inspection {
 
 /// A type that nobody knows is one where it names an action or has captures.
 fn is_inspection(facts: &Facts<'_>, data: &Json) -> bool {
-    if facts.source == RELAY || matches!(facts.event_type, NOTICE | TEST) {
+    if facts.source != ORBIT || matches!(facts.event_type, NOTICE | TEST) {
         return false;
     }
     matches!(facts.event_type, COMPLETED | ALERT)

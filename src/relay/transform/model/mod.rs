@@ -52,7 +52,7 @@ const ENRICHMENTS: [&str; 2] = ["complete", "partial"];
 pub struct Facts<'a> {
     /// The event's bytes, as they came.
     pub event: &'a [u8],
-    /// The envelope's `type`.
+    /// The event's type.
     pub event_type: &'a str,
     /// Who sent it.
     pub source: &'a str,
@@ -105,6 +105,8 @@ pub fn build(facts: &Facts<'_>) -> Json {
         (
             "delivery",
             Json::object([
+                ("source", facts.source.into()),
+                ("event_type", facts.event_type.into()),
                 ("origin", facts.origin.into()),
                 ("received_at", facts.received_at.to_string().into()),
                 ("enrichment", enrichment.into()),

@@ -251,7 +251,7 @@ fn what_all_models_have_in_common() {
     shows(
         &model,
         "/delivery",
-        r#"{"origin":"webhook","received_at":"1970-01-01T00:00:00Z","enrichment":"complete"}"#,
+        r#"{"source":"orbit","event_type":"ACTION_COMPLETED","origin":"webhook","received_at":"1970-01-01T00:00:00Z","enrichment":"complete"}"#,
     );
     shows(&model, "/settings", r#"{"site_id":"BEDFORD"}"#);
     assert_eq!(model.get("event").unwrap().to_string(), SAMPLES[5].1.trim());
