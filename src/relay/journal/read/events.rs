@@ -151,7 +151,7 @@ impl Reader {
     }
 }
 
-/// The glob as SQLite writes it, where `[` begins a class.
+/// The glob as the journal wants it: there `[` begins a class.
 fn pattern(glob: &Glob) -> String {
     glob.text().replace('[', "[[]")
 }
