@@ -213,6 +213,31 @@ pub struct Draft<'a> {
 pub struct SignError(pub String);
 
 impl Scheme {
+    /// Its word in the configuration.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Stripe => "stripe",
+            Self::Github => "github",
+            Self::Slack => "slack",
+            Self::Up42 { .. } => "up42",
+            Self::Servo => "servo",
+            Self::StandardWebhooks => "standard-webhooks",
+            Self::Hmac(_) => "hmac",
+            Self::Token(_) => "token",
+            Self::None { .. } => "none",
+        }
+    }
+
+    /// Whether it has a secret.
+    pub fn wants_secret(&self) -> bool {
+        !matches!(self, Self::None { .. })
+    }
+
+    /// Whether this can be its secret.
+    pub fn check_secret(&self, _secret: &Secret) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Whether the headers have the right form: looked at before the body is read.
     pub fn read(&self, _headers: &Headers<'_>) -> Result<(), Refusal> {
         Err(Refusal::NoSignature)
