@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::{assets, choose, dump, presets, template, webhook};
+use super::{assets, choose, dump, presets, sources, template, webhook};
 use crate::config::settings::{Kind, SETTINGS, Setting};
 
 const ABOUT: &str = "Takes robot inspections from Boston Dynamics Orbit, keeps them durably, and \
@@ -71,6 +71,7 @@ pub(super) fn command() -> Command {
                         .arg(json()),
                 ),
         )
+        .subcommand(sources::command())
         .subcommand(presets::command())
         .subcommand(template::command())
         .subcommand(package())
