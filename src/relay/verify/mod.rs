@@ -1,12 +1,15 @@
 //! Step 2 of the path: is this request from who it says it is? One file per scheme, all pure, and
 //! the keys that are accepted now.
 
+mod hmac;
 mod keys;
 pub mod orbit;
 mod parts;
 mod refusal;
 pub mod scheme;
 pub mod standard;
+mod token;
+mod up42;
 
 pub use self::keys::{Keys, Previous};
 pub use self::refusal::Refusal;

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::refusal::Refusal;
-use super::scheme::{Headers, Names, Place, Proof, SignError, Verified};
+use super::scheme::{Draft, Headers, Names, Place, Proof, SignError, Verified};
 use crate::event::{self, Identity};
 
 /// The type of an event that names none.
@@ -207,4 +207,21 @@ pub(super) fn header_value(what: &str, text: &str) -> Result<String, SignError> 
             "the {what} must stand in a header: printable ASCII, not empty"
         )))
     }
+}
+
+/// The headers that carry id and type, where they are carried by headers.
+pub(super) fn name_headers(
+    names: &Names,
+    draft: &Draft<'_>,
+) -> Result<Vec<(String, String)>, SignError> {
+    let mut headers = Vec::new();
+    for (what, place, text) in [
+        ("id", &names.id, draft.id),
+        ("type", &names.event_type, draft.event_type),
+    ] {
+        if let Some(Place::Header(name)) = place {
+            headers.push((name.clone(), header_value(what, text)?));
+        }
+    }
+    Ok(headers)
 }
