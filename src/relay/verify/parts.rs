@@ -19,7 +19,7 @@ use crate::event::{self, Identity};
 pub(super) const UNNAMED: &str = "event";
 
 /// No header that a scheme reads is longer: those of the vendors have about 100 characters.
-const LONGEST_HEADER: usize = 4096;
+pub(super) const LONGEST_HEADER: usize = 4096;
 /// A type names a kind and tells nothing.
 const LONGEST_TYPE: usize = 256;
 
@@ -224,4 +224,44 @@ pub(super) fn name_headers(
         }
     }
     Ok(headers)
+}
+
+/// A header `t=<time>,v1=<hex>`: several codes, and other elements that mean nothing here.
+#[derive(Debug)]
+pub(super) struct Timed<'a> {
+    /// As received: this text is what is signed.
+    pub(super) sent_at: &'a str,
+    /// The same as a number; its unit is the scheme's.
+    pub(super) sent_at_number: i64,
+    /// The codes.
+    pub(super) codes: Vec<[u8; 32]>,
+}
+
+impl<'a> Timed<'a> {
+    /// Reads it; none where it has another form.
+    pub(super) fn parse(header: &'a str) -> Option<Self> {
+        let mut sent_at = None;
+        let mut codes = Vec::new();
+        for element in header.split(',') {
+            let (name, value) = element.split_once('=')?;
+            match name.trim() {
+                "t" if sent_at.is_some() => return None,
+                "t" => sent_at = Some(value.trim()),
+                // A `v1` that is no code cannot match; another one may.
+                "v1" => codes.extend(hex_code(value.trim())),
+                _ => {}
+            }
+        }
+        let sent_at = sent_at?;
+        let number = sent_at.strip_prefix('-').unwrap_or(sent_at);
+        if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let sent_at_number = sent_at.parse().ok()?;
+        (!codes.is_empty()).then_some(Self {
+            sent_at,
+            sent_at_number,
+            codes,
+        })
+    }
 }
