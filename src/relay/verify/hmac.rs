@@ -35,5 +35,5 @@ pub(super) fn sign(
 }
 
 pub(super) fn check_secret(_secret: &Secret, _form: &HmacForm) -> Result<(), String> {
-    Ok(())
+    Err("not there yet".into())
 }

@@ -3,10 +3,6 @@
 //! # Invariants
 //! - Nothing is let through.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
-
 use super::refusal::Refusal;
 use super::scheme::{Draft, Headers, SignError, TokenForm, Verified};
 use crate::secret::Secret;
@@ -19,8 +15,6 @@ pub(super) fn verify(
     _headers: &Headers<'_>,
     _body: &[u8],
     _secrets: &[Secret],
-    _now: Timestamp,
-    _max_age: Duration,
     _form: &TokenForm,
 ) -> Result<Verified, Refusal> {
     Err(Refusal::Malformed)
@@ -35,5 +29,5 @@ pub(super) fn sign(
 }
 
 pub(super) fn check_secret(_secret: &Secret, _form: &TokenForm) -> Result<(), String> {
-    Ok(())
+    Err("not there yet".into())
 }
