@@ -16,9 +16,7 @@ use prometheus::{
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Registry,
-    requests: IntCounterVec,
-    source_requests: IntCounterVec,
-    closed: IntCounterVec,
+    requests: RequestCounters,
     work_orders: IntGaugeVec,
     attempts: IntCounterVec,
     deliveries: IntGaugeVec,
@@ -103,21 +101,7 @@ impl Metrics {
         };
         build_info(&registry)?;
         Ok(Self {
-            requests: counters(
-                "orbit_relay_requests_total",
-                "Requests that brought an event or tried to, since start.",
-                &["outcome", "reason"],
-            )?,
-            source_requests: counters(
-                "orbit_relay_source_requests_total",
-                "Requests at the paths of other sources than Orbit, since start.",
-                &["source", "outcome"],
-            )?,
-            closed: counters(
-                "orbit_relay_closed_requests_total",
-                "Requests that said or tried to say that an order is closed, since start.",
-                &["outcome"],
-            )?,
+            requests: RequestCounters::new(&registry)?,
             work_orders: gauges(
                 "orbit_relay_work_orders",
                 "Orders that destinations made of alerts, by how far they are.",
@@ -199,26 +183,28 @@ impl Metrics {
 
     /// Counts a request that was answered 200.
     pub fn count_taken(&self, outcome: &'static str) {
-        self.requests.with_label_values(&[outcome, ""]).inc();
+        self.requests.all.with_label_values(&[outcome, ""]).inc();
     }
 
     /// Counts a request that was refused.
     pub fn count_rejected(&self, reason: &'static str) {
-        self.requests.with_label_values(&["rejected", reason]).inc();
+        let counter = &self.requests.all;
+        counter.with_label_values(&["rejected", reason]).inc();
         let mut rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
         *rejected.entry(reason.to_owned()).or_insert(0) += 1;
     }
 
     /// Counts a request at the path of a source besides Orbit, which is counted as all are.
     pub fn count_source(&self, source: &str, outcome: &'static str) {
-        self.source_requests
+        self.requests
+            .of_sources
             .with_label_values(&[source, outcome])
             .inc();
     }
 
     /// Counts a request that said or tried to say that an order is closed.
     pub fn count_closed(&self, outcome: &'static str) {
-        self.closed.with_label_values(&[outcome]).inc();
+        self.requests.closed.with_label_values(&[outcome]).inc();
     }
 
     /// Notes how many orders are so far.
@@ -309,6 +295,39 @@ impl Metrics {
     /// Notes that bytes of a body are held (or, negative, no longer held).
     pub fn add_body_bytes(&self, bytes: i64) {
         self.body_bytes.add(bytes);
+    }
+}
+
+/// Requests at the webhook port.
+#[derive(Clone, Debug)]
+struct RequestCounters {
+    all: IntCounterVec,
+    of_sources: IntCounterVec,
+    closed: IntCounterVec,
+}
+
+impl RequestCounters {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+        };
+        Ok(Self {
+            all: counters(
+                "orbit_relay_requests_total",
+                "Requests that brought an event or tried to, since start.",
+                &["outcome", "reason"],
+            )?,
+            of_sources: counters(
+                "orbit_relay_source_requests_total",
+                "Requests at the paths of other sources than Orbit, since start.",
+                &["source", "outcome"],
+            )?,
+            closed: counters(
+                "orbit_relay_closed_requests_total",
+                "Requests that said or tried to say that an order is closed, since start.",
+                &["outcome"],
+            )?,
+        })
     }
 }
 

@@ -36,11 +36,11 @@ fn source(name: &str) -> Source {
     }
 }
 
-fn limit(per_minute: u32, burst: u32) -> Option<RateLimit> {
-    Some(RateLimit {
+fn limit(per_minute: u32, burst: u32) -> RateLimit {
+    RateLimit {
         per_minute: NonZeroU32::new(per_minute).unwrap(),
         burst: NonZeroU32::new(burst).unwrap(),
-    })
+    }
 }
 
 /// A destination of this name that takes what these sources send.
@@ -249,7 +249,7 @@ async fn x_forwarded_for_counts_from_trusted_proxies_only() {
 #[tokio::test]
 async fn beyond_its_rate_limit_a_source_waits_and_nobody_else_does() {
     let (mut shop, other) = (source("shop"), source("other"));
-    shop.rate_limit = limit(6, 2);
+    shop.rate_limit = Some(limit(6, 2));
     let site = Site::with_a_manual_clock()
         .await
         .without_flag("integration-url");

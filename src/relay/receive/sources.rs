@@ -32,6 +32,7 @@ use crate::relay::transform::json::Json;
 use crate::relay::verify::Headers;
 use crate::relay::verify::orbit::Refusal;
 use crate::relay::verify::scheme::{Reply, Verified};
+use crate::secret;
 
 const NO_OBJECT: &str = "an event is a JSON object";
 
@@ -138,7 +139,7 @@ impl Entrance {
         form.map_err(|refusal| self.unverified(caller, refusal))?;
         let mut held = edge.budget.hold(edge.receive.metrics.clone());
         let body = read(headers, body, &mut held, LARGEST_BODY).await?;
-        let secrets = source.secrets.iter().map(|secret| secret.current());
+        let secrets = source.secrets.iter().map(secret::Source::current);
         let secrets = secrets
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| Rejection::NotReady(error.to_string()))?;
