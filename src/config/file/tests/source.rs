@@ -88,7 +88,7 @@ fn every_key_of_a_source_is_taken() {
 
 #[test]
 fn each_scheme_is_read_with_its_keys() {
-    let secret = "secret = \"canary\"\n";
+    let secret = "secret = \"cafe\"\n";
     let of = |keys: &str| source(&named(&format!("{secret}{keys}"))).scheme;
     assert_eq!(of("scheme = \"stripe\""), Scheme::Stripe);
     assert_eq!(of("scheme = \"slack\""), Scheme::Slack);
