@@ -139,12 +139,13 @@ fn callers(allow: &[IpNet]) -> String {
 pub(super) fn listed(networks: &[IpNet]) -> String {
     let texts: Vec<_> = networks
         .iter()
-        .map(
-            |network| match network.prefix_len() == network.max_prefix_len() {
-                true => network.addr().to_string(),
-                false => network.to_string(),
-            },
-        )
+        .map(|network| {
+            if network.prefix_len() == network.max_prefix_len() {
+                network.addr().to_string()
+            } else {
+                network.to_string()
+            }
+        })
         .collect();
     texts.join(", ")
 }

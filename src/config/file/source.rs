@@ -45,6 +45,7 @@ pub(super) const RATE_LIMIT: &[&str] = &["per_minute", "burst"];
 const MAX_AGE: Duration = Duration::from_mins(5);
 /// A higher rate limits nothing.
 const MOST_A_MINUTE: u64 = 1_000_000;
+const EVENT_TYPES: &str = "an array of event types like [\"order.*\"]";
 /// No path is longer.
 const LONGEST_PATH: usize = 200;
 /// The paths of the relay itself.
@@ -102,7 +103,7 @@ fn source(table: &Table<'_, '_>, variables: &Variables<'_>) -> Source {
         item.parsed("a path like \"/hooks/shop\"", path)
     });
     set(&mut source.events, table, "events", |item| {
-        let texts = subscription::globs(item, subscription::pattern)?;
+        let texts = subscription::globs(item, EVENT_TYPES, subscription::pattern)?;
         Some(texts.iter().map(|text| Glob::new(text)).collect())
     });
     set(&mut source.when, table, "when", |item| {

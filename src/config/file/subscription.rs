@@ -15,6 +15,7 @@ use crate::config::parse;
 use crate::event::{ORBIT, RELAY, Takes};
 use crate::relay::deliver::{self, GateConfig, OnFailure};
 
+const EVENT_TYPES: &str = "an array of event types like [\"ACTION_COMPLETED\"]";
 /// So long a gate is waited for that lets pass what it gives no answer to.
 const PASS_LIMIT: Duration = Duration::from_mins(5);
 /// And so long one that holds it.
@@ -29,7 +30,8 @@ pub(super) fn read(table: &Table<'_, '_>, config: &mut deliver::Config) {
         Some([only]) if only == ORBIT => parse::event_pattern,
         _ => pattern,
     };
-    let given = table.take("events").map(|item| globs(&item, parse));
+    let given = table.take("events");
+    let given = given.map(|item| globs(&item, EVENT_TYPES, parse));
     let sources = sources.unwrap_or_default();
     if given.is_none()
         && let Some(item) = table
@@ -57,31 +59,32 @@ pub(super) fn read(table: &Table<'_, '_>, config: &mut deliver::Config) {
 fn sources(table: &Table<'_, '_>) -> Option<Vec<String>> {
     match table.take("sources") {
         None => Some(vec![ORBIT.to_owned()]),
-        Some(item) => once_each(item.list("an array of names like [\"orbit\"]", parse::name)?),
+        Some(item) => {
+            let names = item.list("an array of names like [\"orbit\"]", parse::name)?;
+            Some(once_each(names))
+        }
     }
 }
 
 /// Types, in which `*` stands for any text and `?` for one character.
 pub(super) fn globs(
     item: &Item<'_, '_>,
+    wanted: &str,
     parse: impl Fn(&str) -> Result<String, String>,
 ) -> Option<Vec<String>> {
-    let wanted = "an array of event types like [\"ACTION_COMPLETED\"]";
-    once_each(item.list(wanted, parse)?)
+    Some(once_each(item.list(wanted, parse)?))
 }
 
-fn once_each(mut texts: Vec<String>) -> Option<Vec<String>> {
+fn once_each(mut texts: Vec<String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     texts.retain(|text| seen.insert(text.clone()));
-    Some(texts)
+    texts
 }
 
 /// Types of any source.
 pub(super) fn pattern(text: &str) -> Result<String, String> {
-    let wrong = text.trim() != text
-        || text.is_empty()
-        || text.len() > LONGEST_TYPE
-        || text.contains(char::is_control);
+    let text = text.trim();
+    let wrong = text.is_empty() || text.len() > LONGEST_TYPE || text.contains(char::is_control);
     if wrong {
         let shown = nearest::quoted(text);
         return Err(format!(
