@@ -37,7 +37,7 @@ from slack_sdk.signature import SignatureVerifier  # noqa: E402
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError  # noqa: E402
 
 START_SECONDS = 60
-DELIVERY_SECONDS = 60
+DELIVERY_SECONDS = 20
 MINUTES_10 = 600
 ORBIT_SECRET = "5e" * 32
 ORBIT_OTHER = "5f" * 32
