@@ -49,6 +49,10 @@ footprint starts="20":
 crash:
     CRASH_ROUNDS=50 cargo test --locked --test crash
 
+# Every signature header under fuzz for some seconds (needs cargo-fuzz and a C++ compiler).
+fuzz seconds="10":
+    fuzz/run.sh {{ seconds }}
+
 # A disk that fills up and is freed again: a real tmpfs, so as root.
 disk:
     cargo test --locked --test disk
