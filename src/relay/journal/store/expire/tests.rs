@@ -219,6 +219,7 @@ impl Alone {
             include_str!("../../../../../migrations/0002.sql"),
             include_str!("../../../../../migrations/0003.sql"),
             include_str!("../../../../../migrations/0004.sql"),
+            include_str!("../../../../../migrations/0005.sql"),
         ] {
             connection.execute_batch(migration).unwrap();
         }
@@ -368,7 +369,7 @@ fn open(dir: &Path, clock: &Clock, destinations: &[(&str, bool)]) -> Store {
         .unwrap();
     let configured = destinations.iter().filter(|(_, configured)| *configured);
     let registered: Vec<Registered> = configured.map(|(id, _)| registered(id)).collect();
-    let mut store = Store::load(connection).unwrap();
+    let mut store = Store::load(connection, &[]).unwrap();
     store
         .take_over(clock.steady(), true, Some(&registered))
         .unwrap();
