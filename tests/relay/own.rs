@@ -58,8 +58,7 @@ fn tune(config: &mut Config) {
 #[tokio::test]
 async fn the_number_of_a_ticket_reaches_the_template_of_a_chat() {
     let site = Site::new().await;
-    let url = site.plant_url();
-    let url = url.trim_end_matches('/');
+    let url = site.at("").destination.url.origin().ascii_serialization();
     let file = format!(
         r#"
         [[destination]]
@@ -90,8 +89,7 @@ async fn the_number_of_a_ticket_reaches_the_template_of_a_chat() {
 #[tokio::test]
 async fn an_answer_of_many_kilobytes_is_told_whole_and_what_steps_took_too() {
     let site = Site::new().await;
-    let url = site.plant_url();
-    let url = url.trim_end_matches('/');
+    let url = site.at("").destination.url.origin().ascii_serialization();
     let file = format!(
         r#"
         [[destination]]
@@ -101,7 +99,7 @@ async fn an_answer_of_many_kilobytes_is_told_whole_and_what_steps_took_too() {
         name = "create"
         path = "/cmms"
         body = {{ n = 1 }}
-        take = {{ id = "/id" }}
+        take = {{ id = "json:/id" }}
         [[destination]]
         name = "chat"
         url = "{url}/chat"
