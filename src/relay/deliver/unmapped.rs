@@ -23,7 +23,7 @@ pub(super) struct Said(Mutex<Actions>);
 #[derive(Debug, Default)]
 struct Actions {
     map: Weak<AssetMap>,
-    actions: HashSet<String>,
+    names: HashSet<String>,
     /// Said in the log, and not yet as an event.
     news: Vec<Event>,
 }
@@ -73,11 +73,11 @@ impl Said {
         if said.map.as_ptr() != Arc::as_ptr(map) {
             *said = Actions {
                 map: Arc::downgrade(map),
-                actions: HashSet::new(),
+                names: HashSet::new(),
                 news: std::mem::take(&mut said.news),
             };
         }
-        said.actions.len() < REMEMBERED && said.actions.insert(action.to_owned())
+        said.names.len() < REMEMBERED && said.names.insert(action.to_owned())
     }
 }
 
