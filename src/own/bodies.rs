@@ -266,10 +266,9 @@ fn make(event_type: &str, what: &[String], at: Timestamp, data: impl Serialize) 
 
 /// Each part is preceded by its length, so no two lists collide.
 fn uuid(event_type: &str, what: &[String]) -> String {
-    let mut name = format!("{}:{event_type}", event_type.len());
-    for part in what {
-        name.push_str(&format!("{}:{part}", part.len()));
-    }
+    let parts = std::iter::once(event_type).chain(what.iter().map(String::as_str));
+    let parts: Vec<_> = parts.map(|part| format!("{}:{part}", part.len())).collect();
+    let name = parts.concat();
     Uuid::new_v5(&NAMESPACE, name.as_bytes()).to_string()
 }
 

@@ -430,6 +430,7 @@ mod tests {
             include_str!("../../../migrations/0002.sql"),
             include_str!("../../../migrations/0003.sql"),
             include_str!("../../../migrations/0004.sql"),
+            include_str!("../../../migrations/0005.sql"),
         ] {
             connection.execute_batch(migration).unwrap();
         }

@@ -281,18 +281,17 @@ async fn of_two_gates_either_may_cancel_and_both_are_waited_for() {
         make(&world, GUARD, first).await;
         make(&world, SECOND, second).await;
         let fate = ask(&world, both()).await;
-        match goes {
-            Some(goes) => assert_eq!(fate == SEND, goes, "{first:?} {second:?}"),
-            None => {
-                assert_eq!(stands(&world, 1).0, State::Postponed);
-                for (gate, row) in [(GUARD, first), (SECOND, second)] {
-                    if row == Row::None {
-                        make(&world, gate, Row::Delivered).await;
-                        let fate = ask(&world, both()).await;
-                        let last = gate == SECOND || second != Row::None;
-                        assert_eq!(fate == SEND, last, "{gate} {first:?} {second:?}");
-                    }
-                }
+        if let Some(goes) = goes {
+            assert_eq!(fate == SEND, goes, "{first:?} {second:?}");
+            continue;
+        }
+        assert_eq!(stands(&world, 1).0, State::Postponed);
+        for (gate, row) in [(GUARD, first), (SECOND, second)] {
+            if row == Row::None {
+                make(&world, gate, Row::Delivered).await;
+                let fate = ask(&world, both()).await;
+                let last = gate == SECOND || second != Row::None;
+                assert_eq!(fate == SEND, last, "{gate} {first:?} {second:?}");
             }
         }
     }

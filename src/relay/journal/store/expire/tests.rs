@@ -219,6 +219,7 @@ impl Alone {
             include_str!("../../../../../migrations/0002.sql"),
             include_str!("../../../../../migrations/0003.sql"),
             include_str!("../../../../../migrations/0004.sql"),
+            include_str!("../../../../../migrations/0005.sql"),
         ] {
             connection.execute_batch(migration).unwrap();
         }
