@@ -22,6 +22,8 @@
 //! | [`weather`] | a weekend in one run |
 //! | [`destination`] | one post: answers, credentials, tokens, signatures |
 //! | [`way`] | the way of a post: certificates, proxies, addresses |
+//! | [`gates`] | who is asked before an event goes to others |
+//! | [`own`] | what the relay itself and other sources say, and that nothing goes round |
 //! | [`media`] | pictures: which file a `dataUrl` means, and who gets the token |
 //! | [`enrich`] | what else Orbit knows, when it answers and when it does not |
 //! | [`presets`] | what well-known systems are sent, end to end |
@@ -55,6 +57,7 @@ mod destination;
 mod edges;
 mod engine;
 mod enrich;
+mod gates;
 mod https;
 mod journal;
 mod keep;
@@ -64,6 +67,7 @@ mod media;
 mod notices;
 mod ops;
 mod orders;
+mod own;
 mod path;
 mod pictures;
 mod pins;

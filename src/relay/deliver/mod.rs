@@ -237,6 +237,7 @@ impl Worker {
         let clock = self.shared.clock.clone();
         let mut fresh = self.sums.clone();
         let mut maps = self.shared.assets.clone();
+        let mut gates = self.shared.journal.gates();
         let id = self.shared.destination.id().to_owned();
         tokio::select! {
             () = stop.cancelled() => return,
@@ -258,6 +259,8 @@ impl Worker {
                 filled = next(&mut self.filling) => self.filled(filled),
                 unparked = next(&mut self.unparking) => self.unparked(unwrap(unparked)),
                 () = until_changed(&mut maps) => self.unpark = true,
+                // What waited for a gate may go.
+                Ok(()) = gates.changed() => self.idle_until = None,
                 () = clock.sleep_until(wake_at) => {}
                 () = until_fresh(&mut fresh, &id), if self.hungry => self.idle_until = None,
             }

@@ -103,6 +103,7 @@ pub(super) async fn fill(shared: Arc<Shared>, want: Want) -> Result<Filled, Writ
             }
         }
     };
+    shared.unmapped.tell(&shared.journal).await;
     filled.parked_by_old_map = parks && !Arc::ptr_eq(&map, &shared.assets.borrow());
     let mut fates = fates.into_iter();
     for (plan, asks) in plans {
@@ -242,7 +243,7 @@ fn look_up(
         Found::None(subject) => subject,
     };
     if of_orbit(claim) {
-        shared.unmapped.note(map, &subject);
+        shared.unmapped.note(map, &subject, shared.clock.wall());
     }
     Ok(match &shared.config.unmapped {
         _ if !is_inspection(source, kind) => Ok(None),

@@ -1,13 +1,19 @@
 //! What is said of an action that finds no asset: once for each action and map, with a line to
-//! paste into the asset map.
+//! paste into the asset map; in the log, and as an event of the relay.
 //!
 //! # Invariants
 //! - Bounded: beyond [`REMEMBERED`] names nothing more is said until the map changes.
+//! - Nothing waits for it: an event that cannot be kept is in the log only.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use jiff::Timestamp;
+
+use crate::event::Event;
+use crate::own::{self, Own};
 use crate::relay::assets::{AssetMap, Subject};
+use crate::relay::journal::Journal;
 
 const REMEMBERED: usize = 10_000;
 
@@ -17,31 +23,61 @@ pub(super) struct Said(Mutex<Actions>);
 #[derive(Debug, Default)]
 struct Actions {
     map: Weak<AssetMap>,
-    actions: HashSet<String>,
+    names: HashSet<String>,
+    /// Said in the log, and not yet as an event.
+    news: Vec<Event>,
 }
 
 impl Said {
-    pub(super) fn note(&self, map: &Arc<AssetMap>, subject: &Subject) {
+    pub(super) fn note(&self, map: &Arc<AssetMap>, subject: &Subject, at: Timestamp) {
         let Some(action) = &subject.action_name else {
             return;
         };
-        if self.is_new(map, action) {
-            let line = one_line(&map.suggestion(subject));
-            tracing::warn!(
-                "no asset for the action {action:?}; to map it, add to the asset map: {line}"
-            );
+        if !self.is_new(map, action) {
+            return;
+        }
+        let suggestion = map.suggestion(subject);
+        let line = one_line(&suggestion);
+        tracing::warn!(
+            "no asset for the action {action:?}; to map it, add to the asset map: {line}"
+        );
+        let event = own::unmapped(
+            own::Unmapped {
+                action,
+                mission: subject.mission_name.as_deref(),
+                robot: subject.robot.as_deref(),
+                map: Some(map.version()),
+                suggestion: &suggestion,
+            },
+            at,
+        );
+        self.actions().news.push(event);
+    }
+
+    /// Tells those who hear of it.
+    pub(super) async fn tell(&self, journal: &Journal) {
+        let news = std::mem::take(&mut self.actions().news);
+        for event in news.into_iter().filter(|_| journal.says(Own::Unmapped)) {
+            if let Err(error) = journal.append(event).await {
+                tracing::debug!(%error, "deliver: an unmapped action is in the log only");
+            }
         }
     }
 
+    fn actions(&self) -> MutexGuard<'_, Actions> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn is_new(&self, map: &Arc<AssetMap>, action: &str) -> bool {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = self.actions();
         if said.map.as_ptr() != Arc::as_ptr(map) {
             *said = Actions {
                 map: Arc::downgrade(map),
-                actions: HashSet::new(),
+                names: HashSet::new(),
+                news: std::mem::take(&mut said.news),
             };
         }
-        said.actions.len() < REMEMBERED && said.actions.insert(action.to_owned())
+        said.names.len() < REMEMBERED && said.names.insert(action.to_owned())
     }
 }
 

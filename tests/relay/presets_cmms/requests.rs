@@ -8,7 +8,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use orbit_relay::config::{Config, Input, Level, Text};
-use orbit_relay::event::{ALERT, COMPLETED, NOTICE};
+use orbit_relay::event::{ALERT, COMPLETED, NOTICE, Takes};
 use orbit_relay::relay::assets::AssetMap;
 use orbit_relay::relay::deliver;
 use orbit_relay::relay::deliver::preview::{Came, PreviewedRequest, Verdict, preview, verdict};
@@ -206,10 +206,7 @@ fn every_sample_makes_these_requests_with_every_preset() {
         for (name, event, known) in samples() {
             let requests = requests(&config, &event, &known);
             let verdict = verdict(&config, &map(), &came(&event, &known), Some(&orbit())).unwrap();
-            let is_notice =
-                name == "a notice of the relay" && configuration(preset.name).contains("notify");
             let verdict = match verdict {
-                Verdict::Skipped(_) if is_notice => "sent, to whom `notify` names".to_owned(),
                 Verdict::Sent => "sent".to_owned(),
                 Verdict::Parked => "parked".to_owned(),
                 Verdict::Skipped(why) => format!("skipped: {why}"),
@@ -227,6 +224,63 @@ fn every_sample_makes_these_requests_with_every_preset() {
             }
         }
         insta::assert_snapshot!(preset.name, page.trim_start());
+    }
+}
+
+/// What a chat shows of an event that is no inspection: its heading, and its text.
+fn shown(preset: &str, source: &str, event_type: &str, body: &Value) -> (String, String) {
+    let mut config = config(preset);
+    config.takes.push(Takes::new(source, ["*"]));
+    let file = json!({"type": "X"}).to_string();
+    let came = Came {
+        source: source.to_owned(),
+        event_type: event_type.to_owned(),
+        body: body.to_string().into_bytes(),
+        ..came(file.as_bytes(), &Enrichment::default())
+    };
+    let verdict = verdict(&config, &map(), &came, Some(&orbit())).unwrap();
+    assert_eq!(verdict, Verdict::Sent);
+    let requests = preview(&config, &map(), &came, Some(&orbit())).unwrap();
+    assert_sound(preset, &requests);
+    let body: Value = serde_json::from_str(requests[0].body.as_ref().unwrap()).unwrap();
+    let places = match preset {
+        "teams" => ["body/0/text", "body/1/text"].map(|at| format!("/attachments/0/content/{at}")),
+        _ => ["0", "1"].map(|at| format!("/blocks/{at}/text/text")),
+    };
+    let [heading, text] = places.map(|at| body.pointer(&at).unwrap().as_str().unwrap().to_owned());
+    (heading, text)
+}
+
+#[test]
+fn a_chat_shows_of_what_is_no_inspection_whose_it_is_its_type_and_why() {
+    let of = |data: Value| json!({"type": "t", "uuid": "u", "data": data});
+    for preset in ["teams", "slack"] {
+        let shown = |source, event_type, body| shown(preset, source, event_type, &body);
+        let dead = json!({"destination": "cmms", "outcome": "dead", "reason": "answered 422"});
+        assert_eq!(
+            shown("relay", "after:deliver", of(dead)),
+            (
+                "relay after:deliver".into(),
+                "cmms: dead: answered 422".into()
+            )
+        );
+        let paused = json!({"destination": "cmms", "by": "me", "why": "a holiday"});
+        assert_eq!(
+            shown("relay", "destination.paused", of(paused)),
+            ("relay destination.paused".into(), "cmms: a holiday".into())
+        );
+        assert_eq!(
+            shown("stock", "low", of(json!({"text": "3 filters left"}))),
+            ("stock low".into(), "3 filters left".into())
+        );
+        for body in [
+            json!({"action": "opened"}),
+            of(json!("text")),
+            of(json!([7])),
+        ] {
+            let plain = ("github issues.opened".into(), "issues.opened".into());
+            assert_eq!(shown("github", "issues.opened", body), plain);
+        }
     }
 }
 
