@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -40,7 +40,7 @@ pub const ALERT: &str = "ACTION_COMPLETED_WITH_ALERT";
 /// The type of what the test button of Orbit's webhook page sends.
 pub const TEST: &str = "TEST";
 
-const LONGEST_UUID: usize = 256;
+const LONGEST_ID: usize = 256;
 
 /// What the envelopes' ids are made in that the relay makes itself.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f62_9d3e_58c1_4b0a_9a77_0d1c_52e8_f4b6);
@@ -478,13 +478,74 @@ fn members_of(body: &[u8]) -> Result<Members<'_>, EnvelopeError> {
     Members::parse(json).map_err(EnvelopeError::NotAnObject)
 }
 
-/// A uuid has 36 characters. What is far longer is known by its hash, which fits every log line.
-fn shortened(uuid: String) -> String {
-    if uuid.len() <= LONGEST_UUID {
-        uuid
+/// A uuid has 36 characters. An id that is far longer is known by its hash, which fits every log
+/// line.
+pub fn shortened(id: String) -> String {
+    if id.len() <= LONGEST_ID {
+        id
     } else {
-        hex::encode(Sha256::digest(uuid))
+        hex::encode(Sha256::digest(id))
     }
+}
+
+/// What a JSON pointer (RFC 6901) leads to: the text of a string that is not empty, of a number as
+/// it was sent, or of `true` and `false`. Nothing else, and nothing in what is no JSON, is text.
+pub fn text_at(json: &str, pointer: &str) -> Option<String> {
+    let mut found: &RawValue = serde_json::from_str(json).ok()?;
+    if !pointer.is_empty() {
+        for step in pointer.strip_prefix('/')?.split('/') {
+            let name = step.replace("~1", "/").replace("~0", "~");
+            found = child(found.get(), &name)?;
+        }
+    }
+    let raw = found.get();
+    let text = match raw.as_bytes().first()? {
+        b'{' | b'[' | b'n' => return None,
+        b'"' => serde_json::from_str::<Text>(raw).ok()?.0.into_owned(),
+        _ => raw.to_owned(),
+    };
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// A member of a JSON object, or what stands at this place of an array. Only the wanted one is kept.
+fn child<'a>(json: &'a str, name: &str) -> Option<&'a RawValue> {
+    struct Child<'n>(&'n str);
+    impl<'de> Visitor<'de> for Child<'_> {
+        type Value = Option<&'de RawValue>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a JSON object or array")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut found = None;
+            while let Some(Text(name)) = map.next_key()? {
+                if name == self.0 {
+                    found = Some(map.next_value()?);
+                } else {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+            Ok(found)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            // RFC 6901: digits without a leading zero.
+            let plain = self.0 == "0" || !self.0.starts_with(['0', '+']);
+            let index = self.0.parse().ok().filter(|_| plain);
+            let mut found = None;
+            let mut at = 0_usize;
+            while let Some(value) = seq.next_element()? {
+                if Some(at) == index {
+                    found = Some(value);
+                }
+                at = at.saturating_add(1);
+            }
+            Ok(found)
+        }
+    }
+    let mut json = serde_json::Deserializer::from_str(json);
+    json.deserialize_any(Child(name)).ok()?
 }
 
 #[cfg(test)]
@@ -606,7 +667,144 @@ mod tests {
         );
     }
 
+    fn key(source: &str, event_type: &str, identity: &Identity) -> DedupeKey {
+        identity.dedupe_key(source, event_type)
+    }
+
+    #[test]
+    fn a_signed_id_is_one_event_of_its_source_and_type() {
+        let id = Identity::Id("evt_1".into());
+        assert_eq!(id.text(), "id:evt_1");
+        assert_eq!(key("a", "X", &id), key("a", "X", &id.clone()));
+        for other in [
+            key("b", "X", &id),
+            key("a", "Y", &id),
+            key("a", "X", &Identity::Id("evt_2".into())),
+            key("a", "X", &Identity::Envelope("evt_1".into())),
+            key("a", "X", &Identity::RunEvent("id:evt_1".into())),
+        ] {
+            assert_ne!(key("a", "X", &id), other);
+        }
+    }
+
+    #[test]
+    fn under_an_unsigned_id_the_same_body_is_the_same_event() {
+        let unsigned = |id: &str, body: &str| Identity::Unsigned {
+            id: id.into(),
+            body: body.into(),
+        };
+        let first = unsigned("1", "aa");
+        assert_eq!(first.text(), "id:1");
+        assert_eq!(key("a", "X", &first), key("a", "X", &unsigned("2", "aa")));
+        assert_eq!(key("a", "X", &first), key("a", "Y", &first));
+        assert_ne!(key("a", "X", &first), key("b", "X", &first));
+        assert_ne!(key("a", "X", &first), key("a", "X", &unsigned("1", "bb")));
+        for other in [Identity::Id("1".into()), Identity::Body("aa".into())] {
+            assert_ne!(key("a", "X", &first), key("a", "X", &other));
+        }
+    }
+
+    #[test]
+    fn a_long_id_is_known_by_its_hash() {
+        let id = "x".repeat(256);
+        assert_eq!(shortened(id.clone()), id);
+        let hash = hex::encode(Sha256::digest("x".repeat(257)));
+        assert_eq!(shortened("x".repeat(257)), hash);
+    }
+
+    #[test]
+    fn a_pointer_leads_to_text() {
+        let json = r#" {"id":"a","id":"b","n":-0,"big":9007199254740993,"far":1e400,"yes":true,
+            "no":false,"nil":null,"empty":"","of":{"":{"~1/":"odd"}},"list":[[],{"x":"y"}],
+            "esc\u0061ped":"\ud800 \u00fc","00":"zero"} "#;
+        for (pointer, text) in [
+            ("/id", Some("b")),
+            ("/n", Some("-0")),
+            ("/big", Some("9007199254740993")),
+            ("/far", Some("1e400")),
+            ("/yes", Some("true")),
+            ("/no", Some("false")),
+            ("/nil", None),
+            ("/empty", None),
+            ("/of", None),
+            ("/list", None),
+            ("", None),
+            ("/of//~01~1", Some("odd")),
+            ("/of//~1", None),
+            ("/list/1/x", Some("y")),
+            ("/list/01/x", None),
+            ("/list/+1/x", None),
+            ("/list/-/x", None),
+            ("/list/2/x", None),
+            ("/list/99999999999999999999/x", None),
+            ("/00", Some("zero")),
+            ("/escaped", Some("\u{fffd}\u{fffd}\u{fffd} ü")),
+            ("/id/0", None),
+            ("/id/", None),
+            ("id", None),
+            ("/nothing", None),
+        ] {
+            assert_eq!(text_at(json, pointer).as_deref(), text, "{pointer}");
+        }
+        assert_eq!(text_at(" \"x\"", "").as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn nothing_is_found_in_what_is_no_json() {
+        for json in ["", "{", r#"{"a":1} x"#, r#"{"a":1,}"#, r#"{"a":1"#, "a=1"] {
+            assert_eq!(text_at(json, "/a"), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn neither_depth_nor_a_long_pointer_is_too_much() {
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        let json = format!(r#"{{"deep":{deep},"a":"b"}}"#);
+        assert_eq!(text_at(&json, "/a").as_deref(), Some("b"));
+        assert_eq!(
+            text_at(&json, &("/deep".to_owned() + &"/0".repeat(50))),
+            None
+        );
+    }
+
+    /// All JSON values of some depth.
+    fn value() -> impl Strategy<Value = serde_json::Value> {
+        let name = "[a~/0]{0,2}";
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(serde_json::Value::from),
+            any::<i64>().prop_map(serde_json::Value::from),
+            any::<f64>().prop_map(serde_json::Value::from),
+            ".{0,4}".prop_map(serde_json::Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 4, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(serde_json::Value::from),
+                prop::collection::btree_map(name, inner, 0..4)
+                    .prop_map(|map| map.into_iter().collect()),
+            ]
+        })
+    }
+
     proptest! {
+        #[test]
+        fn a_pointer_finds_what_serde_json_finds(value in value(), pointer in "(/([a~/0]|~0|~1|[0-3]){0,3}){0,4}") {
+            let found = match value.pointer(&pointer) {
+                Some(serde_json::Value::String(text)) => Some(text.clone()),
+                Some(scalar @ (serde_json::Value::Bool(_) | serde_json::Value::Number(_))) => {
+                    Some(scalar.to_string())
+                }
+                _ => None,
+            };
+            let found = found.filter(|text| !text.is_empty());
+            prop_assert_eq!(text_at(&value.to_string(), &pointer), found);
+        }
+
+        #[test]
+        fn no_text_and_no_pointer_panic(json: String, pointer: String) {
+            text_at(&json, &pointer);
+        }
+
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>) {
             if let Ok(envelope) = Envelope::parse(&bytes) {

@@ -17,6 +17,7 @@ use prometheus::{
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
+    source_requests: IntCounterVec,
     closed: IntCounterVec,
     work_orders: IntGaugeVec,
     attempts: IntCounterVec,
@@ -107,6 +108,11 @@ impl Metrics {
                 "Requests that brought an event or tried to, since start.",
                 &["outcome", "reason"],
             )?,
+            source_requests: counters(
+                "orbit_relay_source_requests_total",
+                "Requests at the paths of other sources than Orbit, since start.",
+                &["source", "outcome"],
+            )?,
             closed: counters(
                 "orbit_relay_closed_requests_total",
                 "Requests that said or tried to say that an order is closed, since start.",
@@ -191,7 +197,7 @@ impl Metrics {
         &self.registry
     }
 
-    /// Counts an event that was kept, or that was there already.
+    /// Counts a request that was answered 200.
     pub fn count_taken(&self, outcome: &'static str) {
         self.requests.with_label_values(&[outcome, ""]).inc();
     }
@@ -201,6 +207,13 @@ impl Metrics {
         self.requests.with_label_values(&["rejected", reason]).inc();
         let mut rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
         *rejected.entry(reason.to_owned()).or_insert(0) += 1;
+    }
+
+    /// Counts a request at the path of a source besides Orbit, which is counted as all are.
+    pub fn count_source(&self, source: &str, outcome: &'static str) {
+        self.source_requests
+            .with_label_values(&[source, outcome])
+            .inc();
     }
 
     /// Counts a request that said or tried to say that an order is closed.

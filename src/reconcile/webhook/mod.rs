@@ -251,7 +251,14 @@ impl Nudge {
         match refusal {
             Refusal::WrongSignature => self.0.wrong_secret.store(true, Ordering::Relaxed),
             Refusal::TooOld(_) | Refusal::FromTheFuture(_) => {}
-            Refusal::NoSignature | Refusal::SeveralSignatures | Refusal::Malformed => return,
+            // Orbit's scheme has none of the last four.
+            Refusal::NoSignature
+            | Refusal::SeveralSignatures
+            | Refusal::Malformed
+            | Refusal::NoTimestamp
+            | Refusal::WrongToken
+            | Refusal::BodyUnsigned
+            | Refusal::WrongDigest => return,
         }
         self.0.unverified.store(true, Ordering::Relaxed);
         self.0.wake.notify_one();

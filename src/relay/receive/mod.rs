@@ -4,6 +4,9 @@
 //! mod      the routes, and what each outcome is answered and counted as
 //! serve    connections: how many, how long, and how they end
 //! source   what is known of a source besides Orbit
+//! sources  what becomes of a request of such a source
+//! caller   who calls, also behind proxies, and whether he may
+//! allowance how many requests a source may make, and an address that is not verified
 //! idle     which connection makes room when all places are taken
 //! budget   the memory that bodies in flight may take
 //! replays  messages that were accepted before
@@ -22,13 +25,16 @@
 //! # Not here
 //! Deliver is never called: receive and deliver meet in the journal.
 
+mod allowance;
 mod budget;
+mod caller;
 mod closed;
 mod idle;
 mod refusals;
 mod replays;
 pub mod serve;
 mod source;
+mod sources;
 mod work_orders;
 
 use std::net::IpAddr;
@@ -149,7 +155,7 @@ pub fn router(receive: Receive) -> Router {
         refusals,
         replays: Replays::default(),
     });
-    let mut routes = Router::new();
+    let mut routes = sources::add(Router::new(), &edge);
     if !edge.receive.closes.is_empty() {
         routes = routes.route("/hooks/closed/{destination}", post(closed::take));
     }

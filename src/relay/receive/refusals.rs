@@ -1,24 +1,52 @@
 //! What the log says of refused requests: the first of its kind at once and with what to do,
-//! then at most one line a minute for each kind.
+//! then at most one line a minute for each kind. Of sources besides Orbit a kind is one of each
+//! source, and all of them together write at most one line a second.
 //!
 //! # Invariants
 //! - Nothing that a sender sent stands in a line.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::Rejection;
+use super::sources::Refused;
 use crate::clock::{Clock, later};
 use crate::relay::verify::orbit::Refusal;
 
 const AT_MOST_EVERY: Duration = Duration::from_mins(1);
 
+/// Of all sources besides Orbit.
+const AT_LEAST_APART: Duration = Duration::from_secs(1);
+
 pub(super) struct Refusals {
     clock: Clock,
     kinds: Mutex<HashMap<&'static str, Kind>>,
+    pace: Option<Arc<Pace>>,
+}
+
+/// What several share: when the next line may be written.
+pub(super) struct Pace(Mutex<Timestamp>);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self(Mutex::new(Timestamp::MIN))
+    }
+}
+
+impl Pace {
+    /// Whether a line may be written now; then none may for a while.
+    fn allows(&self, now: Timestamp) -> bool {
+        let mut next_line_at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let allows = now >= *next_line_at;
+        if allows {
+            *next_line_at = later(now, AT_LEAST_APART);
+        }
+        allows
+    }
 }
 
 struct Kind {
@@ -31,6 +59,15 @@ impl Refusals {
         Self {
             clock,
             kinds: Mutex::default(),
+            pace: None,
+        }
+    }
+
+    /// Those whose lines keep this pace, whoever else does.
+    pub(super) fn paced(clock: Clock, pace: Arc<Pace>) -> Self {
+        Self {
+            pace: Some(pace),
+            ..Self::new(clock)
         }
     }
 
@@ -51,6 +88,32 @@ impl Refusals {
         tracing::warn!(reason, unsaid, "receive: refused at /hooks/closed: {why}");
     }
 
+    /// Of a request that came where a source comes in, from this address.
+    pub(super) fn note_source(&self, source: &str, from: IpAddr, refused: &Refused) {
+        let reason = refused.as_str();
+        let Some(unsaid) = self.line_is_due(reason) else {
+            return;
+        };
+        let advice = advice_of_source(refused);
+        tracing::warn!(
+            source, %from, reason, unsaid,
+            "receive: refused at the source {source}: {advice}"
+        );
+    }
+
+    /// The `when` of a source cannot be judged.
+    pub(super) fn note_when(&self, source: &str, reason: &str) {
+        let Some(unsaid) = self.line_is_due("when") else {
+            return;
+        };
+        tracing::warn!(
+            source,
+            reason,
+            unsaid,
+            "receive: the `when` of the source {source} cannot be judged; the event is kept"
+        );
+    }
+
     /// How many went unsaid before, if a line may be written now.
     fn line_is_due(&self, reason: &'static str) -> Option<u64> {
         let now = self.clock.steady();
@@ -59,7 +122,8 @@ impl Refusals {
             next_line_at: now,
             unsaid: 0,
         });
-        if now < kind.next_line_at {
+        let paced = || self.pace.as_ref().is_none_or(|pace| pace.allows(now));
+        if now < kind.next_line_at || !paced() {
             kind.unsaid += 1;
             return None;
         }
@@ -97,6 +161,10 @@ fn advice(rejection: &Rejection) -> String {
                  somebody else, or that clock was just set; it is learnt anew within a minute",
                 off.as_secs()
             ),
+            Refusal::NoTimestamp
+            | Refusal::WrongToken
+            | Refusal::BodyUnsigned
+            | Refusal::WrongDigest => refusal.explain(),
         },
         Rejection::NotAnEvent(why) => format!("verified, but {why}"),
         Rejection::WrongHeader => {
@@ -119,6 +187,63 @@ fn advice(rejection: &Rejection) -> String {
     }
 }
 
+/// What to do about a request that came where a source comes in.
+fn advice_of_source(refused: &Refused) -> String {
+    match refused {
+        Refused::NotAllowed => {
+            "the address is not among those that its `allow` names: add it there if it is the \
+             source's; behind a proxy, name that in `trusted_proxies`"
+                .into()
+        }
+        Refused::TooManyUnverified(_) => {
+            "answered 429: more than 60 requests a minute from this address are not verified; \
+             those that are verified are taken all the same"
+                .into()
+        }
+        Refused::RateLimited(_) => {
+            "verified, but more than its `rate_limit` allows: answered 429, the sender should \
+             come again"
+                .into()
+        }
+        Refused::Rejected(Rejection::Signature(refusal)) => of_signature(*refusal),
+        Refused::Rejected(rejection) => advice(rejection),
+    }
+}
+
+fn of_signature(refusal: Refusal) -> String {
+    match refusal {
+        Refusal::NoSignature => {
+            "its scheme wants a header that is not there: this is not from the source, or it is \
+             not told to sign, or a proxy drops the header"
+                .into()
+        }
+        Refusal::SeveralSignatures => {
+            "a header of its scheme is there several times: this is not from the source, or a \
+             proxy doubles it"
+                .into()
+        }
+        Refusal::Malformed => {
+            "a header has not the form of its scheme: this is not from the source, or it signs \
+             by another `scheme`, or a proxy changed it"
+                .into()
+        }
+        Refusal::WrongSignature => {
+            "signed with another secret, or changed on the way: compare its `secret` with the \
+             one that the sender signs with"
+                .into()
+        }
+        Refusal::TooOld(off) => format!(
+            "signed with the right secret, but {} s ago by our clock: sent again, long on its \
+             way, or a clock is wrong; its `max_age` says how old it may be",
+            off.as_secs()
+        ),
+        Refusal::FromTheFuture(off) => format!(
+            "signed with the right secret, but {} s ahead of our clock: a clock is wrong",
+            off.as_secs()
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +257,27 @@ mod tests {
         assert_eq!(refusals.line_is_due("too_slow"), Some(0));
         hand.advance(AT_MOST_EVERY);
         assert_eq!(refusals.line_is_due("too_large"), Some(1));
+    }
+
+    #[test]
+    fn all_sources_together_write_at_most_one_line_a_second_and_lose_no_count() {
+        let (clock, hand) = Clock::manual(Timestamp::UNIX_EPOCH);
+        let pace = Arc::new(Pace::default());
+        let of = || Refusals::paced(clock.clone(), Arc::clone(&pace));
+        let (stripe, github) = (of(), of());
+        assert_eq!(stripe.line_is_due("too_large"), Some(0));
+        assert_eq!(stripe.line_is_due("too_slow"), None);
+        assert_eq!(github.line_is_due("too_large"), None);
+        assert_eq!(github.line_is_due("too_large"), None);
+        hand.advance(AT_LEAST_APART);
+        assert_eq!(
+            stripe.line_is_due("too_large"),
+            None,
+            "a minute for each kind"
+        );
+        assert_eq!(github.line_is_due("too_large"), Some(2));
+        hand.advance(AT_LEAST_APART);
+        assert_eq!(stripe.line_is_due("too_slow"), Some(1));
     }
 
     #[test]

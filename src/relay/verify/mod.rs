@@ -3,8 +3,11 @@
 
 mod keys;
 pub mod orbit;
+mod parts;
+mod refusal;
 pub mod scheme;
 pub mod standard;
 
 pub use self::keys::{Keys, Previous};
+pub use self::refusal::Refusal;
 pub use self::scheme::{Headers, Scheme};

@@ -15,6 +15,7 @@ use std::time::Duration;
 use hmac::Mac as _;
 use jiff::Timestamp;
 
+pub use super::refusal::Refusal;
 use crate::secret::WebhookSecret;
 
 /// The name of the header.
@@ -22,37 +23,6 @@ pub const HEADER: &str = "orbit-signature";
 
 /// A longer header is not Orbit's: its own has about 90 characters.
 const LONGEST_HEADER: usize = 4096;
-
-/// Why a request is refused. The sender is not told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// There is no signature header.
-    NoSignature,
-    /// There are several.
-    SeveralSignatures,
-    /// It does not have the form `t=<unix ms>,v1=<hex>`.
-    Malformed,
-    /// The MAC does not match.
-    WrongSignature,
-    /// The MAC matches, but the message is older than the window by this much.
-    TooOld(Duration),
-    /// The MAC matches, but the message is from later than the window by this much.
-    FromTheFuture(Duration),
-}
-
-impl Refusal {
-    /// The word in metrics and sums.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NoSignature => "no_signature",
-            Self::SeveralSignatures => "several_signatures",
-            Self::Malformed => "malformed_signature",
-            Self::WrongSignature => "wrong_signature",
-            Self::TooOld(_) => "too_old",
-            Self::FromTheFuture(_) => "from_the_future",
-        }
-    }
-}
 
 /// The MAC that matched: the same message shown again has the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

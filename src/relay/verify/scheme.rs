@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::orbit::{Proof, Refusal};
+pub use super::orbit::Proof;
+use super::refusal::Refusal;
 use crate::event::Identity;
 use crate::secret::Secret;
 

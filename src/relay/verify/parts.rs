@@ -1,0 +1,210 @@
+//! What several schemes are made of: one header of a kind, codes, times, names.
+//!
+//! # Invariants
+//! - Of several headers of one kind none is chosen: the request is refused.
+//! - Every code is compared with what every key makes, in a time that tells nothing.
+//! - An id or a type that this lets through is short and can be shown on one line.
+
+use std::time::Duration;
+
+use hmac::{KeyInit, Mac};
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use super::refusal::Refusal;
+use super::scheme::{Headers, Names, Place, Proof, SignError, Verified};
+use crate::event::{self, Identity};
+
+/// The type of an event that names none.
+pub(super) const UNNAMED: &str = "event";
+
+/// No header that a scheme reads is longer: those of the vendors have about 100 characters.
+const LONGEST_HEADER: usize = 4096;
+/// A type names a kind and tells nothing.
+const LONGEST_TYPE: usize = 256;
+
+/// The one header of this name. `missing` says what it means that there is none, or an empty one.
+pub(super) fn one<'a>(
+    headers: &Headers<'a>,
+    name: &str,
+    missing: Refusal,
+) -> Result<&'a str, Refusal> {
+    let mut values = headers.all(name);
+    let value = values.next().ok_or(missing)?;
+    if values.next().is_some() {
+        return Err(Refusal::SeveralSignatures);
+    }
+    if value.is_empty() {
+        return Err(missing);
+    }
+    let text = std::str::from_utf8(value).map_err(|_| Refusal::Malformed)?;
+    if text.len() > LONGEST_HEADER {
+        return Err(Refusal::Malformed);
+    }
+    Ok(text)
+}
+
+/// The one header of this name, if there is one that is not empty.
+pub(super) fn optional<'a>(headers: &Headers<'a>, name: &str) -> Result<Option<&'a str>, Refusal> {
+    match one(headers, name, Refusal::NoSignature) {
+        Err(Refusal::NoSignature) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+/// The code that is written in hex, of either case; none where it has another length.
+pub(super) fn hex_code<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut code = [0; N];
+    hex::decode_to_slice(text, &mut code).ok()?;
+    Some(code)
+}
+
+/// A whole number without a sign: a time as most schemes write it.
+pub(super) fn digits(text: &str) -> Option<i64> {
+    let all = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    all.then(|| text.parse().ok())?
+}
+
+/// A code that one of the keys makes of these pieces. All are compared, so that the time does not
+/// tell which.
+pub(super) fn matching<'c, M: Mac + KeyInit + Clone>(
+    keys: impl IntoIterator<Item = impl AsRef<[u8]>>,
+    codes: &'c [impl AsRef<[u8]>],
+    pieces: &[&[u8]],
+) -> Result<&'c [u8], Refusal> {
+    let mut found = None;
+    for key in keys {
+        // HMAC takes a key of any length.
+        let Ok(mut mac) = <M as KeyInit>::new_from_slice(key.as_ref()) else {
+            continue;
+        };
+        for piece in pieces {
+            mac.update(piece);
+        }
+        for code in codes {
+            if mac.clone().verify_slice(code.as_ref()).is_ok() {
+                found = Some(code.as_ref());
+            }
+        }
+    }
+    found.ok_or(Refusal::WrongSignature)
+}
+
+/// The code that this key makes of these pieces.
+pub(super) fn code<M: Mac + KeyInit>(key: &[u8], pieces: &[&[u8]]) -> Result<Vec<u8>, SignError> {
+    let mut mac = <M as KeyInit>::new_from_slice(key)
+        .map_err(|_| SignError("no key can be made of the secret".into()))?;
+    for piece in pieces {
+        mac.update(piece);
+    }
+    Ok(mac.finalize().into_bytes().to_vec())
+}
+
+/// What the same request shown again has: the code, or what stands for one of another length.
+pub(super) fn proof(scheme: &str, code: &[u8]) -> Proof {
+    Proof(code.try_into().unwrap_or_else(|_| {
+        let digest = Sha256::new().chain_update(scheme).chain_update(code);
+        digest.finalize().into()
+    }))
+}
+
+/// Whether a time lies within the window, on either side of now. Only for what a code covers.
+pub(super) fn check_age(
+    sent_at_ms: i128,
+    now: Timestamp,
+    max_age: Duration,
+) -> Result<(), Refusal> {
+    let age_ms = i128::from(now.as_millisecond()).saturating_sub(sent_at_ms);
+    let off = Duration::from_millis(u64::try_from(age_ms.unsigned_abs()).unwrap_or(u64::MAX));
+    match off > max_age {
+        false => Ok(()),
+        true if age_ms > 0 => Err(Refusal::TooOld(off)),
+        true => Err(Refusal::FromTheFuture(off)),
+    }
+}
+
+/// Seconds since 1970 in milliseconds.
+pub(super) fn seconds(seconds: i64) -> i128 {
+    i128::from(seconds) * 1000
+}
+
+/// The text at a JSON pointer of a body; nothing where it is empty.
+pub(super) fn in_body(body: &[u8], pointer: &str) -> Option<String> {
+    let json = std::str::from_utf8(body).ok()?;
+    event::text_at(json, pointer).filter(|text| !text.is_empty())
+}
+
+/// Id and type, where a request has them.
+pub(super) fn named(
+    names: &Names,
+    headers: &Headers<'_>,
+    body: &[u8],
+) -> Result<[Option<String>; 2], Refusal> {
+    let at = |place: &Option<Place>| match place {
+        None => Ok(None),
+        Some(Place::Pointer(pointer)) => Ok(in_body(body, pointer)),
+        Some(Place::Header(name)) => Ok(optional(headers, name)?.map(str::to_owned)),
+    };
+    Ok([at(&names.id)?, at(&names.event_type)?])
+}
+
+/// What an event is called, and what that is worth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Id {
+    /// It is signed as the body is, or both are not.
+    Signed(Option<String>),
+    /// It is not signed while the body is.
+    Unsigned(Option<String>),
+}
+
+/// A request that its scheme has verified.
+pub(super) fn verified(
+    event_type: Option<String>,
+    id: Id,
+    body: &[u8],
+    proof: Option<Proof>,
+) -> Verified {
+    let hash = || hex::encode(Sha256::digest(body));
+    let identity = match id {
+        Id::Signed(Some(id)) => Identity::Id(shown(id)),
+        Id::Unsigned(Some(id)) => Identity::Unsigned {
+            id: shown(id),
+            body: hash(),
+        },
+        Id::Signed(None) | Id::Unsigned(None) => Identity::Body(hash()),
+    };
+    Verified {
+        event_type: event_type.map_or_else(|| UNNAMED.to_owned(), kind),
+        identity,
+        proof,
+        reply: None,
+    }
+}
+
+/// An id that lists and log lines can show: any other is known by its hash.
+fn shown(id: String) -> String {
+    if id.chars().any(char::is_control) {
+        hex::encode(Sha256::digest(id))
+    } else {
+        event::shortened(id)
+    }
+}
+
+fn kind(text: String) -> String {
+    let text = text.trim();
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return UNNAMED.to_owned();
+    }
+    text.chars().take(LONGEST_TYPE).collect()
+}
+
+/// A text that can stand in a header.
+pub(super) fn header_value(what: &str, text: &str) -> Result<String, SignError> {
+    if text.bytes().all(|b| matches!(b, b' '..=b'~')) && !text.is_empty() {
+        Ok(text.to_owned())
+    } else {
+        Err(SignError(format!(
+            "the {what} must stand in a header: printable ASCII, not empty"
+        )))
+    }
+}
