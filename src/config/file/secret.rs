@@ -10,7 +10,7 @@ use toml::de::DeValue;
 
 use super::reader::Item;
 use crate::config::resolve::Variables;
-use crate::relay::destination;
+use crate::relay::verify::standard;
 use crate::secret::{Secret, Source};
 
 /// The keys of a secret that is found elsewhere.
@@ -122,7 +122,7 @@ pub(super) fn in_a_header(secret: &Secret) -> Result<(), String> {
 
 /// A key of Standard Webhooks.
 pub(super) fn standard_webhooks(secret: &Secret) -> Result<(), String> {
-    destination::webhook_key(secret)
+    standard::webhook_key(secret)
         .map(drop)
         .map_err(|e| e.to_string())
 }

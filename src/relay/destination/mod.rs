@@ -69,7 +69,7 @@ pub use self::request::{
     Answered, HeaderNameError, Looked, Message, Method, RESERVED_HEADERS, Request, Sent,
     StepRequest, What, header_name,
 };
-pub use self::sign::{Algorithm, Encoding, Sign, SignError, webhook_key};
+pub use self::sign::{Algorithm, Encoding, Sign, SignError};
 pub use self::step::{
     Each, Problem, Rendered, Round, Step, StepBody, StepError, Take, Target, secrets_of,
 };

@@ -18,9 +18,8 @@ use super::{
     COMMIT_DEADLINE, Edge, NOT_VERIFIED, Outcome, Rejection, answer, come_again, discard, read,
     refuse,
 };
-use crate::relay::destination::webhook_key;
 use crate::relay::journal::{Closing, OrderName};
-use crate::relay::verify::standard::{HEADERS, Signature};
+use crate::relay::verify::standard::{HEADERS, Signature, webhook_key};
 use crate::secret::Source;
 
 /// The largest body that is taken.

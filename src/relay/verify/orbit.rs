@@ -15,14 +15,12 @@ use std::time::Duration;
 use hmac::Mac as _;
 use jiff::Timestamp;
 
+use super::parts::{LONGEST_HEADER, Timed, check_age};
 pub use super::refusal::Refusal;
 use crate::secret::WebhookSecret;
 
 /// The name of the header.
 pub const HEADER: &str = "orbit-signature";
-
-/// A longer header is not Orbit's: its own has about 90 characters.
-const LONGEST_HEADER: usize = 4096;
 
 /// The MAC that matched: the same message shown again has the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,12 +28,7 @@ pub struct Proof(pub [u8; 32]);
 
 /// A signature header that has the right form.
 #[derive(Debug)]
-pub struct Signature<'a> {
-    /// As received: this text is what is signed.
-    sent_at: &'a str,
-    sent_at_ms: i64,
-    macs: Vec<[u8; 32]>,
-}
+pub struct Signature<'a>(Timed<'a>);
 
 impl<'a> Signature<'a> {
     /// Reads the one signature header of a request.
@@ -48,13 +41,18 @@ impl<'a> Signature<'a> {
         if header.is_empty() {
             return Err(Refusal::NoSignature);
         }
-        Self::parse(header).ok_or(Refusal::Malformed)
+        std::str::from_utf8(header)
+            .ok()
+            .filter(|header| header.len() <= LONGEST_HEADER)
+            .and_then(Timed::parse)
+            .map(Self)
+            .ok_or(Refusal::Malformed)
     }
 
     /// When the sender says that it sent this, in milliseconds since 1970. Not to be trusted before
     /// the MAC was checked.
     pub fn sent_at_ms(&self) -> i64 {
-        self.sent_at_ms
+        self.0.sent_at_number
     }
 
     /// Checks a body, and then when it was sent.
@@ -69,50 +67,8 @@ impl<'a> Signature<'a> {
             .matches(secret, [body])
             .or_else(|| self.matches(secret, WithoutWhitespace { rest: body }))
             .ok_or(Refusal::WrongSignature)?;
-        let age_ms = i128::from(now.as_millisecond()) - i128::from(self.sent_at_ms);
-        let window_ms = i128::try_from(max_age.as_millis()).unwrap_or(i128::MAX);
-        if age_ms.abs() <= window_ms {
-            return Ok(proof);
-        }
-        let off = Duration::from_millis(u64::try_from(age_ms.unsigned_abs()).unwrap_or(u64::MAX));
-        Err(if age_ms > 0 {
-            Refusal::TooOld(off)
-        } else {
-            Refusal::FromTheFuture(off)
-        })
-    }
-
-    fn parse(header: &'a [u8]) -> Option<Self> {
-        let header = std::str::from_utf8(header)
-            .ok()
-            .filter(|h| h.len() <= LONGEST_HEADER)?;
-        let mut sent_at = None;
-        let mut macs = Vec::new();
-        for element in header.split(',') {
-            let (name, value) = element.split_once('=')?;
-            match name.trim() {
-                "t" if sent_at.is_some() => return None,
-                "t" => sent_at = Some(value.trim()),
-                "v1" => {
-                    let mut mac = [0; 32];
-                    // A `v1` that is no MAC cannot match; another one may.
-                    if hex::decode_to_slice(value.trim(), &mut mac).is_ok() {
-                        macs.push(mac);
-                    }
-                }
-                _ => {}
-            }
-        }
-        let sent_at = sent_at?;
-        let digits = sent_at.strip_prefix('-').unwrap_or(sent_at);
-        if macs.is_empty() || digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
-        }
-        Some(Self {
-            sent_at,
-            sent_at_ms: sent_at.parse().ok()?,
-            macs,
-        })
+        check_age(i128::from(self.sent_at_ms()), now, max_age)?;
+        Ok(proof)
     }
 
     fn matches<'b>(
@@ -121,12 +77,12 @@ impl<'a> Signature<'a> {
         pieces: impl IntoIterator<Item = &'b [u8]>,
     ) -> Option<Proof> {
         let mut mac = secret.mac();
-        mac.update(self.sent_at.as_bytes());
+        mac.update(self.0.sent_at.as_bytes());
         mac.update(b".");
         for piece in pieces {
             mac.update(piece);
         }
-        self.macs.iter().fold(None, |found, received| {
+        self.0.codes.iter().fold(None, |found, received| {
             let matches = mac.clone().verify_slice(received).is_ok();
             if matches {
                 Some(Proof(*received))

@@ -12,14 +12,14 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::refusal::Refusal;
-use super::scheme::{Headers, Names, Place, Proof, SignError, Verified};
+use super::scheme::{Draft, Headers, Names, Place, Proof, SignError, Verified};
 use crate::event::{self, Identity};
 
 /// The type of an event that names none.
 pub(super) const UNNAMED: &str = "event";
 
 /// No header that a scheme reads is longer: those of the vendors have about 100 characters.
-const LONGEST_HEADER: usize = 4096;
+pub(super) const LONGEST_HEADER: usize = 4096;
 /// A type names a kind and tells nothing.
 const LONGEST_TYPE: usize = 256;
 
@@ -206,5 +206,62 @@ pub(super) fn header_value(what: &str, text: &str) -> Result<String, SignError> 
         Err(SignError(format!(
             "the {what} must stand in a header: printable ASCII, not empty"
         )))
+    }
+}
+
+/// The headers that carry id and type, where they are carried by headers.
+pub(super) fn name_headers(
+    names: &Names,
+    draft: &Draft<'_>,
+) -> Result<Vec<(String, String)>, SignError> {
+    let mut headers = Vec::new();
+    for (what, place, text) in [
+        ("id", &names.id, draft.id),
+        ("type", &names.event_type, draft.event_type),
+    ] {
+        if let Some(Place::Header(name)) = place {
+            headers.push((name.clone(), header_value(what, text)?));
+        }
+    }
+    Ok(headers)
+}
+
+/// A header `t=<time>,v1=<hex>`: several codes, and other elements that mean nothing here.
+#[derive(Debug)]
+pub(super) struct Timed<'a> {
+    /// As received: this text is what is signed.
+    pub(super) sent_at: &'a str,
+    /// The same as a number; its unit is the scheme's.
+    pub(super) sent_at_number: i64,
+    /// The codes.
+    pub(super) codes: Vec<[u8; 32]>,
+}
+
+impl<'a> Timed<'a> {
+    /// Reads it; none where it has another form.
+    pub(super) fn parse(header: &'a str) -> Option<Self> {
+        let mut sent_at = None;
+        let mut codes = Vec::new();
+        for element in header.split(',') {
+            let (name, value) = element.split_once('=')?;
+            match name.trim() {
+                "t" if sent_at.is_some() => return None,
+                "t" => sent_at = Some(value.trim()),
+                // A `v1` that is no code cannot match; another one may.
+                "v1" => codes.extend(hex_code(value.trim())),
+                _ => {}
+            }
+        }
+        let sent_at = sent_at?;
+        let number = sent_at.strip_prefix('-').unwrap_or(sent_at);
+        if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let sent_at_number = sent_at.parse().ok()?;
+        (!codes.is_empty()).then_some(Self {
+            sent_at,
+            sent_at_number,
+            codes,
+        })
     }
 }

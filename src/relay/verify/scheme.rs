@@ -10,7 +10,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use super::orbit::Proof;
+use super::parts::{self, Id};
 use super::refusal::Refusal;
+use super::{github, hmac, samples, servo, slack, standard, stripe, token, up42};
 use crate::event::Identity;
 use crate::secret::Secret;
 
@@ -214,20 +216,274 @@ pub struct Draft<'a> {
 pub struct SignError(pub String);
 
 impl Scheme {
+    /// What it is called in the configuration.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Stripe => "stripe",
+            Self::Github => "github",
+            Self::Slack => "slack",
+            Self::Up42 { .. } => "up42",
+            Self::Servo => "servo",
+            Self::StandardWebhooks => "standard-webhooks",
+            Self::Hmac(_) => "hmac",
+            Self::Token(_) => "token",
+            Self::None { .. } => "none",
+        }
+    }
+
+    /// Whether a sender shows that it knows a secret.
+    pub fn wants_secret(&self) -> bool {
+        !matches!(self, Self::None { .. })
+    }
+
+    /// Whether this text can be a secret of it. What is wrong is said without the text.
+    pub fn check_secret(&self, secret: &Secret) -> Result<(), String> {
+        if secret.expose().is_empty() {
+            return Err("the secret is empty, and anybody knows an empty one".into());
+        }
+        match self {
+            Self::StandardWebhooks => standard::check_secret(secret),
+            Self::Hmac(form) => hmac::check_secret(secret, form),
+            Self::Token(form) => token::check_secret(secret, form),
+            Self::Stripe
+            | Self::Github
+            | Self::Slack
+            | Self::Up42 { .. }
+            | Self::Servo
+            | Self::None { .. } => Ok(()),
+        }
+    }
+
+    /// The header in which a sender shows that it knows the secret.
+    pub fn header(&self) -> Option<&str> {
+        match self {
+            Self::Stripe => Some(stripe::HEADER),
+            Self::Github => Some(github::HEADER),
+            Self::Slack => Some(slack::HEADER),
+            Self::Up42 { .. } => Some("signature"),
+            Self::Servo => Some(servo::HEADER),
+            Self::StandardWebhooks => Some("webhook-signature"),
+            Self::Hmac(form) => Some(&form.header),
+            Self::Token(form) => Some(match &form.shown {
+                Credential::Header(name) => name,
+                Credential::Bearer | Credential::Basic => "Authorization",
+            }),
+            Self::None { .. } => None,
+        }
+    }
+
+    /// Where id and type are, where the scheme itself does not say.
+    pub fn names(&self) -> Option<&Names> {
+        match self {
+            Self::Hmac(form) => Some(&form.names),
+            Self::Token(form) => Some(&form.names),
+            Self::None { names } => Some(names),
+            _ => None,
+        }
+    }
+
     /// Whether the headers have the right form: looked at before the body is read.
-    pub fn read(&self, _headers: &Headers<'_>) -> Result<(), Refusal> {
-        Err(Refusal::NoSignature)
+    pub fn read(&self, headers: &Headers<'_>) -> Result<(), Refusal> {
+        match self {
+            Self::Stripe => stripe::read(headers).map(drop),
+            Self::Github => github::read(headers).map(drop),
+            Self::Slack => slack::read(headers).map(drop),
+            Self::Up42 { .. } => up42::read(headers).map(drop),
+            Self::Servo => servo::read(headers).map(drop),
+            Self::StandardWebhooks => standard::read(headers).map(drop),
+            Self::Hmac(form) => hmac::read(headers, form).map(drop),
+            Self::Token(form) => token::read(headers, form).map(drop),
+            Self::None { .. } => Ok(()),
+        }
     }
 
     /// Checks a request: the code first, then its time.
     pub fn verify(
         &self,
-        _headers: &Headers<'_>,
-        _body: &[u8],
-        _secrets: &[Secret],
-        _now: Timestamp,
-        _max_age: Duration,
+        headers: &Headers<'_>,
+        body: &[u8],
+        secrets: &[Secret],
+        now: Timestamp,
+        max_age: Duration,
     ) -> Result<Verified, Refusal> {
-        Err(Refusal::NoSignature)
+        match self {
+            Self::Stripe => stripe::verify(headers, body, secrets, now, max_age),
+            Self::Github => github::verify(headers, body, secrets),
+            Self::Slack => slack::verify(headers, body, secrets, now, max_age),
+            Self::Up42 { body_unsigned } => {
+                up42::verify(headers, body, secrets, now, max_age, *body_unsigned)
+            }
+            Self::Servo => servo::verify(headers, body, secrets),
+            Self::StandardWebhooks => standard::verify(headers, body, secrets, now, max_age),
+            Self::Hmac(form) => hmac::verify(headers, body, secrets, now, max_age, form),
+            Self::Token(form) => token::verify(headers, body, secrets, now, max_age, form),
+            Self::None { names } => {
+                let [id, event_type] = parts::named(names, headers, body)?;
+                Ok(parts::verified(event_type, Id::Signed(id), body, None))
+            }
+        }
+    }
+
+    /// The headers that make a request of this draft. `secret` is of no use where
+    /// [`Scheme::wants_secret`] is false.
+    pub fn sign(
+        &self,
+        secret: &Secret,
+        draft: &Draft<'_>,
+    ) -> Result<Vec<(String, String)>, SignError> {
+        match self {
+            Self::Stripe => stripe::sign(secret, draft),
+            Self::Github => github::sign(secret, draft),
+            Self::Slack => slack::sign(secret, draft),
+            Self::Up42 { .. } => up42::sign(secret, draft),
+            Self::Servo => servo::sign(secret, draft),
+            Self::StandardWebhooks => standard::sign(secret, draft),
+            Self::Hmac(form) => hmac::sign(secret, draft, form),
+            Self::Token(form) => token::sign(secret, draft, form),
+            Self::None { names } => parts::name_headers(names, draft),
+        }
+    }
+
+    /// A body such as this source sends, with this id and type where the body has them.
+    pub fn sample(&self, id: &str, event_type: &str, at: Timestamp) -> String {
+        samples::body(self, id, event_type, at).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::relay::verify::trials::{Trial, ok};
+
+    const AT_S: i64 = 1_770_000_000;
+    const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    fn names(id: Place, event_type: Place) -> Names {
+        Names {
+            id: Some(id),
+            event_type: Some(event_type),
+        }
+    }
+
+    fn unsigned() -> Scheme {
+        let id = Place::Header("X-Id".into());
+        Scheme::None {
+            names: names(id, Place::Pointer("/a/type".into())),
+        }
+    }
+
+    fn own() -> [Scheme; 6] {
+        [
+            Scheme::Stripe,
+            Scheme::Github,
+            Scheme::Slack,
+            Scheme::Servo,
+            Scheme::StandardWebhooks,
+            unsigned(),
+        ]
+    }
+
+    #[test]
+    fn what_a_scheme_signs_it_verifies_with_the_id_and_type_of_the_draft() {
+        for (scheme, event_type, id) in [
+            (Scheme::Stripe, "charge.succeeded", Some("id-1")),
+            (Scheme::Github, "issues.opened", None),
+            (Scheme::Github, "push", None),
+            (Scheme::Slack, "app_mention", Some("id-1")),
+            (Scheme::Servo, "after:measure", None),
+            (Scheme::StandardWebhooks, "order.closed", Some("id-1")),
+            (unsigned(), "X", Some("id-1")),
+        ] {
+            let name = scheme.name();
+            let trial = Trial::new(scheme, KEY, AT_S);
+            let body = trial.sample("id-1", event_type);
+            let verified = ok(trial.signed("id-1", event_type, body.as_bytes()));
+            assert_eq!(verified.event_type, event_type, "{name}");
+            assert_eq!(verified.reply, None, "{name}");
+            match (id, &verified.identity) {
+                (Some(id), Identity::Id(found)) => assert_eq!(found, id, "{name}"),
+                (None, Identity::Body(_) | Identity::Unsigned { .. }) => {}
+                (_, found) => panic!("{name}: {found:?}"),
+            }
+            assert_eq!(verified.proof.is_some(), name != "none");
+        }
+    }
+
+    #[test]
+    fn any_of_several_secrets_may_have_signed_and_no_secret_lets_nothing_through() {
+        let now = Timestamp::from_second(AT_S).unwrap();
+        let secret = |text: &str| Secret::new(text.to_owned());
+        let other = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        for scheme in own().into_iter().filter(Scheme::wants_secret) {
+            let body = scheme.sample("1", "x", now);
+            let draft = Draft {
+                id: "1",
+                event_type: "x",
+                at: now,
+                body: body.as_bytes(),
+            };
+            let signed = scheme.sign(&secret(KEY), &draft).unwrap();
+            let headers = signed.iter().map(|(n, v)| (&**n, v.as_bytes())).collect();
+            let headers = Headers(headers);
+            let check = |secrets: &[Secret]| {
+                let window = Duration::from_mins(5);
+                scheme.verify(&headers, body.as_bytes(), secrets, now, window)
+            };
+            assert!(check(&[secret(KEY), secret(other)]).is_ok());
+            assert!(check(&[secret(other), secret(KEY)]).is_ok());
+            assert_eq!(check(&[secret(other)]), Err(Refusal::WrongSignature));
+            assert_eq!(check(&[]), Err(Refusal::WrongSignature));
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_none_is_refused_and_not_said() {
+        for scheme in own() {
+            assert!(scheme.check_secret(&Secret::new(String::new())).is_err());
+            assert_eq!(scheme.check_secret(&Secret::new(KEY.into())), Ok(()));
+        }
+        let wrong = Scheme::StandardWebhooks.check_secret(&Secret::new("canary!".into()));
+        assert!(!wrong.unwrap_err().contains("canary"));
+    }
+
+    #[test]
+    fn a_source_without_signatures_has_its_names_where_it_is_told() {
+        let trial = Trial::new(unsigned(), "", AT_S);
+        let body = br#"{"a":{"type":"X"}}"#;
+        let named = trial.check(&[("x-id", "7")], body).unwrap();
+        assert_eq!(named.event_type, "X");
+        assert_eq!(named.identity, Identity::Id("7".into()));
+        assert_eq!(named.proof, None);
+        let bare = trial.check(&[("x-id", "")], b"{}").unwrap();
+        assert_eq!(bare.event_type, "event");
+        assert!(matches!(bare.identity, Identity::Body(_)));
+        let twice = trial.check(&[("x-id", "7"), ("X-Id", "8")], body);
+        assert_eq!(twice, Err(Refusal::SeveralSignatures));
+    }
+
+    proptest! {
+        #[test]
+        fn no_headers_and_no_body_panic(values: [Vec<u8>; 3], body: Vec<u8>, codes in "(t=[0-9]{0,20}|v[01]=[0-9a-f]{62,66}|sha256=|,| ){0,6}") {
+            let now = Timestamp::from_second(AT_S).unwrap();
+            let names = [
+                "Stripe-Signature", "X-Hub-Signature-256", "X-GitHub-Event", "X-GitHub-Delivery",
+                "X-Slack-Signature", "X-Slack-Request-Timestamp", "X-Servo-Signature",
+                "webhook-id", "webhook-timestamp", "webhook-signature", "x-id",
+            ];
+            for value in values.iter().map(|value| &**value).chain([codes.as_bytes()]) {
+                let headers = Headers(names.iter().map(|name| (*name, value)).collect());
+                for scheme in own() {
+                    let read = scheme.read(&headers);
+                    let secrets = [Secret::new(KEY.to_owned())];
+                    let verified = scheme.verify(&headers, &body, &secrets, now, Duration::MAX);
+                    if scheme.wants_secret() {
+                        prop_assert!(verified.is_err());
+                    }
+                    prop_assert!(read.is_ok() || verified == Err(read.unwrap_err()));
+                }
+            }
+        }
     }
 }

@@ -8,21 +8,87 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine as _, alphabet};
+use hmac::Hmac;
 use jiff::Timestamp;
 use sha2::Sha256;
 
+use super::parts::{self, Id};
 use super::refusal::Refusal;
+use super::scheme::{Draft, Headers, Proof, SignError, Verified};
+use crate::secret::Secret;
 
 /// The names of the headers: id, time, signature.
 pub const HEADERS: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
 
 /// An id names a message and tells nothing.
 const LONGEST_ID: usize = 256;
-/// A code has 47 characters; a sender that changes its secrets sends a few.
-const LONGEST_HEADER: usize = 4096;
+
+/// Base64 as people copy it: with padding or without.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Why a secret is no key. The secret itself is not kept.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum KeyError {
+    /// It is not written as one.
+    #[error("a secret of Standard Webhooks is `whsec_` and base64, or base64; this is not")]
+    Form,
+    /// It is too short or too long for one.
+    #[error("a secret of Standard Webhooks has 24 to 64 bytes behind its base64; this has not")]
+    Length,
+}
+
+/// The key that is written as `whsec_` and base64, or base64: 24 to 64 bytes.
+pub fn webhook_key(secret: &Secret) -> Result<Vec<u8>, KeyError> {
+    let text = secret.expose();
+    let key = LENIENT
+        .decode(text.strip_prefix("whsec_").unwrap_or(text))
+        .map_err(|_| KeyError::Form)?;
+    if (24..=64).contains(&key.len()) {
+        Ok(key)
+    } else {
+        Err(KeyError::Length)
+    }
+}
+
+pub(super) fn read<'a>(headers: &Headers<'a>) -> Result<Signature<'a>, Refusal> {
+    let [id, sent_at, signature] = HEADERS.map(|name| headers.all(name).collect::<Vec<_>>());
+    Signature::read([&id, &sent_at, &signature])
+}
+
+pub(super) fn verify(
+    headers: &Headers<'_>,
+    body: &[u8],
+    secrets: &[Secret],
+    now: Timestamp,
+    max_age: Duration,
+) -> Result<Verified, Refusal> {
+    let signature = read(headers)?;
+    let keys = secrets.iter().filter_map(|secret| webhook_key(secret).ok());
+    let proof = signature.proof(body, keys, now, max_age)?;
+    let id = Id::Signed(Some(signature.id.to_owned()));
+    let event_type = parts::in_body(body, "/type");
+    Ok(parts::verified(event_type, id, body, Some(proof)))
+}
+
+pub(super) fn sign(secret: &Secret, draft: &Draft<'_>) -> Result<Vec<(String, String)>, SignError> {
+    let key = webhook_key(secret).map_err(|error| SignError(error.to_string()))?;
+    let id = parts::header_value("id", draft.id)?;
+    let sent_at = draft.at.as_second().to_string();
+    let pieces = [id.as_bytes(), b".", sent_at.as_bytes(), b".", draft.body];
+    let code = parts::code::<Hmac<Sha256>>(&key, &pieces)?;
+    let values = [id, sent_at, format!("v1,{}", STANDARD.encode(code))];
+    Ok(HEADERS.map(str::to_owned).into_iter().zip(values).collect())
+}
+
+pub(super) fn check_secret(secret: &Secret) -> Result<(), String> {
+    webhook_key(secret).map(drop).map_err(|e| e.to_string())
+}
 
 /// Headers that have the right form.
 #[derive(Debug)]
@@ -51,7 +117,7 @@ impl<'a> Signature<'a> {
 
     fn parse(id: &'a str, sent_at: &'a str, signature: &'a str) -> Option<Self> {
         let digits = sent_at.bytes().all(|b| b.is_ascii_digit());
-        if id.len() > LONGEST_ID || signature.len() > LONGEST_HEADER || !digits {
+        if id.len() > LONGEST_ID || signature.len() > parts::LONGEST_HEADER || !digits {
             return None;
         }
         let codes: Vec<_> = signature
@@ -80,38 +146,27 @@ impl<'a> Signature<'a> {
         now: Timestamp,
         max_age: Duration,
     ) -> Result<(), Refusal> {
-        // HMAC takes a key of any length.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
-            return Err(Refusal::WrongSignature);
-        };
-        for part in [
-            self.id.as_bytes(),
-            b".",
-            self.sent_at.as_bytes(),
-            b".",
-            body,
-        ] {
-            mac.update(part);
-        }
-        let matches = self.codes.iter().fold(false, |found, received| {
-            mac.clone().verify_slice(received).is_ok() | found
-        });
-        if !matches {
-            return Err(Refusal::WrongSignature);
-        }
-        let sent_at_ms = i128::from(self.sent_at_s) * 1000;
-        let age_ms = i128::from(now.as_millisecond()) - sent_at_ms;
-        let off = Duration::from_millis(u64::try_from(age_ms.unsigned_abs()).unwrap_or(u64::MAX));
-        match off > max_age {
-            false => Ok(()),
-            true if age_ms > 0 => Err(Refusal::TooOld(off)),
-            true => Err(Refusal::FromTheFuture(off)),
-        }
+        self.proof(body, [key], now, max_age).map(drop)
+    }
+
+    fn proof(
+        &self,
+        body: &[u8],
+        keys: impl IntoIterator<Item = impl AsRef<[u8]>>,
+        now: Timestamp,
+        max_age: Duration,
+    ) -> Result<Proof, Refusal> {
+        let (id, sent_at) = (self.id.as_bytes(), self.sent_at.as_bytes());
+        let pieces = [id, b".", sent_at, b".", body];
+        let code = parts::matching::<Hmac<Sha256>>(keys, &self.codes, &pieces)?;
+        parts::check_age(parts::seconds(self.sent_at_s), now, max_age)?;
+        Ok(parts::proof("standard-webhooks", code))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use hmac::{KeyInit as _, Mac as _};
     use proptest::prelude::*;
 
     use super::*;
@@ -255,6 +310,21 @@ mod tests {
         let last = i64::MAX.to_string();
         let far = check(ID, &last, &signed_at(&last));
         assert!(matches!(far, Err(Refusal::FromTheFuture(_))), "{far:?}");
+    }
+
+    #[test]
+    fn a_key_has_24_to_64_bytes_in_base64_and_another_is_not_said() {
+        let key = |text: &str| webhook_key(&Secret::new(text.to_owned()));
+        for (length, good) in [(23, false), (24, true), (64, true), (65, false)] {
+            let text = STANDARD.encode(vec![7; length]);
+            for text in [&text, text.trim_end_matches('='), &format!("whsec_{text}")] {
+                assert_eq!(key(text).is_ok(), good, "{length}: {text}");
+            }
+        }
+        for text in ["whsec_can ary", "whsec_", "whsec_canary!"] {
+            let error = key(text).unwrap_err().to_string();
+            assert!(!error.contains("canary"), "{error}");
+        }
     }
 
     proptest! {
