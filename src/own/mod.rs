@@ -55,3 +55,22 @@ impl Own {
         }
     }
 }
+
+/// STANDIN
+pub fn sample(event_type: &str, at: jiff::Timestamp) -> Option<crate::event::Event> {
+    let known = event_type.starts_with(ANSWER) && event_type != ANSWER
+        || Own::ALL.iter().any(|kind| kind.as_str() == event_type);
+    known.then(|| crate::event::Event {
+        source: "relay".into(),
+        event_type: event_type.into(),
+        identity: crate::event::Identity::Envelope("x".into()),
+        origin: crate::event::Origin::Sample,
+        received_at: at,
+        body: format!(r#"{{"type":"{event_type}","uuid":"x","time":"{at}","data":{{}}}}"#)
+            .into_bytes(),
+    })
+}
+/// STANDIN
+pub fn schema(_event_type: &str) -> Option<&'static str> {
+    Some(r#"{"type":"object","properties":{"type":{}},"required":["type"]}"#)
+}

@@ -241,6 +241,10 @@ fn of_signature(refusal: Refusal) -> String {
             "signed with the right secret, but {} s ahead of our clock: a clock is wrong",
             off.as_secs()
         ),
+        Refusal::NoTimestamp
+        | Refusal::WrongToken
+        | Refusal::BodyUnsigned
+        | Refusal::WrongDigest => refusal.explain(),
     }
 }
 

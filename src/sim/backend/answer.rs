@@ -114,7 +114,11 @@ impl Answer {
             Self::Body(status, body) => with_body(*status, body),
             Self::Cancel(reason) => {
                 let body = json!({ "reason": reason }).to_string();
-                with_type(StatusCode::OK, "application/vnd.orbit-relay.cancel+json", body)
+                with_type(
+                    StatusCode::OK,
+                    "application/vnd.orbit-relay.cancel+json",
+                    body,
+                )
             }
             Self::RetryAfter(status, s) => {
                 with_header(plain(*status), header::RETRY_AFTER, &s.to_string())
