@@ -316,7 +316,7 @@ impl Scheme {
             Self::Servo => servo::verify(headers, body, secrets),
             Self::StandardWebhooks => standard::verify(headers, body, secrets, now, max_age),
             Self::Hmac(form) => hmac::verify(headers, body, secrets, now, max_age, form),
-            Self::Token(form) => token::verify(headers, body, secrets, now, max_age, form),
+            Self::Token(form) => token::verify(headers, body, secrets, form),
             Self::None { names } => {
                 let [id, event_type] = parts::named(names, headers, body)?;
                 Ok(parts::verified(event_type, Id::Signed(id), body, None))
