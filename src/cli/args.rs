@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::{assets, choose, presets, schema, send, template, trigger, verify, webhook};
+use super::{
+    assets, choose, presets, schema, send, sources, template, trigger, verify, webhook,
+};
 use crate::config::settings::{Kind, SETTINGS, Setting};
 
 const ABOUT: &str = "Takes robot inspections from Boston Dynamics Orbit, keeps them durably, and \
@@ -101,6 +103,7 @@ pub(super) fn command() -> Command {
                         .arg(json()),
                 ),
         )
+        .subcommand(sources::command())
         .subcommand(presets::command())
         .subcommand(template::command())
         .subcommand(package())

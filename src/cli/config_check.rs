@@ -23,10 +23,14 @@ pub(super) fn check(input: &Input, as_json: bool) -> Outcome {
         for setting in config.shown_settings() {
             print(&line(&setting))?;
         }
-        for destination in &config.shown_destinations {
+        let sources = config.shown_sources.iter();
+        let sources = sources.map(|source| ("source", &source.name, &source.keys));
+        let destinations = config.shown_destinations.iter();
+        let destinations = destinations.map(|to| ("destination", &to.name, &to.keys));
+        for (kind, name, keys) in sources.chain(destinations) {
             print("")?;
-            print(&format!("destination {}", destination.name))?;
-            for key in &destination.keys {
+            print(&format!("{kind} {name}"))?;
+            for key in keys {
                 print(&format!("  {}", line(key)))?;
             }
         }
@@ -47,13 +51,14 @@ fn object(config: &Config, warnings: &[&str]) -> Value {
         keys.map(|key| json!({"name": key.name, "value": key.value, "from": key.origin}))
             .collect()
     };
-    let destinations: Vec<_> = config
-        .shown_destinations
-        .iter()
-        .map(|shown| json!({"name": shown.name, "keys": keys(&shown.keys)}))
-        .collect();
+    let table = |name: &str, of: &[Shown]| json!({"name": name, "keys": keys(of)});
+    let sources = config.shown_sources.iter();
+    let sources: Vec<_> = sources.map(|of| table(&of.name, &of.keys)).collect();
+    let destinations = config.shown_destinations.iter();
+    let destinations: Vec<_> = destinations.map(|of| table(&of.name, &of.keys)).collect();
     json!({
         "settings": keys(&config.shown_settings()),
+        "sources": sources,
         "destinations": destinations,
         "warnings": warnings,
     })

@@ -21,6 +21,7 @@
 //! check        whether all is as it should be, and what to do if not
 //! report       the same, and all else that a bug report needs
 //! config_check config check
+//! sources      sources: list
 //! presets      presets: list, show
 //! template     template test
 //! package      package check
@@ -73,6 +74,7 @@ mod sender;
 mod signals;
 #[cfg(feature = "sim")]
 mod simulate;
+mod sources;
 mod taken;
 mod template;
 mod trigger;
@@ -193,6 +195,12 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
                 config_check::check(&input(matches)?, matches.get_flag("json"))
             }
             _ => Err(Usage("say check".into()).into()),
+        },
+        Some(("sources", matches)) => match matches.subcommand() {
+            Some(("list", matches)) => {
+                sources::list(&whole_input(matches)?, matches.get_flag("json"))
+            }
+            _ => Err(Usage("say list".into()).into()),
         },
         Some(("presets", matches)) => match matches.subcommand() {
             Some(("list", _)) => presets::list(),

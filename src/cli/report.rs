@@ -57,6 +57,10 @@ fn text(config: &Config, findings: &Findings, answers: &[Answered]) -> String {
     }
     lines.push("\nSettings".to_owned());
     lines.extend(config.shown_settings().iter().map(line));
+    for source in &config.shown_sources {
+        lines.push(format!("\nSource {}", source.name));
+        lines.extend(source.keys.iter().map(line));
+    }
     for destination in &config.shown_destinations {
         lines.push(format!("\nDestination {}", destination.name));
         lines.extend(destination.keys.iter().map(key));

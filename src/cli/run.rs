@@ -258,6 +258,14 @@ fn announce(config: &Config, webhook_at: &str, ops_at: &str) {
     {
         tracing::debug!("setting {name} = {value} (from {origin})");
     }
+    for source in &config.sources {
+        tracing::info!(
+            "source {}: {} ({})",
+            source.name,
+            source.path,
+            source.scheme.name()
+        );
+    }
     for destination in &config.shown_destinations {
         let mut keys = destination.keys.iter();
         let url = keys.find(|key| key.name == "url");

@@ -11,8 +11,10 @@ use super::file::Origins;
 use super::parse::{IMAGES, shown_url};
 use super::problem::Origin;
 use super::resolve::Shown;
-use crate::event::Glob;
-use crate::relay::deliver::{self, Form, OnClosed, OncePer, OrderBy, Poll, Unmapped, WhileOpen};
+use crate::event::{Glob, NOTICE, RELAY, Takes};
+use crate::relay::deliver::{
+    self, Form, OnClosed, OnFailure, OncePer, OrderBy, Poll, Unmapped, WhileOpen,
+};
 use crate::relay::destination::{Algorithm, Auth, Encoding, Kind, Sign, Step};
 use crate::relay::transform::expression::Expression;
 use crate::relay::transform::json::Json;
@@ -36,7 +38,8 @@ pub struct ShownDestination {
     pub keys: Vec<Shown>,
 }
 
-const SECRET: &str = "***";
+/// What stands for a secret.
+pub(super) const SECRET: &str = "***";
 
 impl Described {
     pub(super) fn name(&self) -> &str {
@@ -53,10 +56,7 @@ impl Described {
     }
 
     pub(super) fn show(&self) -> ShownDestination {
-        let mut keys = Keys {
-            origins: &self.origins,
-            shown: Vec::new(),
-        };
+        let mut keys = Keys::new(&self.origins);
         keys.of(&self.config);
         ShownDestination {
             name: self.name().to_owned(),
@@ -65,12 +65,18 @@ impl Described {
     }
 }
 
-struct Keys<'a> {
+/// Keys as they are shown.
+pub(super) struct Keys<'a> {
     origins: &'a Origins,
-    shown: Vec<Shown>,
+    pub(super) shown: Vec<Shown>,
 }
 
-impl Keys<'_> {
+impl<'a> Keys<'a> {
+    pub(super) fn new(origins: &'a Origins) -> Self {
+        let shown = Vec::new();
+        Self { origins, shown }
+    }
+
     fn of(&mut self, config: &deliver::Config) {
         let to = &config.destination;
         self.add("name", &to.name);
@@ -86,17 +92,9 @@ impl Keys<'_> {
             self.add("topic", mqtt.topic.text());
             self.add("retain", mqtt.retain.to_string());
         }
-        self.add(
-            "events",
-            config
-                .takes
-                .iter()
-                .flat_map(|takes| &takes.types)
-                .map(Glob::text)
-                .collect::<Vec<_>>()
-                .join(", "),
-        );
+        self.takes(config);
         self.optional("when", config.when.as_ref().map(Expression::text));
+        self.gate(config);
         self.add(
             "once_per",
             match config.once_per {
@@ -165,6 +163,46 @@ impl Keys<'_> {
             "allow_addresses",
             Some(allowed.join(", ").as_str()).filter(|text| !text.is_empty()),
         );
+    }
+
+    fn takes(&mut self, config: &deliver::Config) {
+        // What `notify` brings is no key of the destination.
+        let notice = Takes::new(RELAY, [NOTICE]);
+        let mut takes: Vec<_> = config.takes.iter().collect();
+        if takes.len() > 1 {
+            takes.retain(|takes| **takes != notice);
+        }
+        let types = |takes: &Takes| {
+            let types: Vec<_> = takes.types.iter().map(Glob::text).collect();
+            types.join(", ")
+        };
+        let sources: Vec<_> = takes.iter().map(|takes| takes.source.as_str()).collect();
+        self.add("sources", sources.join(", "));
+        let same = takes.windows(2).all(|two| match two {
+            [one, other] => one.types == other.types,
+            _ => true,
+        });
+        let events: Vec<_> = if same {
+            takes.iter().take(1).map(|takes| types(takes)).collect()
+        } else {
+            let each = takes.iter();
+            each.map(|takes| format!("{} of {}", types(takes), takes.source))
+                .collect()
+        };
+        self.add("events", events.join("; "));
+    }
+
+    fn gate(&mut self, config: &deliver::Config) {
+        let gate = config.gate;
+        self.add("gate", gate.is_some().to_string());
+        let on_failure = gate.map(|gate| match gate.on_failure {
+            OnFailure::Pass => "pass",
+            OnFailure::Hold => "hold",
+        });
+        self.optional("on_failure", on_failure);
+        let limit = gate.map(|gate| duration(gate.limit));
+        self.optional("gate_limit", limit.as_deref());
+        self.optional("answer_as", config.answer_as_event.then_some("event"));
     }
 
     fn message(&mut self, config: &deliver::Config) {
@@ -333,11 +371,11 @@ impl Keys<'_> {
         }
     }
 
-    fn optional(&mut self, key: &str, value: Option<&str>) {
+    pub(super) fn optional(&mut self, key: &str, value: Option<&str>) {
         self.add(key, value.unwrap_or(NOT_SET));
     }
 
-    fn add(&mut self, key: &str, value: impl Into<String>) {
+    pub(super) fn add(&mut self, key: &str, value: impl Into<String>) {
         let origin = self.origins.get(key).map(ToString::to_string);
         self.shown.push(Shown {
             name: key.to_owned(),

@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use super::describe::Described;
 use super::egress;
 use super::file::{File, Origins};
-use super::nearest::{instead, nearest};
+use super::nearest::instead;
 use super::parse;
 use super::problem::{Origin, Problems};
 use super::resolve::{Values, Variables};
-use crate::event::{Glob, NOTICE, ORBIT, RELAY, TEST, Takes};
+use crate::event::{NOTICE, RELAY, Takes};
 use crate::relay::deliver::{self, Images};
 use crate::relay::destination::{self, Auth, INTEGRATION};
 
@@ -60,35 +60,6 @@ pub(super) fn all(
         );
     }
     all
-}
-
-/// The events that destinations ask for and nobody brings.
-pub(super) fn unsubscribed(all: &[Described], subscribed: &[String]) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for described in all {
-        let of_orbit = described
-            .config
-            .takes
-            .iter()
-            .filter(|takes| takes.source == ORBIT);
-        for event in of_orbit.flat_map(|takes| &takes.types).map(Glob::text) {
-            if subscribed.iter().any(|known| known == event) || event == TEST {
-                continue;
-            }
-            let instead = match nearest(event, subscribed.iter().map(String::as_str)) {
-                Some(right) => format!("did you mean {right}, or is it to be added there?"),
-                None => "add it there".to_owned(),
-            };
-            warnings.push(format!(
-                "{}: the destination {} takes {event}, which payload-types ({}) does not \
-                 subscribe to; {instead}",
-                described.origin_of("events"),
-                described.name(),
-                subscribed.join(", "),
-            ));
-        }
-    }
-    warnings
 }
 
 /// The destination that needs no file.

@@ -3,11 +3,14 @@
 //!
 //! ```text
 //! settings      the table of all settings
-//! sources       the files that settings are read from, and which wins
+//! files         the files that settings are read from, and which wins
 //! resolve       which value counts, and where it came from
 //! dotenv        `.env`, read kindly
 //! file          the configuration file
+//! sources       who sends besides Orbit
 //! destinations  where events go: the integration URL and the file's destinations
+//! subscriptions whether what destinations take exists, and comes to an end
+//! loops         whether answers would go round
 //! egress        what their URLs may name, and what they go through
 //! describe      destinations as they are shown
 //! gateway       the machine that a container runs on
@@ -27,7 +30,9 @@ mod destinations;
 pub mod dotenv;
 mod egress;
 mod file;
+mod files;
 pub mod gateway;
+mod loops;
 mod nearest;
 mod orbit;
 mod parse;
@@ -35,6 +40,7 @@ mod problem;
 mod resolve;
 pub mod settings;
 mod sources;
+mod subscriptions;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -45,11 +51,13 @@ use ipnet::IpNet;
 pub use self::describe::ShownDestination;
 use self::describe::{Described, NOT_SET};
 use self::file::File;
+pub use self::files::{Found, Level, Text};
 use self::orbit::{backfill, remove_placeholders, tls, webhook};
 pub use self::problem::{ConfigError, Problem, Problems};
 pub use self::resolve::{Input, Shown};
 use self::resolve::{Values, Variables, may_stand};
-pub use self::sources::{Found, Level, Text};
+use self::sources::DescribedSource;
+pub use self::sources::ShownSource;
 use crate::event::TEST;
 use crate::http::ServerFiles;
 use crate::reconcile;
@@ -111,6 +119,8 @@ pub struct Config {
     pub log: Log,
     /// Every setting and where it came from, for the log.
     pub shown: Vec<Shown>,
+    /// Every source besides Orbit and where its keys came from.
+    pub shown_sources: Vec<ShownSource>,
     /// Every destination and where its keys came from.
     pub shown_destinations: Vec<ShownDestination>,
     /// What the user should know, for the log.
@@ -197,7 +207,10 @@ impl Config {
             forwarded.push(TEST.to_owned());
         }
         let described = destinations::all(&values, forwarded, &mut file, variables, &mut problems);
-        warnings.extend(destinations::unsubscribed(&described, &subscribed));
+        warnings.extend(subscriptions::unsubscribed(&described, &subscribed));
+        warnings.extend(sources::insecure(&file.sources));
+        sources::refuse(&file.sources, &mut problems);
+        subscriptions::refuse(&described, &file.sources, &mut problems);
         let of = &mut problems;
         let bind = of.of(values.read("bind", parse::ip));
         let bind = bind.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
@@ -233,8 +246,9 @@ impl Config {
             data_dir: path(&values, "data-dir").unwrap_or_else(|| "./data".into()),
             asset_map: path(&values, "asset-map"),
             shown_destinations: described.iter().map(Described::show).collect(),
-            sources: Vec::new(),
-            trusted_proxies: Vec::new(),
+            shown_sources: file.sources.iter().map(DescribedSource::show).collect(),
+            sources: file.sources.into_iter().map(|s| s.config).collect(),
+            trusted_proxies: file.trusted_proxies.map_or_else(Vec::new, |(all, _)| all),
             destinations: described.into_iter().map(|d| d.config).collect(),
             expect_every: file.expect_every.map(|(every, _)| every),
             keep_delivered: keep_delivered.unwrap_or(journal::Config::KEEP_DELIVERED),
@@ -299,6 +313,11 @@ impl Config {
         problems.into_result()
     }
 
+    /// The types of all that the relay itself has to say to destinations.
+    pub fn own_types(&self) -> Vec<String> {
+        subscriptions::own_types(self.destinations.iter())
+    }
+
     /// Every setting there is, also those that are not set.
     pub fn shown_settings(&self) -> Vec<Shown> {
         let names = settings::SETTINGS.iter().map(|setting| setting.name);
@@ -317,11 +336,11 @@ impl Config {
 }
 
 /// What can stand in the file only.
-const NO_SETTINGS: [&str; 2] = ["notify", "expect-every"];
+const NO_SETTINGS: [&str; 3] = ["notify", "expect-every", "trusted-proxies"];
 
 fn shown(values: &Values, file: &File) -> Vec<Shown> {
     let mut shown = values.shown();
-    let [notify, expect_every] = NO_SETTINGS;
+    let [notify, expect_every, trusted_proxies] = NO_SETTINGS;
     if let Some((_, origin)) = file.notify.first() {
         let names: Vec<_> = file.notify.iter().map(|(name, _)| name.as_str()).collect();
         shown.push(Shown {
@@ -334,6 +353,13 @@ fn shown(values: &Values, file: &File) -> Vec<Shown> {
         shown.push(Shown {
             name: expect_every.to_owned(),
             value: describe::duration(*every),
+            origin: origin.to_string(),
+        });
+    }
+    if let Some((networks, origin)) = &file.trusted_proxies {
+        shown.push(Shown {
+            name: trusted_proxies.to_owned(),
+            value: sources::listed(networks),
             origin: origin.to_string(),
         });
     }

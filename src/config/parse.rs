@@ -307,9 +307,9 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     ))
 }
 
-/// The type of an event, as Orbit writes them.
-pub(super) fn event_type(text: &str) -> Result<String, String> {
-    let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+/// The type of an event, as Orbit writes them, in which `*` and `?` may stand for others.
+pub(super) fn event_pattern(text: &str) -> Result<String, String> {
+    let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b"_*?".contains(&b);
     if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
         Ok(text.to_owned())
     } else {

@@ -10,10 +10,10 @@ use std::path::Path;
 
 use super::dotenv;
 use super::file::{self, Place};
+use super::files::{Found, Level, Text};
 use super::gateway::Routes;
 use super::problem::{ConfigError, Origin, Problem, Problems};
 use super::settings::{Kind, SETTINGS, Setting};
-use super::sources::{Found, Level, Text};
 
 /// What the settings are found in. The program reads it once; a test makes one.
 #[derive(Clone, Default)]

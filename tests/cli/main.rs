@@ -6,7 +6,8 @@
 //! config     the configuration file, and `config check`
 //! https      the certificate of the webhook port, and its renewals
 //! dotenv     `.env` in the working directory
-//! sources    CONFIG_DIR, the data directory, and what a package brings
+//! files      CONFIG_DIR, the data directory, and what a package brings
+//! sources    `sources list`
 //! watch      the folder of the configuration while the relay runs
 //! health     `health`, against running relays and against none
 //! waiting    what is not configured, or not there yet: it stays up and says why
@@ -37,6 +38,7 @@ mod check;
 mod config;
 mod deliveries;
 mod dotenv;
+mod files;
 mod health;
 mod https;
 mod journal;

@@ -146,25 +146,9 @@ fn fiix(table: &Table<'_, '_>, variables: &Variables<'_>) -> Option<Sign> {
 
 fn standard_webhooks(table: &Table<'_, '_>, variables: &Variables<'_>) -> Option<Sign> {
     let check = secret::standard_webhooks;
-    let secrets: Vec<_> = match (table.take("secret"), table.take("secrets")) {
-        (Some(one), None) => vec![secret::source(&one, variables, check)],
-        (None, Some(several)) => {
-            let items = several.items("an array of secrets")?;
-            let mut holders = Vec::new();
-            let mut sources = Vec::new();
-            for item in &items {
-                sources.push(secret::source(item, variables, check));
-                let origin = table.origin_of("secrets");
-                holders.push(origin.and_then(|origin| origin.holder().map(str::to_owned)));
-            }
-            // Each secret told its own place; they share one key.
-            let holders: Vec<_> = holders
-                .into_iter()
-                .map(|holder| holder.unwrap_or_else(|| "here".to_owned()))
-                .collect();
-            several.comes_from(several.origin().by_way_of(holders.join(" and ")));
-            sources
-        }
+    let secrets = match (table.take("secret"), table.take("secrets")) {
+        (Some(one), None) => vec![secret::source(&one, variables, check)?],
+        (None, Some(several)) => secret::sources(&several, variables, check)?,
         _ => {
             table.refuse(format!(
                 "{} needs either `secret` or `secrets`",
@@ -173,8 +157,7 @@ fn standard_webhooks(table: &Table<'_, '_>, variables: &Variables<'_>) -> Option
             return None;
         }
     };
-    let secrets: Option<Vec<_>> = secrets.into_iter().collect();
-    Some(Sign::StandardWebhooks(secrets?))
+    Some(Sign::StandardWebhooks(secrets))
 }
 
 /// Headers that every post carries.

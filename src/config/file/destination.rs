@@ -17,12 +17,12 @@ use super::mqtt;
 use super::preset::{self, Declared};
 use super::reader::{Item, Origins, Table};
 use super::secret;
+use super::subscription;
 use super::when::{self, Known};
 use crate::config::describe::Described;
 use crate::config::nearest;
 use crate::config::parse;
 use crate::config::resolve::Variables;
-use crate::event::{ORBIT, Takes};
 use crate::http::{self, Proxy};
 use crate::relay::deliver::{self, OnClosed, OncePer, OrderBy, Poll, Unmapped, WhileOpen};
 use crate::relay::destination::presets::Preset;
@@ -35,8 +35,13 @@ use crate::retry::Plan;
 pub(super) const KEYS: &[&str] = &[
     "name",
     "url",
+    "sources",
     "events",
     "when",
+    "gate",
+    "on_failure",
+    "gate_limit",
+    "answer_as",
     "id",
     "once_per",
     "order_by",
@@ -216,9 +221,7 @@ fn config(
     });
 
     let mut config = deliver::Config::new(to, EVENTS.map(str::to_owned).to_vec());
-    set(&mut config.takes, table, "events", |item| {
-        Some(vec![Takes::new(ORBIT, events(item)?)])
-    });
+    subscription::read(table, &mut config);
     set(&mut config.once_per, table, "once_per", |item| {
         item.word(&[
             ("event", OncePer::Event),
@@ -359,14 +362,6 @@ fn authentication(
         }
         (None, None) => Auth::None,
     }
-}
-
-fn events(item: &Item<'_, '_>) -> Option<Vec<String>> {
-    let wanted = "an array of event types like [\"ACTION_COMPLETED\"]";
-    let mut events = item.list(wanted, parse::event_type)?;
-    let mut seen = std::collections::BTreeSet::new();
-    events.retain(|event| seen.insert(event.clone()));
-    Some(events)
 }
 
 pub(super) fn success(item: &Item<'_, '_>) -> Option<Success> {

@@ -2,7 +2,11 @@
 //!
 //! ```text
 //! mod          the keys outside any table, which are the settings and a few more
+//! source       one `[[source]]`
+//! scheme       how it signs
+//! signed       the text over which its code is made
 //! destination  one `[[destination]]`
+//! subscription what it takes, and what it is to others
 //! auth         its `auth`, `sign` and `headers`
 //! message      what it sends
 //! preset       the keys that a preset gives
@@ -23,26 +27,39 @@ mod message;
 mod mqtt;
 pub(super) mod preset;
 mod reader;
+mod scheme;
 mod secret;
+mod signed;
+mod source;
+mod subscription;
 mod when;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use toml::de::DeValue;
 
 pub(super) use self::reader::Origins;
 use self::reader::{Document, Item, Table};
 pub(super) use self::secret::{Place, missing, read as read_secret};
+pub(super) use self::signed::text as signed_text;
 use super::describe::Described;
 use super::parse;
 use super::problem::{Origin, Problems};
 use super::resolve::{Input, Variables};
 use super::settings::{Kind, SETTINGS, Setting};
+use super::sources::DescribedSource;
 
 /// The keys at the top level that are no settings.
-const OTHER_KEYS: [&str; 3] = ["notify", "expect_every", "destination"];
+const OTHER_KEYS: [&str; 5] = [
+    "notify",
+    "expect_every",
+    "trusted_proxies",
+    "source",
+    "destination",
+];
 
 /// What the file says.
 #[derive(Default)]
@@ -53,6 +70,10 @@ pub(super) struct File {
     pub(super) notify: Vec<(String, Origin)>,
     /// Silence that is longer than this is trouble.
     pub(super) expect_every: Option<(Duration, Origin)>,
+    /// The proxies whose word counts on who calls.
+    pub(super) trusted_proxies: Option<(Vec<IpNet>, Origin)>,
+    /// The sources besides Orbit.
+    pub(super) sources: Vec<DescribedSource>,
     /// The destinations.
     pub(super) destinations: Vec<Described>,
     /// The variables that are named.
@@ -83,11 +104,20 @@ impl File {
             let every = item.parsed("a duration like \"24h\"", parse::duration)?;
             Some((every, item.origin()))
         });
+        let trusted_proxies = root
+            .take("trusted_proxies")
+            .and_then(|item| Some((source::networks(&item)?, item.origin())));
         let mut file = Self {
             settings: given(&root, |_| true),
             notify: notify.unwrap_or_default(),
             expect_every,
-            destinations: destinations(&root, &keys, variables),
+            trusted_proxies,
+            sources: tables(&root, "source", |item, number| {
+                source::read(item, number, &keys, variables)
+            }),
+            destinations: tables(&root, "destination", |item, number| {
+                destination::read(item, number, &keys, variables)
+            }),
             variables: BTreeSet::new(),
         };
         let (found, named) = document.into_found();
@@ -186,21 +216,27 @@ fn wanted(setting: &Setting) -> String {
     }
 }
 
-fn destinations(root: &Table<'_, '_>, keys: &[&str], variables: &Variables<'_>) -> Vec<Described> {
-    let Some(item) = root.take("destination") else {
+/// What `read` makes of each table of this array.
+fn tables<'d, 'a, T>(
+    root: &Table<'d, 'a>,
+    key: &str,
+    read: impl Fn(&Item<'d, 'a>, usize) -> Option<T>,
+) -> Vec<T> {
+    let Some(item) = root.take(key) else {
         return Vec::new();
     };
+    let wanted = format!("[[{key}]] with two brackets");
     let DeValue::Array(array) = item.value else {
-        item.wrong_type("[[destination]] with two brackets");
+        item.wrong_type(&wanted);
         return Vec::new();
     };
     if array.is_empty() {
         return Vec::new();
     }
-    let items = item.items("[[destination]]").unwrap_or_default();
+    let items = item.items(&wanted).unwrap_or_default();
     (1..)
         .zip(&items)
-        .filter_map(|(number, item)| destination::read(item, number, keys, variables))
+        .filter_map(|(number, item)| read(item, number))
         .collect()
 }
 
@@ -210,6 +246,10 @@ pub(super) fn all_keys() -> Vec<(String, Vec<String>)> {
     let owned = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
     let mut all = vec![
         (String::new(), keys()),
+        ("source".to_owned(), owned(source::KEYS)),
+        ("rate_limit".to_owned(), owned(source::RATE_LIMIT)),
+        ("timestamp".to_owned(), owned(scheme::TIMESTAMP)),
+        ("a place".to_owned(), owned(scheme::HEADER)),
         ("destination".to_owned(), owned(destination::KEYS)),
         ("retry".to_owned(), owned(destination::RETRY)),
         ("success".to_owned(), owned(destination::SUCCESS)),
@@ -219,7 +259,8 @@ pub(super) fn all_keys() -> Vec<(String, Vec<String>)> {
         ("enrich".to_owned(), owned(destination::ENRICH)),
         ("a secret".to_owned(), owned(secret::KEYS)),
     ];
-    for (kind, keys) in auth::AUTH.iter().chain(auth::SIGN) {
+    let kinds = auth::AUTH.iter().chain(auth::SIGN).chain(scheme::SCHEMES);
+    for (kind, keys) in kinds {
         all.push(((*kind).to_owned(), owned(keys)));
     }
     all

@@ -14,7 +14,7 @@ use crate::relay::transform::template::Gapped;
 /// Where an inspection is published, unless the destination says otherwise.
 const TOPIC: &str = "orbit-relay/{{ asset.id or 'unmapped' }}/inspection";
 /// What belongs to HTTP.
-const OF_HTTP: [&str; 8] = [
+const OF_HTTP: [&str; 10] = [
     "headers",
     "success",
     "sign",
@@ -23,6 +23,8 @@ const OF_HTTP: [&str; 8] = [
     "while_open",
     "step",
     "append",
+    "gate",
+    "answer_as",
 ];
 
 /// Reads what a broker needs, if the URL is one's.

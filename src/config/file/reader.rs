@@ -250,7 +250,7 @@ impl<'d, 'a> Table<'d, 'a> {
                 continue;
             }
             let instead = if outside.contains(&name) {
-                "write it above the first [[destination]]".to_owned()
+                "write it above the first [[source]] and [[destination]]".to_owned()
             } else {
                 instead(name, keys.iter().copied())
             };
@@ -333,6 +333,11 @@ impl<'d, 'a> Item<'d, 'a> {
     /// Says where the value really came from.
     pub(super) fn comes_from(&self, origin: Origin) {
         self.origins.borrow_mut().insert(self.path.clone(), origin);
+    }
+
+    /// Where the value came from, as far as that was said.
+    pub(super) fn came_from(&self) -> Option<Origin> {
+        self.origins.borrow().get(&self.path).cloned()
     }
 
     /// Says that the value has another type. Of a text only that it is one: it may be a secret.

@@ -65,7 +65,7 @@ pub(super) fn place(item: &Item<'_, '_>) -> Option<Place> {
 pub(super) fn source(
     item: &Item<'_, '_>,
     variables: &Variables<'_>,
-    check: Check,
+    check: impl Fn(&Secret) -> Result<(), String>,
 ) -> Option<Source> {
     let source = match place(item)? {
         Place::Text(secret) => Source::Given(secret),
@@ -85,6 +85,31 @@ pub(super) fn source(
     };
     checked.map_err(|what| item.refuse(what)).ok()?;
     Some(source)
+}
+
+/// The secrets of an array: several are good while one takes the place of another.
+pub(super) fn sources(
+    several: &Item<'_, '_>,
+    variables: &Variables<'_>,
+    check: impl Fn(&Secret) -> Result<(), String>,
+) -> Option<Vec<Source>> {
+    let items = several.items("an array of secrets")?;
+    let mut holders = Vec::new();
+    let mut sources = Vec::new();
+    for item in &items {
+        sources.push(source(item, variables, &check));
+        let holder = several.came_from();
+        holders.push(holder.and_then(|origin| origin.holder().map(str::to_owned)));
+        several.comes_from(several.origin());
+    }
+    // Each secret told its own place; they share one key.
+    if holders.iter().any(Option::is_some) {
+        let holders = holders.into_iter();
+        let holders = holders.map(|holder| holder.unwrap_or_else(|| "here".to_owned()));
+        let holders: Vec<_> = holders.collect();
+        several.comes_from(several.origin().by_way_of(holders.join(" and ")));
+    }
+    sources.into_iter().collect()
 }
 
 /// What to say of a variable that is not set.

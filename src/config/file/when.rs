@@ -233,6 +233,29 @@ pub(super) fn of_an_event(item: &Item<'_, '_>, known: &Known) -> Option<Expressi
     (good && runs).then_some(expression)
 }
 
+/// A source's `when`: there is no model yet, only what came.
+pub(super) fn of_a_source(item: &Item<'_, '_>) -> Option<Expression> {
+    const NAMES: [&str; 4] = ["event", "type", "id", "source"];
+    let expression = item.parsed("an expression", Expression::parse)?;
+    let mut names: Vec<_> = expression.names().collect();
+    names.sort();
+    names.dedup_by(|one, other| root(one) == root(other));
+    let mut good = true;
+    for name in names.iter().map(|name| root(name)) {
+        if !NAMES.contains(&name) {
+            let instead = nearest::instead(name, NAMES);
+            item.refuse(format!("no `{name}` is known here; {instead}"));
+            good = false;
+        }
+    }
+    let sample = json!({"event": {}, "type": "event", "id": "1", "source": "shop"});
+    (good && runs(item, &expression, &sample)).then_some(expression)
+}
+
+fn root(name: &str) -> &str {
+    name.split('.').next().unwrap_or_default()
+}
+
 /// A success rule's `when`.
 pub(super) fn of_an_answer(item: &Item<'_, '_>) -> Option<Expression> {
     let expression = item.parsed("an expression", Expression::parse)?;

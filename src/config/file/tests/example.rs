@@ -35,7 +35,8 @@ fn the_example_is_loaded() {
         panic!("{:?}", config.warnings);
     };
     assert!(plain.contains("--tls-cert"), "{plain}");
-    assert_eq!(config.destinations.len(), 9);
+    assert_eq!(config.destinations.len(), 11);
+    assert_eq!(config.sources.len(), 3);
     let hears = |name: &str| {
         config
             .destinations

@@ -4,12 +4,14 @@
 //! mod      what it means, and that no secret is shown
 //! wrong    every problem is named by its line
 //! mqtt     a destination that is a broker
+//! source   who sends besides Orbit, and what destinations take of whom
 //! template templates and steps are looked at before anything comes
 //! example  the example is complete and says the truth
 //! ```
 
 mod example;
 mod mqtt;
+mod source;
 mod template;
 mod wrong;
 
@@ -319,6 +321,17 @@ sign = { scheme = "hmac", header = "X-Sign", secret = "canary" }
 name = "c"
 url = "http://c.example/"
 auth = { type = "header", name = "X-Key", value = { env = "CANARY" } }
+
+[[source]]
+name = "d"
+scheme = "github"
+secret = ["canary", { env = "CANARY" }]
+
+[[source]]
+name = "e"
+scheme = "token"
+credential = "basic"
+secret = "me:canary"
 "#;
 
 #[test]
@@ -331,7 +344,10 @@ fn no_secret_of_the_file_is_shown_or_printed() {
         ("HTTP_PROXY", "http://me:canary@proxy.example"),
     ];
     let config = load_in(CANARIES, &environment).unwrap();
-    let shown = format!("{:?} {:?}", config.shown, config.shown_destinations);
+    let shown = format!(
+        "{:?} {:?} {:?} {:?}",
+        config.shown, config.shown_destinations, config.shown_sources, config.sources
+    );
     let printed = format!("{shown} {:?} {:?}", config.warnings, config.orbit);
     for secret in ["canary", "Y2Fu", &hex] {
         assert!(!printed.contains(secret), "{printed}");
