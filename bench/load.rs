@@ -14,28 +14,28 @@
 
 #[path = "load/request.rs"]
 mod request;
+#[path = "load/wire.rs"]
+mod wire;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use clap::{Arg, ArgAction, Command, value_parser};
 use jiff::Timestamp;
 use orbit_relay::clock::{Clock, later, until};
 use orbit_relay::secret::WebhookSecret;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use url::{Host, Url};
 
 use self::request::Post;
+use self::wire::{Target, exchange, percentile};
 
 /// How long an answer may stay out after the last second: the other side then counts as stuck.
 const GRACE: Duration = Duration::from_secs(10);
@@ -45,9 +45,6 @@ const LONGEST_START: Duration = Duration::from_mins(1);
 
 /// Before the next try on a port that refuses: it would otherwise take a whole core.
 const PAUSE: Duration = Duration::from_millis(5);
-
-/// An answer that is longer than this is not one to an event.
-const ANSWER_LIMIT: usize = 64 * 1024;
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = command().get_matches();
@@ -133,36 +130,6 @@ fn command() -> Command {
 /// One line on standard output.
 fn say(line: &serde_json::Value) -> std::io::Result<()> {
     writeln!(std::io::stdout(), "{line}")
-}
-
-/// Where the events go.
-#[derive(Clone, Debug)]
-struct Target {
-    address: SocketAddr,
-    path: String,
-}
-
-impl Target {
-    /// Takes `http` to a loopback address, and nothing else.
-    fn parse(url: &str) -> anyhow::Result<Self> {
-        let url = Url::parse(url).with_context(|| format!("--url {url}"))?;
-        ensure!(url.scheme() == "http", "--url: only http is spoken here");
-        let ip = match url.host() {
-            Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
-            Some(Host::Ipv6(ip)) => IpAddr::V6(ip),
-            Some(Host::Domain("localhost")) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            _ => bail!("--url: only a loopback address is loaded"),
-        };
-        ensure!(
-            ip.is_loopback(),
-            "--url: only a loopback address is loaded, {ip} is none"
-        );
-        let port = url.port_or_known_default().context("--url has no port")?;
-        Ok(Self {
-            address: SocketAddr::new(ip, port),
-            path: url.path().to_owned(),
-        })
-    }
 }
 
 /// What is to be done.
@@ -294,74 +261,6 @@ async fn converse(
     }
 }
 
-/// Sends one request and reads its answer; opens the connection where there is none.
-async fn exchange(
-    connection: &mut Option<TcpStream>,
-    address: SocketAddr,
-    request: &[u8],
-    answer: &mut Vec<u8>,
-) -> anyhow::Result<u16> {
-    let stream = if let Some(stream) = connection {
-        stream
-    } else {
-        let stream = TcpStream::connect(address).await.context("connect")?;
-        stream.set_nodelay(true)?;
-        connection.insert(stream)
-    };
-    stream.write_all(request).await.context("send")?;
-    answer.clear();
-    loop {
-        let read = stream.read_buf(answer).await.context("receive")?;
-        ensure!(read > 0, "the connection ended before the answer did");
-        if let Some(head) = Head::parse(answer)?
-            && answer.len() >= head.answer_bytes
-        {
-            if head.closes {
-                *connection = None;
-            }
-            return Ok(head.status);
-        }
-        ensure!(answer.len() < ANSWER_LIMIT, "the answer is too long");
-    }
-}
-
-/// What is read of an answer.
-struct Head {
-    status: u16,
-    /// Head and body together.
-    answer_bytes: usize,
-    closes: bool,
-}
-
-impl Head {
-    /// `None` while the head is not complete.
-    fn parse(answer: &[u8]) -> anyhow::Result<Option<Self>> {
-        let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
-            return Ok(None);
-        };
-        let head = std::str::from_utf8(answer.get(..end).unwrap_or_default())?;
-        let mut lines = head.split("\r\n");
-        let status = lines
-            .next()
-            .and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok())
-            .context("the answer has no HTTP/1.1 status line")?;
-        let (mut body_bytes, mut closes) = (None, false);
-        for (name, value) in lines.filter_map(|line| line.split_once(':')) {
-            if name.eq_ignore_ascii_case("content-length") {
-                body_bytes = Some(value.trim().parse::<usize>()?);
-            } else if name.eq_ignore_ascii_case("connection") {
-                closes = value.trim().eq_ignore_ascii_case("close");
-            }
-        }
-        let body_bytes = body_bytes.context("the answer has no content-length")?;
-        Ok(Some(Self {
-            status,
-            answer_bytes: end.saturating_add(4).saturating_add(body_bytes),
-            closes,
-        }))
-    }
-}
-
 /// What came of it.
 #[derive(Default)]
 struct Tally {
@@ -402,12 +301,6 @@ impl Tally {
             "errors": self.errors,
         })
     }
-}
-
-/// The value below which `percent` of the sorted values lie: 0 when there are none.
-fn percentile(sorted: &[u32], percent: usize) -> u32 {
-    let rank = (sorted.len() * percent).div_ceil(100);
-    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0)
 }
 
 /// What the disk under `directory` takes to make 64 KiB durable: the floor of a commit.

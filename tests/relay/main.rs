@@ -30,6 +30,7 @@
 //! | [`keep`] | how long and how much the journal keeps |
 //! | [`orders`] | orders that are closed close their anomaly in Orbit |
 //! | [`closed`] | a destination's system says that an order is closed |
+//! | [`sources`] | other sources than Orbit: who may call, how often, and what is kept of it |
 //! | [`tells`] | Orbit hears of closed orders, also where it cannot at first |
 //! | [`work_orders`] | what Orbit's own work orders ask for |
 //! | [`notices`] | who is told of what goes wrong |
@@ -73,6 +74,7 @@ mod registration;
 mod repair;
 mod rotation;
 mod signature;
+mod sources;
 mod tells;
 mod way;
 mod weather;

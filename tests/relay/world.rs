@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use orbit_relay::app::assets::Assets;
 use orbit_relay::app::control::{self, Ask};
@@ -27,6 +28,7 @@ use orbit_relay::relay::journal::{
     self, Availability, DeliveryRow, DestinationSums, EventRow, EventsPage, Journal, Reader,
     Registered, State, Sums,
 };
+use orbit_relay::relay::receive::Source;
 use orbit_relay::secret::{Secret, WebhookSecret};
 use orbit_relay::sim::backend::{Answer as PlantAnswer, Backend, BackendConfig, BackendWorld, Tls};
 use orbit_relay::sim::javascript::sign;
@@ -58,6 +60,8 @@ pub(crate) struct Site {
     pub(crate) clock: Clock,
     hand: Option<Hand>,
     destinations: Vec<deliver::Config>,
+    sources: Vec<Source>,
+    trusted_proxies: Vec<IpNet>,
     tune: fn(&mut Config),
     flags: BTreeMap<String, String>,
     environment: BTreeMap<String, String>,
@@ -122,6 +126,8 @@ impl Site {
             clock,
             hand,
             destinations: Vec::new(),
+            sources: Vec::new(),
+            trusted_proxies: Vec::new(),
             tune: |_| {},
             flags: flags.map(|(n, v)| (n.to_owned(), v)).into(),
             environment: environment
@@ -148,6 +154,19 @@ impl Site {
     pub(crate) fn destination(mut self, config: deliver::Config) -> Self {
         self.flags.remove("integration-url");
         self.destinations.push(config);
+        self
+    }
+
+    /// The next relay has this source besides Orbit.
+    pub(crate) fn source(mut self, source: Source) -> Self {
+        self.sources.push(source);
+        self
+    }
+
+    /// The next relay believes these proxies.
+    pub(crate) fn trusting(mut self, proxies: &[&str]) -> Self {
+        let proxies = proxies.iter().map(|proxy| proxy.parse::<IpNet>().unwrap());
+        self.trusted_proxies.extend(proxies);
         self
     }
 
@@ -347,6 +366,8 @@ impl Site {
         };
         let mut config = Config::load(&input).unwrap();
         config.destinations.extend(self.destinations.clone());
+        config.sources.extend(self.sources.clone());
+        config.trusted_proxies.extend(&self.trusted_proxies);
         // With a clock that stands still nobody may wait for his turn.
         config.backfill.interval = Duration::ZERO;
         // Tests count what Orbit and the plant are asked.

@@ -205,46 +205,8 @@ fn advice_of_source(refused: &Refused) -> String {
              come again"
                 .into()
         }
-        Refused::Rejected(Rejection::Signature(refusal)) => of_signature(*refusal),
+        Refused::Rejected(Rejection::Signature(refusal)) => refusal.explain(),
         Refused::Rejected(rejection) => advice(rejection),
-    }
-}
-
-fn of_signature(refusal: Refusal) -> String {
-    match refusal {
-        Refusal::NoSignature => {
-            "its scheme wants a header that is not there: this is not from the source, or it is \
-             not told to sign, or a proxy drops the header"
-                .into()
-        }
-        Refusal::SeveralSignatures => {
-            "a header of its scheme is there several times: this is not from the source, or a \
-             proxy doubles it"
-                .into()
-        }
-        Refusal::Malformed => {
-            "a header has not the form of its scheme: this is not from the source, or it signs \
-             by another `scheme`, or a proxy changed it"
-                .into()
-        }
-        Refusal::WrongSignature => {
-            "signed with another secret, or changed on the way: compare its `secret` with the \
-             one that the sender signs with"
-                .into()
-        }
-        Refusal::TooOld(off) => format!(
-            "signed with the right secret, but {} s ago by our clock: sent again, long on its \
-             way, or a clock is wrong; its `max_age` says how old it may be",
-            off.as_secs()
-        ),
-        Refusal::FromTheFuture(off) => format!(
-            "signed with the right secret, but {} s ahead of our clock: a clock is wrong",
-            off.as_secs()
-        ),
-        Refusal::NoTimestamp
-        | Refusal::WrongToken
-        | Refusal::BodyUnsigned
-        | Refusal::WrongDigest => refusal.explain(),
     }
 }
 
@@ -297,5 +259,18 @@ mod tests {
         ];
         let lines = refusals.map(|refusal| advice(&Rejection::Signature(refusal)));
         insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn each_refusal_at_a_source_says_what_to_do() {
+        let wait = Duration::from_secs(1);
+        let refused = [
+            Refused::NotAllowed,
+            Refused::TooManyUnverified(wait),
+            Refused::RateLimited(wait),
+            Refused::Rejected(Rejection::Signature(Refusal::WrongSignature)),
+        ];
+        let lines = refused.map(|refused| advice_of_source(&refused));
+        insta::assert_snapshot!(lines.join("\n"), @r#""#);
     }
 }
