@@ -21,8 +21,9 @@ lint:
 deny:
     cargo deny --locked check bans licenses sources
 
-# The simulated Orbit against the official client from PyPI, and signatures against the official
-# library of Standard Webhooks (needs python3-venv and network).
+# The simulated Orbit against the official client from PyPI, signatures against the official library
+# of Standard Webhooks, and every kind of source against its vendor's library (needs python3-venv and
+# network).
 oracle:
     cargo build --release --locked --bin orbit-relay --example oracle
     tests/oracle/run.sh target/release/orbit-relay target/release/examples/oracle

@@ -236,8 +236,11 @@ fn read(data_dir: &Path) -> anyhow::Result<Vec<Post>> {
     let mut posts = Vec::new();
     let mut before = None;
     loop {
-        let limit = PAGE;
-        let page = reader.events(EventsPage { before, limit })?;
+        let page = reader.events(&EventsPage {
+            before,
+            limit: PAGE,
+            ..EventsPage::default()
+        })?;
         let Some(last) = page.last() else { break };
         before = Some(last.seq);
         for row in &page {

@@ -1,5 +1,5 @@
 //! The commands and flags. The flags of settings are made of `config::settings`; those of
-//! deliveries and destinations stand in `choose`.
+//! deliveries and destinations stand in `choose`, those of events in `dump`.
 //!
 //! # Invariants
 //! - No secret has a flag.
@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::{
-    assets, choose, presets, schema, send, sources, template, trigger, verify, webhook,
+    assets, choose, dump, presets, schema, send, sources, template, trigger, verify, webhook,
 };
 use crate::config::settings::{Kind, SETTINGS, Setting};
 
@@ -52,37 +52,7 @@ pub(super) fn command() -> Command {
                 .args(place())
                 .arg(json()),
         )
-        .subcommand(
-            Command::new("events")
-                .about("Look at the events in the journal")
-                .subcommand_required(true)
-                .subcommand(
-                    Command::new("list")
-                        .about("List events, the newest first")
-                        .args(place())
-                        .args([
-                            json(),
-                            limit(),
-                            Arg::new("before")
-                                .long("before")
-                                .value_name("NUMBER")
-                                .help("Only events with a smaller number")
-                                .value_parser(value_parser!(i64)),
-                        ]),
-                )
-                .subcommand(
-                    Command::new("show")
-                        .about("Show one event and its deliveries")
-                        .arg(
-                            Arg::new("event")
-                                .value_name("EVENT")
-                                .help("Its number, or the uuid that it is known by")
-                                .required(true),
-                        )
-                        .args(place())
-                        .arg(json()),
-                ),
-        )
+        .subcommand(dump::command())
         .subcommand(backfill())
         .subcommand(choose::deliveries())
         .subcommand(choose::destinations())

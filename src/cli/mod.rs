@@ -5,7 +5,8 @@
 //! run          the relay
 //! taken        what a package brings, taken into the data directory
 //! health       whether the relay on this machine is well
-//! read         status, events
+//! read         status, events list, events show
+//! dump         events dump, and what `events list` shares with it
 //! choose       which deliveries, which destination: flags, and what is made of them
 //! deliveries   the list of deliveries
 //! explain      one delivery in words
@@ -56,6 +57,7 @@ mod deliveries;
 #[cfg(feature = "sim")]
 mod demo;
 mod destinations;
+mod dump;
 mod explain;
 mod health;
 mod layout;
@@ -155,8 +157,9 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
         Some(("backfill", matches)) => backfill::run(&input(matches)?, matches),
         Some(("events", matches)) => match matches.subcommand() {
             Some(("list", matches)) => read::list(&input(matches)?, matches),
+            Some(("dump", matches)) => dump::dump(&input(matches)?, matches),
             Some(("show", matches)) => read::show(&input(matches)?, matches),
-            _ => Err(Usage("say list or show".into()).into()),
+            _ => Err(Usage("say list, dump or show".into()).into()),
         },
         Some(("deliveries", matches)) => match matches.subcommand() {
             Some(("list", matches)) => deliveries::list(&input(matches)?, matches),
@@ -308,9 +311,15 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 /// Writes a line to standard output. A closed pipe is the reader's choice.
 fn print(line: &str) -> anyhow::Result<()> {
+    wrote(line).map(drop)
+}
+
+/// The same; whether somebody still reads.
+fn wrote(line: &str) -> anyhow::Result<bool> {
     match writeln!(std::io::stdout().lock(), "{}", visible(line)) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -327,7 +336,7 @@ fn complain(line: &str) {
     writeln!(std::io::stderr().lock(), "{}", visible(line)).ok();
 }
 
-/// What would steer a terminal is shown instead.
+/// What would steer a terminal is shown instead, in a way that leaves JSON what it is.
 fn visible(text: &str) -> Cow<'_, str> {
     let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
     if !text.contains(steers) {
@@ -335,7 +344,7 @@ fn visible(text: &str) -> Cow<'_, str> {
     }
     let shown = text.chars().map(|c| {
         if steers(c) {
-            c.escape_default().to_string()
+            format!("\\u{:04x}", u32::from(c))
         } else {
             c.to_string()
         }
@@ -346,9 +355,13 @@ fn visible(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn what_would_steer_a_terminal_is_shown_instead() {
+    fn what_would_steer_a_terminal_is_shown_instead_and_json_stays_json() {
         let shown = super::visible("a\u{1b}[31m\u{9b}b\r\n\tc");
-        assert_eq!(shown, "a\\u{1b}[31m\\u{9b}b\\r\n\tc");
+        assert_eq!(shown, "a\\u001b[31m\\u009bb\\u000d\n\tc");
+        let text = "a\u{1b}\u{9b}\u{7f}\r\n\tc";
+        let json = serde_json::to_string(text).unwrap();
+        let shown: String = serde_json::from_str(&super::visible(&json)).unwrap();
+        assert_eq!(shown, text);
         assert_eq!(super::visible("größer"), "größer");
     }
 }

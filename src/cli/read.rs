@@ -1,4 +1,4 @@
-//! `status` and `events`: what the journal holds, beside a running relay or without one.
+//! `status`, `events list` and `events show`: what the journal holds, beside a running relay or without one.
 //!
 //! # Invariants
 //! - Nothing is written. Output for programs is one JSON object a line; its members are
@@ -12,13 +12,13 @@ use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 use super::destinations::DestinationJson;
-use super::{Outcome, Usage, print};
+use super::{Outcome, Usage, dump, print};
 use crate::config::{Config, Input};
-use crate::event::{Envelope, idempotency_key};
+use crate::event::{Envelope, ORBIT, idempotency_key};
 use crate::reconcile::backfill;
 use crate::reconcile::orbit_clock::{self, Noted};
 use crate::reconcile::webhook::NOTE_RECONCILED;
-use crate::relay::journal::{DeliveryRow, EventRow, EventsPage, Job, Reader, Sums};
+use crate::relay::journal::{DeliveryRow, EventRow, Job, Reader, Sums};
 use crate::relay::transform;
 
 #[derive(Serialize)]
@@ -133,21 +133,25 @@ impl OrbitJson {
 }
 
 pub(super) fn list(input: &Input, matches: &ArgMatches) -> Outcome {
-    let page = EventsPage {
-        before: matches.get_one("before").copied(),
-        limit: matches.get_one("limit").copied().unwrap_or(20),
-    };
-    let events = Reader::open(&Config::data_dir(input)?)?.events(page)?;
+    let mut page = dump::page(matches)?;
+    page.limit = matches.get_one("limit").copied().unwrap_or(20);
+    let mut reader = Reader::open(&Config::data_dir(input)?)?;
     let json = matches.get_flag("json");
+    let mut events = reader.events(&page)?;
     if events.is_empty() && !json {
         print("no events")?;
     }
-    for event in &events {
-        print(&if json {
-            line(event, false)?
-        } else {
-            event_line(event)
-        })?;
+    while let Some(oldest) = events.last() {
+        page.before = Some(oldest.seq);
+        for event in &events {
+            page.limit = page.limit.saturating_sub(1);
+            print(&if json {
+                line(event, false)?
+            } else {
+                event_line(event)
+            })?;
+        }
+        events = reader.events(&page)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -258,14 +262,19 @@ fn event_line(event: &EventRow) -> String {
     } else {
         states.join(", ")
     };
+    let source = match event.source.as_str() {
+        ORBIT => String::new(),
+        other => format!("{other} "),
+    };
     let at = event.received_at;
     format!(
-        "{} {at} {:?}{action} {:?}: {states}",
+        "{} {at} {source}{:?}{action} {:?}: {states}",
         event.seq, event.event_type, event.identity
     )
 }
 
-fn line(event: &EventRow, with_body: bool) -> anyhow::Result<String> {
+/// The event for programs.
+pub(super) fn line(event: &EventRow, with_body: bool) -> anyhow::Result<String> {
     Ok(serde_json::to_string(&event_json(event, with_body)?)?)
 }
 

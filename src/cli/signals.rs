@@ -41,6 +41,18 @@ impl Signals {
     }
 }
 
+/// What the work gives; nothing where a signal ends it.
+pub(super) async fn until_stopped<T>(work: impl Future<Output = T>) -> std::io::Result<Option<T>> {
+    let signals = Signals::listen()?;
+    let stop = CancellationToken::new();
+    let watching = signals.watch(stop.clone(), CancellationToken::new(), Arc::new(|| {}));
+    Ok(tokio::select! {
+        done = work => Some(done),
+        () = watching => None,
+        () = stop.cancelled() => None,
+    })
+}
+
 fn end(stop: &CancellationToken, hard: &CancellationToken) {
     if stop.is_cancelled() {
         tracing::warn!("told to stop again: ending at once");

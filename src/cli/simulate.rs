@@ -6,15 +6,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
 use tokio::sync::broadcast::error::RecvError;
-use tokio_util::sync::CancellationToken;
 
-use super::signals::Signals;
+use super::signals::until_stopped;
 use super::{Outcome, Usage, print, runtime};
 use crate::clock::Clock;
 use crate::secret::Secret;
@@ -159,16 +157,4 @@ fn describe(post: &crate::sim::orbit::Post) -> String {
         (None, Some(problem)) => problem.clone(),
         (None, None) => "not sent".to_owned(),
     }
-}
-
-async fn until_stopped(work: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let signals = Signals::listen()?;
-    let stop = CancellationToken::new();
-    let watching = signals.watch(stop.clone(), CancellationToken::new(), Arc::new(|| {}));
-    tokio::select! {
-        () = work => {}
-        () = watching => {}
-        () = stop.cancelled() => {}
-    }
-    Ok(())
 }

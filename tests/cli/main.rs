@@ -12,6 +12,7 @@
 //! health     `health`, against running relays and against none
 //! waiting    what is not configured, or not there yet: it stays up and says why
 //! journal    status, events, kept events; one relay for each data directory
+//! dump       events by filters, and as a stream
 //! deliveries lists and bulk acts; destinations: test, pause and resume
 //! assets     the asset map: read again, actions without an asset, `assets`
 //! templates  presets, `template test`, and what is kept of the requests
@@ -38,6 +39,7 @@ mod check;
 mod config;
 mod deliveries;
 mod dotenv;
+mod dump;
 mod files;
 mod health;
 mod https;

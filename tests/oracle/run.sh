@@ -1,6 +1,7 @@
 #!/bin/sh
-# Checks the simulated Orbit with Orbit's official client, and the posts of a destination with the
-# official library of Standard Webhooks, in a Python environment of its own.
+# Checks the simulated Orbit with Orbit's official client, the posts of a destination with the
+# official library of Standard Webhooks, and what the relay takes of every kind of source with the
+# vendors' own libraries, in a Python environment of its own.
 # Usage: run.sh PROGRAM POSTER [further options of oracle.py]
 set -eu
 
@@ -15,4 +16,5 @@ python3 -m venv "$venv"
 "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
 shift 2
 "$venv/bin/python" "$here/webhooks.py" "$poster"
+"$venv/bin/python" "$here/sources.py" "$program"
 "$venv/bin/python" "$here/oracle.py" "$program" "$@"

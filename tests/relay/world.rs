@@ -645,13 +645,18 @@ impl Relay {
     /// The events on record, oldest first.
     pub(crate) fn journal(&self) -> Vec<EventRow> {
         let mut reader = Reader::open(&self.data_dir).unwrap();
-        let page = EventsPage {
-            before: None,
+        let mut page = EventsPage {
             limit: 10_000,
+            ascending: true,
+            ..EventsPage::default()
         };
-        let mut rows = reader.events(page).unwrap();
-        rows.reverse();
-        rows
+        let mut all = Vec::new();
+        loop {
+            let rows = reader.events(&page).unwrap();
+            let Some(last) = rows.last() else { break all };
+            page.after = Some(last.seq);
+            all.extend(rows);
+        }
     }
 
     /// The delivery of the event with this `data.uuid`.

@@ -1,6 +1,8 @@
 //! Events, and what became of each.
 //!
 //! # Invariants
+//! - A page ends with the event that fills [`PAGE_BYTES`]: memory does not grow with what is asked
+//!   for.
 //! - A delivery that waits for a destination that is paused, or no longer configured, is shown as
 //!   parked.
 
@@ -8,7 +10,11 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use super::{ReadError, Reader, timestamp};
+use crate::event::Glob;
 use crate::relay::journal::State;
+
+/// A page has no more bytes of bodies than this and one event.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 pub(super) const SELECT: &str =
     "SELECT seq, source, type, identity, origin, received_at, body FROM event";
@@ -51,30 +57,60 @@ pub struct DeliveryRow {
     pub relay: Option<String>,
 }
 
-/// Which events to list: the newest first, those before `before`.
-#[derive(Clone, Copy, Debug)]
+/// Which events to list.
+#[derive(Clone, Debug, Default)]
 pub struct EventsPage {
     /// Only events with a smaller number.
     pub before: Option<i64>,
+    /// Only events with a larger number.
+    pub after: Option<i64>,
+    /// Only of this source.
+    pub source: Option<String>,
+    /// Only of these types.
+    pub event_type: Option<Glob>,
+    /// Only received then or later.
+    pub since: Option<Timestamp>,
     /// At most this many.
     pub limit: u32,
+    /// The oldest first; else the newest.
+    pub ascending: bool,
 }
 
 impl Reader {
-    /// A page of events, the newest first.
-    pub fn events(&mut self, page: EventsPage) -> Result<Vec<EventRow>, ReadError> {
+    /// A page of events: as many as are asked for, or as make a page; none at the end.
+    pub fn events(&mut self, page: &EventsPage) -> Result<Vec<EventRow>, ReadError> {
         let transaction = self.0.transaction()?;
-        let before = page.before.unwrap_or(i64::MAX);
-        let mut rows = transaction
-            .prepare(&format!(
-                "{SELECT} WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2"
-            ))?
-            .query_map(params![before, page.limit], event)?
-            .collect::<Result<Vec<_>, _>>()?;
-        for row in &mut rows {
+        let order = if page.ascending { "ASC" } else { "DESC" };
+        let mut statement = transaction.prepare_cached(&format!(
+            "{SELECT} WHERE seq < ?1 AND seq > ?2 AND received_at >= ?3
+             AND (?4 IS NULL OR source = ?4) AND (?5 IS NULL OR type GLOB ?5)
+             ORDER BY seq {order} LIMIT ?6"
+        ))?;
+        let since = page.since.map_or(i64::MIN, Timestamp::as_millisecond);
+        let mut found = statement.query(params![
+            page.before.unwrap_or(i64::MAX),
+            page.after.unwrap_or(i64::MIN),
+            since,
+            page.source,
+            page.event_type.as_ref().map(pattern),
+            page.limit,
+        ])?;
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while bytes < PAGE_BYTES
+            && let Some(row) = found.next()?
+        {
+            let mut row = event(row)?;
             row.deliveries = deliveries(&transaction, row.seq)?;
+            bytes += row.body.len();
+            rows.push(row);
         }
         Ok(rows)
+    }
+
+    /// The number of the last event; 0 where there is none.
+    pub fn last_number(&self) -> Result<i64, ReadError> {
+        let sql = "SELECT coalesce(max(seq), 0) FROM event";
+        Ok(self.0.query_row(sql, [], |row| row.get(0))?)
     }
 
     /// The last event of a type: when it came, and its bytes.
@@ -113,6 +149,11 @@ impl Reader {
         }
         Ok(rows)
     }
+}
+
+/// The glob as the journal wants it: there `[` begins a class.
+fn pattern(glob: &Glob) -> String {
+    glob.text().replace('[', "[[]")
 }
 
 pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<EventRow> {
@@ -156,4 +197,131 @@ pub(super) fn deliveries(connection: &Connection, seq: i64) -> rusqlite::Result<
             })
         })?
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::journal::tests::{World, append, event};
+
+    #[tokio::test]
+    async fn a_page_holds_what_is_asked_for_in_either_order() {
+        let world = World::new().await;
+        for n in 1..=6 {
+            let mut event = event(n);
+            event.source = if n % 2 == 0 { "up42" } else { "orbit" }.to_owned();
+            event.event_type = format!("order.{n}");
+            event.received_at = Timestamp::from_second(n.try_into().unwrap()).unwrap();
+            world.journal.append(event).await.unwrap();
+        }
+        let mut reader = Reader::open(world.dir.path()).unwrap();
+        assert_eq!(reader.last_number().unwrap(), 6);
+        let all = EventsPage {
+            limit: 100,
+            ascending: true,
+            ..EventsPage::default()
+        };
+        let glob = |text| Some(Glob::new(text));
+        let mut numbers = |page: &EventsPage| -> Vec<i64> {
+            let rows = reader.events(page).unwrap();
+            rows.iter().map(|row| row.seq).collect()
+        };
+        for (page, found) in [
+            (EventsPage { ..all.clone() }, vec![1, 2, 3, 4, 5, 6]),
+            (
+                EventsPage {
+                    ascending: false,
+                    limit: 2,
+                    ..all.clone()
+                },
+                vec![6, 5],
+            ),
+            (
+                EventsPage {
+                    after: Some(2),
+                    before: Some(5),
+                    ..all.clone()
+                },
+                vec![3, 4],
+            ),
+            (
+                EventsPage {
+                    source: Some("up42".into()),
+                    ..all.clone()
+                },
+                vec![2, 4, 6],
+            ),
+            (
+                EventsPage {
+                    since: Timestamp::from_second(5).ok(),
+                    ..all.clone()
+                },
+                vec![5, 6],
+            ),
+            (
+                EventsPage {
+                    event_type: glob("order.?"),
+                    source: Some("orbit".into()),
+                    ..all.clone()
+                },
+                vec![1, 3, 5],
+            ),
+            (
+                EventsPage {
+                    event_type: glob("*.4"),
+                    ..all
+                },
+                vec![4],
+            ),
+        ] {
+            assert_eq!(numbers(&page), found, "{page:?}");
+        }
+    }
+
+    #[test]
+    fn a_glob_means_the_same_to_the_journal() {
+        let connection = Connection::open_in_memory().unwrap();
+        let types = [
+            "a", "ab", "[ab]", "b", "answer:x", "*", "?", "ä", "a\\b", "]", "A", "[", "^", "",
+        ];
+        let globs = [
+            "*", "?", "a*", "[ab]", "[", "[^a]", "*:*", "]", "\\", "a\\b", "A", "**", "??",
+        ];
+        for glob in globs.map(Glob::new) {
+            for event_type in types {
+                let row = connection.query_row(
+                    "SELECT ?1 GLOB ?2",
+                    params![event_type, pattern(&glob)],
+                    |row| row.get::<_, bool>(0),
+                );
+                let matches = glob.matches(event_type);
+                assert_eq!(row.unwrap(), matches, "{glob:?} {event_type:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_of_large_bodies_ends_early() {
+        let world = World::new().await;
+        for n in 0..5 {
+            let mut large = event(n);
+            large.body.resize(1_800_000, b' ');
+            world.journal.append(large).await.unwrap();
+        }
+        append(&world.journal, 5..8).await;
+        let mut reader = Reader::open(world.dir.path()).unwrap();
+        let mut page = EventsPage {
+            limit: 100,
+            ascending: true,
+            ..EventsPage::default()
+        };
+        let mut pages = Vec::new();
+        loop {
+            let rows = reader.events(&page).unwrap();
+            let Some(last) = rows.last() else { break };
+            page.after = Some(last.seq);
+            pages.push(rows.len());
+        }
+        assert_eq!(pages, [3, 5]);
+    }
 }
