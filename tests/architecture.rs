@@ -31,9 +31,9 @@ const LAYERS: [&[&str]; 9] = [
         "relay::destination",
         "orbit",
     ],
-    &["relay::verify", "relay::assets", "relay::transform"],
+    &["relay::verify", "relay::assets", "relay::transform", "own"],
     &[
-        "event", "own", "clock", "secret", "metrics", "retry", "http", "table",
+        "event", "clock", "secret", "metrics", "retry", "http", "table",
     ],
 ];
 

@@ -29,6 +29,8 @@ struct DetailJson<'a> {
     failures: u32,
     replayed: bool,
     waits_for: Option<String>,
+    gate: Option<&'a str>,
+    cancels: Option<&'a str>,
     last_change_at: Option<String>,
     answer: Option<&'a str>,
     headers: Vec<(&'static str, String)>,
@@ -74,6 +76,8 @@ fn json<'a>(detail: &'a DeliveryDetail, learnt: &'a Learnt) -> anyhow::Result<De
         failures: detail.failures,
         replayed: detail.replayed,
         waits_for: detail.waits_for.map(|seq| format!("{destination}:{seq}")),
+        gate: detail.gate.as_deref(),
+        cancels: detail.cancels.as_deref(),
         last_change_at: detail.changed_at.map(|at| at.to_string()),
         answer: detail.answer.as_deref(),
         headers: headers(detail),
@@ -116,6 +120,11 @@ fn lines(detail: &DeliveryDetail, learnt: &Learnt) -> Vec<String> {
     lines.push(format!("next: {}", next(detail)));
     for act in &detail.since {
         lines.push(format!("since then, at the destination: {}", act_line(act)));
+    }
+    if let Some(why) = &detail.cancels {
+        lines.push(format!(
+            "as a gate, it keeps the event from others: {why:?}"
+        ));
     }
     match &detail.answer {
         Some(answer) => lines.push(format!("the last answer began: {answer:?}")),
@@ -214,6 +223,14 @@ fn waiting(detail: &DeliveryDetail) -> String {
     let destination = &detail.delivery.id.destination;
     if let Some(seq) = detail.waits_for {
         return format!("when {destination}:{seq}, which goes first, has ended");
+    }
+    if let (Some(gate), false) = (&detail.gate, detail.for_orbit) {
+        let limit = detail.delivery.due_at;
+        let limit = limit.map(|at| format!(", at the latest about {at:.0}"));
+        return format!(
+            "when the gate {gate} has answered{}",
+            limit.unwrap_or_default()
+        );
     }
     let due = detail.delivery.due_at.max(detail.hold_until);
     let asked = match (detail.not_before, detail.hold_until) {

@@ -1,4 +1,31 @@
 //! What the relay itself has to say, as events of the source `relay`.
+//!
+//! ```text
+//! mod     the kinds, and what each is for
+//! bodies  what they say
+//! schemas a JSON Schema for each type
+//! samples one realistic event of each type
+//! ```
+//!
+//! # Invariants
+//! - Pure: whoever finds a cause makes the event, and keeps it with that cause.
+//! - The same cause gives the same identity.
+//!
+//! # Not here
+//! `RELAY_NOTICE`, which is told to people: `app::notices`.
+
+mod bodies;
+mod samples;
+mod schemas;
+
+use crate::event::{Origin, RELAY};
+
+pub use self::bodies::{
+    About, Delivery, End, Found, Pause, Unmapped, after, answer, before, dead, drift, found,
+    paused, received, resumed, unmapped,
+};
+pub use self::samples::sample;
+pub use self::schemas::schema;
 
 /// A kind of event that the relay itself makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,23 +81,24 @@ impl Own {
             Self::Unmapped => "asset.unmapped",
         }
     }
+
+    /// The kind whose events have this type.
+    pub fn of_type(event_type: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|own| own.as_str() == event_type)
+    }
+
+    /// Whether its events are kept where there is no room for new ones: they say what stopped, and
+    /// there are no more of them than of what waits already.
+    pub fn is_grave(self) -> bool {
+        matches!(self, Self::Dead | Self::Paused | Self::Resumed)
+    }
 }
 
-/// STANDIN
-pub fn sample(event_type: &str, at: jiff::Timestamp) -> Option<crate::event::Event> {
-    let known = event_type.starts_with(ANSWER) && event_type != ANSWER
-        || Own::ALL.iter().any(|kind| kind.as_str() == event_type);
-    known.then(|| crate::event::Event {
-        source: "relay".into(),
-        event_type: event_type.into(),
-        identity: crate::event::Identity::Envelope("x".into()),
-        origin: crate::event::Origin::Sample,
-        received_at: at,
-        body: format!(r#"{{"type":"{event_type}","uuid":"x","time":"{at}","data":{{}}}}"#)
-            .into_bytes(),
-    })
+/// Whether the relay has anything to say about an event: not about its own, so that nothing goes
+/// round, nor about a sample, of which nothing happened.
+pub fn concerns(source: &str, origin: Origin) -> bool {
+    source != RELAY && origin != Origin::Sample
 }
-/// STANDIN
-pub fn schema(_event_type: &str) -> Option<&'static str> {
-    Some(r#"{"type":"object","properties":{"type":{}},"required":["type"]}"#)
-}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use url::Url;
 
 use super::address::{Address, NOTE as NOTE_ADDRESS};
+use super::drift::is_first_contact;
 use super::plan::{self, Act, NAME, Plan, View, text};
 use super::record::Record;
 use super::{KeyChange, Manage, Reconcile, Status, Turn};
@@ -144,6 +145,7 @@ impl Reconcile {
             tracing::info!(uuid, enabled, "webhook: as it should be in Orbit");
         }
         if observe {
+            self.say_observed(turn, &found, &plan).await;
             let mut done = observed(&plan, self.config.enabled);
             let untouched = matches!(plan.act, Act::Nothing { .. });
             self.searched(turn, &mut done.status, address, untouched);
@@ -154,6 +156,11 @@ impl Reconcile {
             return Ok(done);
         }
         let mut lines = Vec::new();
+        let drifted = if is_first_contact(&found) {
+            Vec::new()
+        } else {
+            plan.differences()
+        };
         if let Some(theirs) = plan.adopt.take() {
             self.adopt(theirs).await?;
             keys = self.current_keys()?;
@@ -178,7 +185,9 @@ impl Reconcile {
         if matches!(status, Status::Registered { .. }) {
             self.say_in_orbit(&keys).await;
         }
-        Ok(Done { status, lines })
+        let done = Done { status, lines };
+        self.say_repaired(&done, &drifted).await;
+        Ok(done)
     }
 
     /// Tells whoever keeps the secret that Orbit has the current one.

@@ -9,6 +9,7 @@
 //! leave   what Orbit is told when the relay stops
 //! record  what the journal remembers of ours
 //! ask     what a person can ask, and what is answered
+//! drift   what becomes an event
 //! say     what the log says, and how often
 //! search  whether another address is to be tried
 //! ```
@@ -29,6 +30,7 @@
 mod address;
 mod answer;
 mod ask;
+mod drift;
 mod leave;
 mod look;
 mod plan;

@@ -259,6 +259,17 @@ pub struct Asked {
 }
 
 impl Disposition {
+    /// Why, where it was not delivered.
+    pub(super) fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Delivered => None,
+            Self::Postponed { reason, .. }
+            | Self::Waiting { reason, .. }
+            | Self::Parked { reason }
+            | Self::Dead { reason } => Some(reason),
+        }
+    }
+
     /// The state that the delivery gets.
     pub fn state(&self) -> State {
         match self {

@@ -44,6 +44,7 @@ mod writer;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -110,6 +111,8 @@ pub struct Journal {
     availability: watch::Receiver<Availability>,
     sums: watch::Receiver<Sums>,
     room: watch::Receiver<Room>,
+    gates: watch::Receiver<u64>,
+    says: Arc<[Own]>,
     keep_delivered: Duration,
     clock: Clock,
 }
@@ -204,11 +207,14 @@ impl Journal {
     /// never fails for what is wrong with the data directory: see [`Journal::availability`].
     pub fn start(config: Config, clock: Clock) -> std::io::Result<(Self, Writer)> {
         let keep_delivered = config.keep_delivered;
+        let says = config.says.clone().into();
         let started = writer::start(config, clock.clone())?;
         let journal = Self {
             keep_delivered,
             clock,
             room: started.room,
+            gates: started.gates,
+            says,
             work: started.work,
             availability: started.availability,
             sums: started.sums,
@@ -234,6 +240,16 @@ impl Journal {
     /// How much room there is, as it was seen last, and when that changes.
     pub fn room(&self) -> watch::Receiver<Room> {
         self.room.clone()
+    }
+
+    /// Changes when deliveries may go that waited for a gate.
+    pub fn gates(&self) -> watch::Receiver<u64> {
+        self.gates.clone()
+    }
+
+    /// Whether somebody hears own events of this kind.
+    pub fn says(&self, own: Own) -> bool {
+        self.says.contains(&own)
     }
 
     /// Keeps an event, and with it one pending delivery for each destination.

@@ -24,14 +24,15 @@ const LOCK: &str = "relay.lock";
 
 /// Marks the file as ours for the `file` command and for a curious person.
 const APPLICATION_ID: i32 = 0x6f72_6c79;
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../../migrations/0001.sql"),
     include_str!("../../../migrations/0002.sql"),
     include_str!("../../../migrations/0003.sql"),
     include_str!("../../../migrations/0004.sql"),
+    include_str!("../../../migrations/0005.sql"),
 ];
 /// The schema that this version writes.
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
 
 /// Why the journal cannot be opened now.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +105,7 @@ impl Opened {
         refuse_newer(&path)?;
         let connection = connect(&path).map_err(|e| database(e.into()))?;
         migrate(&connection, &path)?;
-        let mut store = Store::load(connection).map_err(database)?;
+        let mut store = Store::load(connection, &config.says).map_err(database)?;
         store
             .take_over(now, !again, config.destinations.as_deref())
             .map_err(database)?;

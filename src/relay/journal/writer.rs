@@ -68,6 +68,7 @@ pub(super) struct Started {
     pub(super) availability: watch::Receiver<Availability>,
     pub(super) sums: watch::Receiver<Sums>,
     pub(super) room: watch::Receiver<Room>,
+    pub(super) gates: watch::Receiver<u64>,
     pub(super) ended: oneshot::Receiver<()>,
 }
 
@@ -75,6 +76,7 @@ pub(super) fn start(config: Config, clock: Clock) -> std::io::Result<Started> {
     let (work, inbox) = sync_channel(QUEUE);
     let (availability, availability_seen) = watch::channel(Availability::Opening);
     let (sums, sums_seen) = watch::channel(Sums::default());
+    let (gates, gates_seen) = watch::channel(0);
     let (gauge, room) = Gauge::new(config.data_dir.clone(), config.limit_bytes);
     let (end, ended) = oneshot::channel();
     let mut writer = Writer {
@@ -82,6 +84,7 @@ pub(super) fn start(config: Config, clock: Clock) -> std::io::Result<Started> {
         clock,
         availability,
         sums,
+        gates,
         gauge,
         journal: None,
         opened_before: false,
@@ -99,6 +102,7 @@ pub(super) fn start(config: Config, clock: Clock) -> std::io::Result<Started> {
         availability: availability_seen,
         sums: sums_seen,
         room,
+        gates: gates_seen,
         ended,
     })
 }
@@ -108,6 +112,7 @@ struct Writer {
     clock: Clock,
     availability: watch::Sender<Availability>,
     sums: watch::Sender<Sums>,
+    gates: watch::Sender<u64>,
     gauge: Gauge,
     journal: Option<Opened>,
     opened_before: bool,
@@ -176,6 +181,9 @@ impl Writer {
         let outcome = match result {
             Ok(()) => {
                 journal.committed(self.gauge.level() == Level::Full);
+                if journal.store.has_released() {
+                    self.gates.send_modify(|n| *n += 1);
+                }
                 self.say(Availability::Open);
                 self.publish();
                 Ok(())

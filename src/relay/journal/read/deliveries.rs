@@ -107,6 +107,10 @@ pub struct DeliveryDetail {
     pub unmapped: bool,
     /// Whether it waits for what Orbit has to say.
     pub for_orbit: bool,
+    /// The gate that it waits for, by its name.
+    pub gate: Option<String>,
+    /// Why it, a gate's answer, keeps the event from others.
+    pub cancels: Option<String>,
     /// What Orbit said of the event.
     pub enrichment: Enrichment,
     /// The other acts on its destination since the event came, the newest first.
@@ -241,7 +245,8 @@ impl Reader {
         let row: Option<DetailRow> = transaction
             .query_row(
                 "SELECT relay, answer, failures, not_before, changed_at, waits_for, replayed, act,
-                 message, progress, map, template, unmapped, for_orbit
+                 message, progress, map, template, unmapped, for_orbit,
+                 (SELECT name FROM destination WHERE no = gate), cancels
                  FROM delivery WHERE destination = ?1 AND seq = ?2",
                 params![scope.no, id.seq],
                 detail_row,
@@ -287,6 +292,8 @@ impl Reader {
             template: row.template,
             unmapped: row.unmapped,
             for_orbit: row.for_orbit,
+            gate: row.gate,
+            cancels: row.cancels,
             enrichment: enrichment(&transaction, id.seq)?,
             since,
         }))
@@ -309,6 +316,8 @@ struct DetailRow {
     template: Option<String>,
     unmapped: bool,
     for_orbit: bool,
+    gate: Option<String>,
+    cancels: Option<String>,
 }
 
 fn detail_row(row: &Row<'_>) -> rusqlite::Result<DetailRow> {
@@ -327,6 +336,8 @@ fn detail_row(row: &Row<'_>) -> rusqlite::Result<DetailRow> {
         template: row.get(11)?,
         unmapped: row.get(12)?,
         for_orbit: row.get(13)?,
+        gate: row.get(14)?,
+        cancels: row.get(15)?,
     })
 }
 

@@ -11,6 +11,7 @@ use rusqlite::params;
 
 use super::memory::destinations;
 use super::{Store, StoreError};
+use crate::own::Own;
 use crate::relay::journal::{Paused, WriteError};
 
 /// The word for a pause in `act.what`.
@@ -61,8 +62,9 @@ impl Store {
         if changed == 0 {
             return Ok(false);
         }
-        self.act(at, who, PAUSE, Some(no), why)?;
+        let act = self.act(at, who, PAUSE, Some(no), why)?;
         self.reread_destinations()?;
+        self.say_pause(Own::Paused, no, (act, who, why), at)?;
         Ok(true)
     }
 
@@ -100,8 +102,11 @@ impl Store {
         if resumed == 0 && !held {
             return Ok(false);
         }
-        self.act(at, who, RESUME, Some(no), why)?;
+        let act = self.act(at, who, RESUME, Some(no), why)?;
         self.reread_destinations()?;
+        if resumed > 0 {
+            self.say_pause(Own::Resumed, no, (act, who, why), at)?;
+        }
         Ok(true)
     }
 

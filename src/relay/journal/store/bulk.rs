@@ -237,6 +237,7 @@ impl Store {
 /// What was made of a delivery that was not delivered is not made twice.
 const REPLAY: &str = "UPDATE delivery SET state = 'pending', replayed = 1, failures = 0,
     not_before = 0, waiting_since_ms = NULL, due_at = 0, line = NULL, waits_for = NULL,
+    gate = NULL, gate_since = NULL, cancels = NULL,
     relay = NULL, asset = NULL, message = NULL, map = NULL, template = NULL, unmapped = 0,
     progress = CASE state WHEN 'delivered' THEN NULL ELSE progress END,
     enrich_since = CASE state WHEN 'delivered' THEN NULL ELSE enrich_since END, act = ?4
@@ -244,13 +245,14 @@ const REPLAY: &str = "UPDATE delivery SET state = 'pending', replayed = 1, failu
 
 const REPLAY_AS_SENT: &str = "UPDATE delivery SET state = 'pending', replayed = 1, failures = 0,
     not_before = 0, waiting_since_ms = NULL, due_at = 0, line = NULL, waits_for = NULL,
+    gate = NULL, gate_since = NULL, cancels = NULL,
     unmapped = 0, map = CASE state WHEN 'parked' THEN NULL ELSE map END,
     progress = CASE state WHEN 'delivered' THEN NULL ELSE progress END,
     enrich_since = CASE state WHEN 'delivered' THEN NULL ELSE enrich_since END, act = ?4
     WHERE destination = ?1 AND seq = ?2 AND state = ?3 AND ?5 = ?5";
 
 const DISCARD: &str = "UPDATE delivery SET state = 'discarded', not_before = 0, due_at = 0,
-    waits_for = NULL, unmapped = 0, act = ?4, changed_at = ?5
+    waits_for = NULL, gate = NULL, gate_since = NULL, unmapped = 0, act = ?4, changed_at = ?5
     WHERE destination = ?1 AND seq = ?2 AND state = ?3";
 
 /// The filter as a job for one destination holds it; none where it takes nothing of that one.

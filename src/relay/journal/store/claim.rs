@@ -141,7 +141,7 @@ impl Store {
     }
 
     /// Brings forward what waits for a later step of its schedule, but not what the destination
-    /// itself asked to wait, nor what waits for Orbit.
+    /// itself asked to wait, nor what waits for Orbit or for a gate.
     fn hasten(&mut self, no: i64, now: Timestamp) -> Result<i64, StoreError> {
         let now = now.as_millisecond();
         let hastened = self
@@ -152,7 +152,7 @@ impl Store {
                      SELECT seq FROM delivery INDEXED BY delivery_due
                      WHERE destination = ?1 AND replayed IN (0, 1) AND due_at > ?2
                      AND state IN ('pending', 'postponed') AND waits_for IS NULL
-                     AND due_at > not_before AND for_orbit = 0 LIMIT ?3)",
+                     AND due_at > not_before AND for_orbit = 0 AND gate IS NULL LIMIT ?3)",
             )?
             .execute([no, now, HASTEN])?;
         Ok(i64::try_from(hastened).unwrap_or(0))
@@ -182,14 +182,14 @@ impl Store {
     }
 
     /// The retry that a probe is made of: the next in turn, due or not, unless the destination
-    /// asked it to wait, or it waits for Orbit.
+    /// asked it to wait, or it waits for Orbit or for a gate.
     fn next_retry(&mut self, no: i64, now: Timestamp) -> Result<Vec<i64>, StoreError> {
         let next = self
             .connection
             .prepare_cached(
                 "SELECT seq FROM delivery INDEXED BY delivery_due
                  WHERE destination = ?1 AND replayed IN (0, 1) AND not_before <= ?2
-                 AND (for_orbit = 0 OR due_at <= ?2)
+                 AND (for_orbit = 0 AND gate IS NULL OR due_at <= ?2)
                  AND state IN ('pending', 'postponed') AND waits_for IS NULL
                  ORDER BY replayed, due_at LIMIT 1",
             )?
@@ -323,10 +323,7 @@ fn claimed(row: &Row<'_>, lease: Lease, destination: &str) -> rusqlite::Result<C
         source: row.get(0)?,
         event_type: row.get(1)?,
         identity: row.get(2)?,
-        origin: [Origin::Backfill, Origin::Relay, Origin::WorkOrder]
-            .into_iter()
-            .find(|known| known.as_str() == origin)
-            .unwrap_or(Origin::Webhook),
+        origin: super::own::origin(&origin),
         received_at: timestamp(row.get(4)?),
         body: row.get(5)?,
         attempt: 1,

@@ -112,7 +112,8 @@ impl Store {
             .connection
             .prepare_cached(
                 "UPDATE delivery SET state = 'parked', unmapped = 1, attempts = attempts - 1,
-                 due_at = 0, not_before = 0, line = NULL, reason = ?4, map = ?5,
+                 due_at = 0, not_before = 0, line = NULL, gate = NULL, gate_since = NULL,
+                 reason = ?4, map = ?5,
                  action = coalesce(?6, action), changed_at = ?7, lease = NULL, lease_until = NULL
                  WHERE destination = ?1 AND seq = ?2 AND state = 'sending' AND lease = ?3",
             )?

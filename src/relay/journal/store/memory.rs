@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::enrich::unmapped;
 use super::orders::order_sums;
-use crate::event::RELAY;
+use crate::event::{Origin, RELAY};
 use crate::relay::journal::{DestinationSums, Down, OrderSums, Paused, State, Sums};
 
 pub(super) const ACCEPTED: &str = "accepted";
@@ -26,7 +26,8 @@ pub(super) const EXPIRED: &str = "expired";
 #[derive(Clone, Default)]
 pub(super) struct Memory {
     pub(super) last_seq: i64,
-    /// The last event that a source sent, and when; what the relay itself says does not count.
+    /// The last event that a source sent, and when; what the relay itself says does not count, nor do
+    /// samples.
     pub(super) last_sent_seq: i64,
     pub(super) last_event_at: Option<Timestamp>,
     pub(super) events: BTreeMap<String, i64>,
@@ -71,8 +72,9 @@ impl Memory {
             connection.query_row("SELECT max(seq) FROM event", [], |row| row.get(0))?;
         let sent: Option<(i64, i64)> = connection
             .query_row(
-                "SELECT seq, received_at FROM event WHERE source <> ?1 ORDER BY seq DESC LIMIT 1",
-                [RELAY],
+                "SELECT seq, received_at FROM event WHERE source <> ?1 AND origin <> ?2
+                 ORDER BY seq DESC LIMIT 1",
+                [RELAY, Origin::Sample.as_str()],
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )
             .optional()?;

@@ -9,6 +9,8 @@
 //! orders work orders
 //! settle what becomes of them, and of their destination
 //! turns  whose turn it is
+//! gates  who is asked before a delivery goes
+//! own    what the relay itself says of all that
 //! enrich what Orbit said, and what waits for it or for an asset
 //! expire what was delivered long ago goes
 //! dedupe which events were seen before
@@ -27,14 +29,16 @@ mod claim;
 mod dedupe;
 mod enrich;
 mod expire;
+mod gates;
 mod kept;
 mod memory;
 mod orders;
+mod own;
 mod settle;
 mod take_over;
 mod turns;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -44,7 +48,8 @@ use self::memory::unsigned;
 use self::memory::{ACCEPTED, BACKFILLED, DUPLICATE, EXPIRED, Memory, REJECTED, destinations};
 pub(super) use self::take_over::CLOCK;
 use super::{Appended, Missing, Registered, State, Sums, WriteError};
-use crate::event::{DedupeKey, Event, RELAY};
+use crate::event::{DedupeKey, Event, NOTICE, Origin, RELAY};
+use crate::own::Own;
 
 /// What ended a transaction, or one call in it.
 #[derive(Debug, thiserror::Error)]
@@ -76,15 +81,22 @@ pub(super) struct Store {
     next_token: i64,
     /// Why no new event is taken.
     full: Option<String>,
+    /// The kinds of own events that some destination takes.
+    says: Vec<Own>,
+    /// The destinations that are waited for as gates, or were.
+    gates: BTreeSet<i64>,
+    /// This transaction let some go that waited for a gate.
+    released: bool,
 }
 
 /// What a commit writes to the log beside event bodies: a few pages.
 const COMMIT_BYTES: u64 = 32 * 1024;
 
 impl Store {
-    /// Reads what the tables say.
-    pub(super) fn load(connection: Connection) -> Result<Self, StoreError> {
+    /// Reads what the tables say. Own events of these kinds are made.
+    pub(super) fn load(connection: Connection, says: &[Own]) -> Result<Self, StoreError> {
         let memory = Memory::read(&connection)?;
+        let gates = gates::waited_for(&connection)?;
         let recent = Recent::load(&connection)?;
         // Tokens of different openings never meet: each begins somewhere else.
         let next_token = i64::from(getrandom::u32().unwrap_or(0)) << 30;
@@ -97,11 +109,15 @@ impl Store {
             sums_changed: true,
             next_token,
             full: None,
+            says: says.to_vec(),
+            gates,
+            released: false,
         })
     }
 
     pub(super) fn begin(&mut self) -> Result<(), StoreError> {
         self.before.clone_from(&self.memory);
+        self.released = false;
         self.connection
             .prepare_cached("BEGIN IMMEDIATE")?
             .execute([])?;
@@ -136,6 +152,11 @@ impl Store {
     /// About how many bytes the log has grown since this was last asked.
     pub(super) fn take_written(&mut self) -> u64 {
         std::mem::take(&mut self.written)
+    }
+
+    /// Whether the last transaction let some go that waited for a gate.
+    pub(super) fn has_released(&self) -> bool {
+        self.released
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -220,6 +241,7 @@ impl Store {
             }
             all.push(appended);
         }
+        self.say_found(missing, &all)?;
         Ok(all)
     }
 
@@ -231,8 +253,7 @@ impl Store {
     fn admit(&mut self, event: &Event) -> Result<Appended, StoreError> {
         let seq = self.memory.last_seq + 1;
         let key = event.dedupe_key();
-        // What the relay itself has to say is little, and may be just that there is no room.
-        if let Some(why) = self.full.as_ref().filter(|_| event.source != RELAY)
+        if let Some(why) = self.full.as_ref().filter(|_| !is_grave(event))
             && !self.recent.knows(&self.connection, key)?
         {
             return Err(StoreError::Refused(WriteError::Full(why.clone())));
@@ -256,12 +277,13 @@ impl Store {
             ])?;
         self.written += u64::try_from(event.body.len()).unwrap_or(0);
         self.memory.last_seq = seq;
-        if event.source != RELAY {
+        if event.source != RELAY && event.origin != Origin::Sample {
             self.memory.last_sent_seq = seq;
             self.memory.last_event_at = Some(event.received_at);
         }
         self.memory.count(ACCEPTED, 1);
         self.sums_changed = true;
+        self.say_received(seq, event)?;
         Ok(Appended::Accepted(seq))
     }
 
@@ -392,6 +414,15 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Whether it is kept where there is no room for new events: what the relay itself says of that,
+/// and of what stopped, is little.
+fn is_grave(event: &Event) -> bool {
+    let grave = |own: Own| own.is_grave();
+    event.source == RELAY
+        && event.origin == Origin::Relay
+        && (event.event_type == NOTICE || Own::of_type(&event.event_type).is_some_and(grave))
 }
 
 pub(super) fn note(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {

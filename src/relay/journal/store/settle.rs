@@ -10,6 +10,7 @@ use rusqlite::{ToSql, params};
 use super::turns::Turn;
 use super::{Store, StoreError};
 use crate::event::RELAY;
+use crate::own::{End, Own};
 use crate::relay::journal::{
     Disposition, Down, Ended, Fate, Lease, Paused, State, Step, WhileOpen, WriteError,
 };
@@ -59,15 +60,23 @@ impl Store {
                 template,
                 action,
                 while_open,
-                gates: _,
+                gates,
             } => {
                 let while_open = while_open.as_ref();
+                let in_line = line.as_deref().filter(|_| while_open.is_none());
+                let says = self.says(Own::BeforeDeliver);
+                let mut fresh = false;
+                if says || !gates.is_empty() {
+                    let stage = self.stage(lease)?;
+                    fresh = !stage.frozen;
+                    let place = (in_line, asset.as_deref());
+                    if let Some(fate) = self.ask_gates(lease, gates, stage, place, (at, now))? {
+                        return Ok(fate);
+                    }
+                }
                 match self.turn(lease, once.as_ref(), line.as_deref(), while_open)? {
                     Turn::Never(reason) => self.end(lease, State::Skipped, &reason, at),
-                    Turn::After(seq) => {
-                        let line = line.as_deref().filter(|_| while_open.is_none());
-                        self.wait_for(lease, seq, line, asset.as_deref())
-                    }
+                    Turn::After(seq) => self.wait_for(lease, seq, in_line, asset.as_deref()),
                     Turn::Now(open) => {
                         let Lease {
                             destination,
@@ -89,6 +98,9 @@ impl Store {
                         ])
                         .and_then(|changed| held(changed, lease))?;
                         self.wrote(message.as_deref());
+                        if says && fresh {
+                            self.say_before(lease, at)?;
+                        }
                         Ok(Fate::Send { open })
                     }
                 }
@@ -102,7 +114,8 @@ impl Store {
             .prepare_cached(
                 "UPDATE delivery SET relay = ?4, asset = ?5, line = ?6,
                  message = coalesce(?7, message), map = coalesce(?8, map),
-                 template = coalesce(?9, template), action = coalesce(?10, action)
+                 template = coalesce(?9, template), action = coalesce(?10, action),
+                 gate = NULL, gate_since = NULL
                  WHERE destination = ?1 AND seq = ?2 AND state = 'sending' AND lease = ?3",
             )?
             .execute(values)?;
@@ -164,7 +177,7 @@ impl Store {
         Ok(Fate::Settled)
     }
 
-    fn end(
+    pub(super) fn end(
         &mut self,
         lease: Lease,
         state: State,
@@ -175,7 +188,7 @@ impl Store {
             .connection
             .prepare_cached(
                 "UPDATE delivery SET state = ?4, attempts = attempts - 1, reason = ?5,
-                 changed_at = ?6, lease = NULL, lease_until = NULL
+                 changed_at = ?6, gate = NULL, gate_since = NULL, lease = NULL, lease_until = NULL
                  WHERE destination = ?1 AND seq = ?2 AND state = 'sending' AND lease = ?3",
             )?
             .execute(params![
@@ -190,14 +203,22 @@ impl Store {
         self.moved(lease.destination, Some(State::Sending), state, 1);
         if state == State::Dead {
             self.count_death(lease, reason)?;
+            let end = End {
+                dead: true,
+                reason: Some(reason),
+                answer: None,
+            };
+            self.say_end(lease, end, at)?;
         }
         self.release_waiting(lease.destination, lease.seq)?;
         Ok(Fate::Settled)
     }
 
-    /// Lets those go that wait for this delivery. Mostly there are none, and a look is cheap; the
+    /// Lets those go that wait for this delivery: of this destination, and of others, where it is
+    /// a gate's. Mostly there are none, and a look is cheap; the
     /// change makes a table of what it is to change, however little that is.
     pub(super) fn release_waiting(&mut self, destination: i64, seq: i64) -> Result<(), StoreError> {
+        self.release_gated(destination, seq)?;
         let waited_for = self
             .connection
             .prepare_cached(
@@ -281,8 +302,8 @@ impl Store {
             .prepare_cached(
                 "UPDATE delivery SET state = ?4, due_at = ?5, not_before = ?6, reason = ?7,
                  answer = ?8, changed_at = ?9, failures = failures + ?10,
-                 waiting_since_ms = coalesce(waiting_since_ms, ?11), lease = NULL,
-                 lease_until = NULL
+                 waiting_since_ms = coalesce(waiting_since_ms, ?11), cancels = ?12,
+                 lease = NULL, lease_until = NULL
                  WHERE destination = ?1 AND seq = ?2 AND state = 'sending' AND lease = ?3",
             )?
             .execute(params![
@@ -297,13 +318,16 @@ impl Store {
                 ended.at.as_millisecond(),
                 failed,
                 failed.then_some(worked_ms),
+                ended.cancels.as_ref().filter(|_| state == State::Delivered),
             ])?;
         held(changed, lease)?;
         self.moved(lease.destination, Some(State::Sending), state, 1);
         if let Disposition::Dead { reason } = &ended.disposition {
             self.count_death(lease, reason)?;
         }
-        if let Some(order) = ended.order.as_deref() {
+        if let Some(order) = ended.order.as_deref()
+            && !self.is_sample(lease.seq)?
+        {
             self.add_order(lease, order, ended.at)?;
         }
         if let Some(until) = ended.hold_until {
@@ -312,7 +336,7 @@ impl Store {
         if !matches!(state, State::Pending | State::Postponed) {
             self.release_waiting(lease.destination, lease.seq)?;
         }
-        Ok(())
+        self.say_settled(lease, ended)
     }
 
     /// Counts what people are told of: all but the relay's own notices.

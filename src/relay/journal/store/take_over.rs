@@ -37,6 +37,7 @@ impl Store {
                 self.free_leases(no)?;
                 self.shift(no, now, shift)?;
             }
+            self.take_over_gates(now.as_millisecond(), shift)?;
             self.shift_orders(now, shift)?;
             self.note_clock(now, now)?;
         }

@@ -1,6 +1,8 @@
 //! The contract of the journal, on a real file system. `trouble`: where it cannot be opened or
-//! written.
+//! written. `own`: what the relay itself says. `gates`: who is asked first.
 
+mod gates;
+mod own;
 mod trouble;
 
 use std::path::Path;
@@ -33,7 +35,17 @@ impl World {
         clock: Clock,
         destinations: &[&str],
     ) -> Self {
-        let (journal, writer) = start(dir.path(), &clock, destinations);
+        Self::saying(dir, clock, destinations, &[]).await
+    }
+
+    /// Where own events of these kinds are heard.
+    pub(in crate::relay::journal) async fn saying(
+        dir: tempfile::TempDir,
+        clock: Clock,
+        destinations: &[&str],
+        says: &[Own],
+    ) -> Self {
+        let (journal, writer) = start(dir.path(), &clock, destinations, says);
         opened(&journal).await;
         Self {
             dir,
@@ -121,21 +133,26 @@ impl World {
     }
 
     pub(in crate::relay::journal) fn sums(&self) -> DestinationSums {
+        self.sums_of(TO)
+    }
+
+    pub(in crate::relay::journal) fn sums_of(&self, destination: &str) -> DestinationSums {
         let sums = self.journal.sums().borrow().clone();
         assert_eq!(sums.mistakes(), [""; 0]);
         let mut read = Reader::open(self.dir.path()).unwrap();
         assert_eq!(read.sums().unwrap(), sums, "memory and tables agree");
-        sums.destinations.into_iter().find(|d| d.id == TO).unwrap()
+        let mut destinations = sums.destinations.into_iter();
+        destinations.find(|d| d.id == destination).unwrap()
     }
 }
 
-fn start(dir: &Path, clock: &Clock, destinations: &[&str]) -> (Journal, Writer) {
+fn start(dir: &Path, clock: &Clock, destinations: &[&str], says: &[Own]) -> (Journal, Writer) {
     let config = Config {
         data_dir: dir.to_owned(),
         destinations: Some(destinations.iter().map(|d| registered(d)).collect()),
         keep_delivered: Config::KEEP_DELIVERED,
         limit_bytes: Config::LIMIT_BYTES,
-        says: Vec::new(),
+        says: says.to_vec(),
     };
     Journal::start(config, clock.clone()).unwrap()
 }

@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn a_second_relay_on_the_directory_waits_for_the_first_to_end() {
     let world = World::new().await;
-    let (second, _writer) = start(world.dir.path(), &Clock::system(), &[TO]);
+    let (second, _writer) = start(world.dir.path(), &Clock::system(), &[TO], &[]);
     let mut availability = second.availability();
     let refused = availability
         .wait_for(|now| matches!(now, Availability::Unavailable(_)))
@@ -43,7 +43,7 @@ async fn a_newer_journal_is_never_touched_nor_is_its_log() {
     });
     let read = || files.each_ref().map(|path| std::fs::read(path).unwrap());
     let before = read();
-    let (journal, mut writer) = start(dir.path(), &Clock::system(), &[TO]);
+    let (journal, mut writer) = start(dir.path(), &Clock::system(), &[TO], &[]);
     let why = journal.append(event(1)).await.unwrap_err().to_string();
     assert!(why.contains("version 99"), "{why}");
     drop(journal);
@@ -56,7 +56,7 @@ async fn a_damaged_journal_is_named_and_the_relay_recovers_when_it_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(DATABASE);
     std::fs::write(&path, "this is not a database, it only looks like a file").unwrap();
-    let (journal, _writer) = start(dir.path(), &Clock::system(), &[TO]);
+    let (journal, _writer) = start(dir.path(), &Clock::system(), &[TO], &[]);
     let why = journal.append(event(1)).await.unwrap_err().to_string();
     assert!(why.contains("journal.db"), "{why}");
     std::fs::remove_file(&path).unwrap();

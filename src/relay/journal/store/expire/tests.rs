@@ -368,7 +368,7 @@ fn open(dir: &Path, clock: &Clock, destinations: &[(&str, bool)]) -> Store {
         .unwrap();
     let configured = destinations.iter().filter(|(_, configured)| *configured);
     let registered: Vec<Registered> = configured.map(|(id, _)| registered(id)).collect();
-    let mut store = Store::load(connection).unwrap();
+    let mut store = Store::load(connection, &[]).unwrap();
     store
         .take_over(clock.steady(), true, Some(&registered))
         .unwrap();

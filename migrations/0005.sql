@@ -1,0 +1,8 @@
+-- Version 5: gates. docs/data-model.md explains every column.
+
+ALTER TABLE delivery ADD COLUMN gate INTEGER REFERENCES destination;
+ALTER TABLE delivery ADD COLUMN gate_since INTEGER;
+ALTER TABLE delivery ADD COLUMN cancels TEXT;
+
+CREATE INDEX delivery_gate ON delivery (gate, seq)
+    WHERE gate IS NOT NULL;
