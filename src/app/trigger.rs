@@ -73,7 +73,7 @@ fn event(
             body,
         });
     }
-    let own = own::sample(event_type, at)?;
+    let own = own::sample(event_type, at).filter(|_| event_type != own::ANSWER)?;
     // The same cause gives the same id, and each sample is another event.
     let uuid = Uuid::new_v5(&Uuid::from_u128(chance), event_type.as_bytes()).to_string();
     let body = anew(&own.body, &uuid)?;
