@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::check::reach::Tested;
 use super::trial::{self, Trial};
+use super::trigger;
 use crate::clock::Clock;
 use crate::reconcile::backfill::{Asked, Found, Order};
 use crate::reconcile::webhook::{Desk, Told, Wish};
@@ -89,6 +90,15 @@ pub enum Ask {
         /// Who asks.
         who: String,
     },
+    /// Make a sample event.
+    Trigger {
+        /// Of this type.
+        event_type: String,
+        /// For this destination alone, by its id.
+        destination: Option<String>,
+        /// Who asks.
+        who: String,
+    },
     /// Look through what Orbit stored in a time.
     Backfill {
         /// From then on.
@@ -125,6 +135,8 @@ pub enum Answer {
     Changed(bool),
     /// How the destination answered.
     Tested(Trial),
+    /// The sample's number.
+    Triggered(i64),
     /// What Orbit has that was not here.
     Found(Found),
     /// What is told of our webhook.
@@ -206,6 +218,11 @@ pub async fn act(ground: &Ground, ask: Ask) -> Answer {
                 }
             }
         },
+        Ask::Trigger {
+            event_type,
+            destination,
+            who,
+        } => return trigger::make(ground, &event_type, destination.as_deref(), &who).await,
         Ask::Backfill {
             since,
             until,

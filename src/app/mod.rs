@@ -16,6 +16,7 @@
 //! waiting    a configuration that cannot be used: what is answered meanwhile
 //! watch   the folder of the configuration, and what becomes of it
 //! trial   one post to a destination, to see how it answers
+//! trigger a sample event, made for whoever wants to see how one travels
 //! webhook one act on our webhook, where no relay runs
 //! ```
 //!
@@ -38,6 +39,7 @@ mod retention;
 pub mod secret;
 mod tasks;
 pub mod trial;
+mod trigger;
 pub mod waiting;
 pub mod watch;
 pub mod webhook;

@@ -249,6 +249,36 @@ pub fn kept(data_dir: &Path) -> Option<WebhookSecret> {
     WebhookSecret::parse(&text).ok()
 }
 
+/// The secrets that Orbit may sign with, each with what people call it, the one to sign with first:
+/// for whoever only looks. None where none was given and none made.
+pub fn known(
+    given: Option<&WebhookSecret>,
+    data_dir: &Path,
+) -> Result<Vec<(String, WebhookSecret)>, String> {
+    let mut all: Vec<(String, WebhookSecret)> = Vec::new();
+    let given = given.map(|secret| {
+        (
+            "the webhook secret that is given".to_owned(),
+            secret.clone(),
+        )
+    });
+    all.extend(given);
+    for (name, called) in [
+        (FILE, "the webhook secret in"),
+        (PREVIOUS, "the webhook secret of before, in"),
+    ] {
+        let path = data_dir.join(name);
+        let secret = read(&path)?;
+        let is_new = |secret: &WebhookSecret| {
+            let mut known = all.iter();
+            !known.any(|(_, known)| known.fingerprint() == secret.fingerprint())
+        };
+        let secret = secret.filter(is_new);
+        all.extend(secret.map(|secret| (format!("{called} {}", path.display()), secret)));
+    }
+    Ok(all)
+}
+
 fn find(wanted: &Wanted) -> KeysOrWhy {
     if let Some(why) = &wanted.not_configured {
         return Err(why.clone());
@@ -393,6 +423,24 @@ mod tests {
         write(&dir.path().join(PREVIOUS), &given).unwrap();
         assert!(find(&wanted).unwrap().previous.is_none());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_known_secrets_are_the_given_one_and_those_in_files_each_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = |byte| WebhookSecret::from_bytes([byte; 32]);
+        let known = |given: Option<&WebhookSecret>| -> Vec<_> {
+            let known = known(given, dir.path()).unwrap().into_iter();
+            known.map(|(_, secret)| secret.expose_hex()).collect()
+        };
+        assert!(known(None).is_empty());
+        write(&dir.path().join(FILE), &of(1)).unwrap();
+        write(&dir.path().join(PREVIOUS), &of(2)).unwrap();
+        assert_eq!(known(None), [of(1), of(2)].map(|s| s.expose_hex()));
+        assert_eq!(known(Some(&of(2))), [of(2), of(1)].map(|s| s.expose_hex()));
+        std::fs::write(dir.path().join(FILE), "canary").unwrap();
+        let why = super::known(None, dir.path()).unwrap_err();
+        assert!(!why.contains("canary"), "{why}");
     }
 
     #[test]

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::{assets, choose, dump, presets, sources, template, webhook};
+use super::{
+    assets, choose, dump, presets, schema, send, sources, template, trigger, verify, webhook,
+};
 use crate::config::settings::{Kind, SETTINGS, Setting};
 
 const ABOUT: &str = "Takes robot inspections from Boston Dynamics Orbit, keeps them durably, and \
@@ -75,7 +77,10 @@ pub(super) fn command() -> Command {
         .subcommand(presets::command())
         .subcommand(template::command())
         .subcommand(package())
-        .subcommand(schema());
+        .subcommand(schema::command())
+        .subcommand(send::command())
+        .subcommand(verify::command())
+        .subcommand(trigger::command());
     #[cfg(feature = "sim")]
     let root = root.subcommand(demo()).subcommand(simulate());
     root
@@ -123,16 +128,6 @@ fn package() -> Command {
                         .required(true)
                         .value_parser(value_parser!(std::path::PathBuf)),
                 ),
-        )
-}
-
-fn schema() -> Command {
-    Command::new("schema")
-        .about("Print the JSON Schema of what templates see")
-        .subcommand_required(true)
-        .subcommand(
-            Command::new("event")
-                .about("The model of an event, which docs/event-model.md describes"),
         )
 }
 

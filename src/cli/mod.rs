@@ -26,7 +26,12 @@
 //! presets      presets: list, show
 //! template     template test
 //! package      package check
-//! schema       schema event
+//! schema       content type and JSON Schema of what is sent
+//! layout       JSON text, written in another way
+//! sender       who sends: Orbit or a source, with its secrets
+//! send         one request as a source makes it
+//! verify       why a captured request does or does not verify
+//! trigger      a sample event, made by the running relay
 //! demo         a simulated Orbit, a relay and a plant in one process
 //! simulate     the two halves of the demo, each alone
 //! signals      SIGTERM, SIGINT, SIGHUP
@@ -35,7 +40,7 @@
 //!
 //! # Invariants
 //! - Exit 0; 1 failed while running; 2 usage or malformed configuration; 4 `check`,
-//!   `package check` or `assets check` found something that is not as it should be; 5 the
+//!   `package check`, `assets check` or `verify` found something that is not as it should be; 5 the
 //!   configuration changed, start it again.
 //! - Errors are printed once, with their causes, on standard error; of a configuration all, one
 //!   a line.
@@ -55,6 +60,7 @@ mod destinations;
 mod dump;
 mod explain;
 mod health;
+mod layout;
 mod learnt;
 mod log;
 mod orders;
@@ -65,12 +71,16 @@ mod replay;
 mod report;
 mod run;
 mod schema;
+mod send;
+mod sender;
 mod signals;
 #[cfg(feature = "sim")]
 mod simulate;
 mod sources;
 mod taken;
 mod template;
+mod trigger;
+mod verify;
 mod webhook;
 
 use std::borrow::Cow;
@@ -90,7 +100,7 @@ type Outcome = anyhow::Result<ExitCode>;
 const FAILED: u8 = 1;
 /// The command line or the configuration is wrong.
 const USAGE: u8 = 2;
-/// `check`, `package check` or `assets check` found something that is not as it should be.
+/// `check`, `package check`, `assets check` or `verify` found something that is not as it should be.
 const TROUBLE: u8 = 4;
 /// The configuration changed; start it again.
 const CHANGED: u8 = 5;
@@ -208,10 +218,10 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
             Some(("check", matches)) => package::check(matches),
             _ => Err(Usage("say check".into()).into()),
         },
-        Some(("schema", matches)) => match matches.subcommand() {
-            Some(("event", _)) => schema::event(),
-            _ => Err(Usage("say event".into()).into()),
-        },
+        Some(("schema", matches)) => schema::run(matches),
+        Some(("send", matches)) => send::run(&input(matches)?, matches),
+        Some(("verify", matches)) => verify::run(&input(matches)?, matches),
+        Some(("trigger", matches)) => trigger::run(&input(matches)?, matches),
         #[cfg(feature = "sim")]
         Some(("demo", matches)) => demo::demo(matches),
         #[cfg(feature = "sim")]

@@ -159,7 +159,8 @@ fn event(config: &Config, wanted: &str) -> anyhow::Result<Came> {
     })
 }
 
-fn file(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+/// The event in a file, if there is one.
+pub(super) fn file(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
     let refuse = |what: &str| Usage(format!("{}: {what}", path.display()));
     let file = match std::fs::File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

@@ -7,6 +7,7 @@
 //! files  what is made of files, and made anew when they change
 //! guard  addresses to which nothing is sent
 //! dial   connections that speak something else
+//! post   one post that a person asks for
 //! ```
 //!
 //! # Invariants
@@ -17,6 +18,7 @@
 mod dial;
 mod files;
 mod guard;
+mod post;
 mod tls;
 
 use std::error::Error as _;
@@ -31,6 +33,7 @@ pub use self::dial::{ReadWrite, Wire};
 pub use self::files::{FromFiles, Stamps};
 use self::guard::Guard;
 pub use self::guard::{Guarded, is_guarded};
+pub use self::post::Answered;
 use self::tls::Seen;
 pub use self::tls::{
     ClientCertificate, PemError, RefusedCertificate, ServerFiles, ServerTls, Trust,

@@ -19,6 +19,10 @@
 //! backfill   what Orbit has that is not here
 //! orbit      the demo, and the two halves of the simulator
 //! webhook    our webhook in Orbit, in a person's hands
+//! send       signed requests to a running relay, and to anything else
+//! verify     why a captured request does or does not verify
+//! schema     what is sent for each event
+//! trigger    samples, for all that take them or for one destination
 //! secrets    canaries in every secret, looked for everywhere
 //! package    `package check`
 //! memory     senders who have not shown who they are
@@ -47,10 +51,14 @@ mod journal;
 mod memory;
 mod orbit;
 mod package;
+mod schema;
 mod secrets;
+mod send;
 mod sources;
 mod templates;
+mod trigger;
 mod usage;
+mod verify;
 mod waiting;
 mod watch;
 mod webhook;

@@ -13,6 +13,7 @@
 //! attempt   one try of one delivery
 //! requests  the requests of a template: which are frozen, which are done (pure)
 //! steps     they are made, one after the other
+//! sample    samples that were made for one destination (pure)
 //! pictures  what Orbit has of an inspection, fetched for one try
 //! record    the ends of tries on their way into the journal
 //! standing  what the end of a try means for the delivery and the destination (pure)
@@ -47,6 +48,7 @@ pub mod preview;
 mod rate;
 mod record;
 mod requests;
+mod sample;
 mod standing;
 mod steps;
 mod unmapped;

@@ -12,6 +12,7 @@ use super::gates;
 use super::learn::{self, Learnt};
 use super::model::{self, Found, is_inspection, of_orbit};
 use super::own::{is_notice, unwanted};
+use super::sample;
 use super::{Config, OncePer, OrderBy, Shared, Unmapped, WhileOpen};
 use crate::event::{self, ALERT, Envelope, ORBIT, inspection_key};
 use crate::relay::assets::AssetMap;
@@ -199,6 +200,7 @@ fn step(
         learnt,
     };
     if claim.frozen.is_none()
+        && !sample::is_for_it(claim)
         && let Some(reason) = unheld(shared, claim, &draft)?
     {
         return Ok(Some(Step::Skip { reason }));
@@ -226,7 +228,8 @@ fn look_up(
 ) -> Result<Result<Option<ModelAsset>, Step>, String> {
     let claim = &plan.claim;
     let (source, kind) = (&*claim.source, &*claim.event_type);
-    if let Some(reason) = unwanted(&shared.config, source, envelope) {
+    let by_takes = || unwanted(&shared.config, source, envelope);
+    if let Some(reason) = sample::unwanted(claim, by_takes) {
         return Ok(Err(Step::Skip { reason }));
     }
     if let Some(why) = &learnt.missing

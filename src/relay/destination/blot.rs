@@ -38,7 +38,7 @@ fn escaped(secret: &str, escape: impl Fn(char) -> String) -> String {
 
 /// The texts that are not shown, the longest first.
 #[derive(Clone, Default)]
-pub(super) struct Secrets(Vec<String>);
+pub struct Secrets(Vec<String>);
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,7 +48,7 @@ impl fmt::Debug for Secrets {
 
 impl Secrets {
     /// Blots out this secret, and what it looks like in JSON, in a URL, in a form and in base64.
-    pub(super) fn add(&mut self, secret: &str) {
+    pub fn add(&mut self, secret: &str) {
         let json = serde_json::to_string(secret).unwrap_or_default();
         let percent = utf8_percent_encode(secret, RESERVED).to_string();
         let form: String = byte_serialize(secret.as_bytes()).collect();
@@ -73,14 +73,14 @@ impl Secrets {
     }
 
     /// Blots out what might be secret, if it is long enough to be one.
-    pub(super) fn add_if_telling(&mut self, text: &str) {
+    pub fn add_if_telling(&mut self, text: &str) {
         if text.len() >= TELLING {
             self.add(text);
         }
     }
 
     /// Blots out what in a URL gives access: user, password and query.
-    pub(super) fn add_url(&mut self, url: &Url) {
+    pub fn add_url(&mut self, url: &Url) {
         let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
         if let Some(password) = url.password() {
             self.add(password);
@@ -102,7 +102,7 @@ impl Secrets {
     }
 
     /// At most `limit` bytes of the text without them. `whole` tells whether it is all that came.
-    pub(super) fn blot(&self, text: &str, whole: bool, limit: usize) -> String {
+    pub fn blot(&self, text: &str, whole: bool, limit: usize) -> String {
         let mut clean = String::new();
         let mut rest = text;
         while let Some(next) = rest.chars().next() {

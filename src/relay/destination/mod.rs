@@ -57,6 +57,7 @@ use url::Url;
 
 pub use self::ask::Asked;
 pub use self::auth::{Auth, AuthError, Header};
+pub use self::blot::Secrets;
 use self::client::Clients;
 pub use self::cookies::Cookies;
 use self::keys::Refused;

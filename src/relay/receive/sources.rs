@@ -233,8 +233,8 @@ impl Entrance {
     }
 }
 
-/// Whether a `when` is true of an event.
-fn holds(when: &Expression, event: &Event) -> Result<bool, String> {
+/// Whether a source's `when` is true of an event.
+pub fn holds(when: &Expression, event: &Event) -> Result<bool, String> {
     let body = Json::parse(&event.body).map_err(|error| error.to_string())?;
     let id = match &event.identity {
         Identity::RunEvent(id)
