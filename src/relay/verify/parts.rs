@@ -174,7 +174,7 @@ pub(super) fn verified(
         Id::Signed(None) | Id::Unsigned(None) => Identity::Body(hash()),
     };
     Verified {
-        event_type: event_type.map_or_else(|| UNNAMED.to_owned(), kind),
+        event_type: event_type.map_or_else(|| UNNAMED.to_owned(), |text| kind(&text)),
         identity,
         proof,
         reply: None,
@@ -190,7 +190,7 @@ fn shown(id: String) -> String {
     }
 }
 
-fn kind(text: String) -> String {
+fn kind(text: &str) -> String {
     let text = text.trim();
     if text.is_empty() || text.chars().any(char::is_control) {
         return UNNAMED.to_owned();
@@ -263,5 +263,98 @@ impl<'a> Timed<'a> {
             sent_at_number,
             codes,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(event_type: Option<&str>, id: Id) -> Verified {
+        verified(event_type.map(str::to_owned), id, b"{}", None)
+    }
+
+    #[test]
+    fn a_type_is_short_and_one_line_or_it_is_none() {
+        for (said, expected) in [
+            (None, "event"),
+            (Some(""), "event"),
+            (Some("  "), "event"),
+            (Some("a\nb"), "event"),
+            (Some("a\u{1b}[2J"), "event"),
+            (Some(" order.status "), "order.status"),
+            (Some("Prüfung"), "Prüfung"),
+        ] {
+            assert_eq!(of(said, Id::Signed(None)).event_type, expected, "{said:?}");
+        }
+        let long = of(Some(&"ü".repeat(300)), Id::Signed(None)).event_type;
+        assert_eq!(long, "ü".repeat(256));
+    }
+
+    #[test]
+    fn an_id_that_is_long_or_cannot_be_shown_is_known_by_its_hash() {
+        let id = |id: &str| match of(None, Id::Signed(Some(id.to_owned()))).identity {
+            Identity::Id(id) => id,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(id("evt_1"), "evt_1");
+        let (line, long) = ("a\nb", "x".repeat(257));
+        for text in [line, &long] {
+            assert_eq!(id(text), hex::encode(Sha256::digest(text)));
+        }
+    }
+
+    #[test]
+    fn what_is_not_signed_gives_no_identity_of_its_own() {
+        let hash = hex::encode(Sha256::digest(b"{}"));
+        let unsigned = of(None, Id::Unsigned(Some("7".into()))).identity;
+        let (id, body) = ("7".to_owned(), hash.clone());
+        assert_eq!(unsigned, Identity::Unsigned { id, body });
+        for id in [Id::Signed(None), Id::Unsigned(None)] {
+            assert_eq!(of(None, id).identity, Identity::Body(hash.clone()));
+        }
+    }
+
+    #[test]
+    fn a_proof_is_the_code_or_stands_for_one_of_another_length() {
+        assert_eq!(proof("a", &[7; 32]).0, [7; 32]);
+        assert_eq!(proof("a", &[7; 20]), proof("a", &[7; 20]));
+        assert_ne!(proof("a", &[7; 20]), proof("a", &[8; 20]));
+        assert_ne!(proof("a", &[7; 20]), proof("b", &[7; 20]));
+    }
+
+    #[test]
+    fn no_time_overflows() {
+        let now = Timestamp::from_second(1_770_000_000).unwrap();
+        let check = |ms| check_age(ms, now, Duration::from_mins(5));
+        assert_eq!(check(1_770_000_000_000), Ok(()));
+        for past in [i128::MIN, seconds(i64::MIN), 0] {
+            assert!(matches!(check(past), Err(Refusal::TooOld(_))));
+        }
+        for future in [i128::MAX, seconds(i64::MAX)] {
+            assert!(matches!(check(future), Err(Refusal::FromTheFuture(_))));
+        }
+    }
+
+    #[test]
+    fn only_what_can_stand_in_a_header_is_put_there() {
+        let names = Names {
+            id: Some(Place::Header("X-Id".into())),
+            event_type: Some(Place::Pointer("/type".into())),
+        };
+        let put = |id| {
+            let draft = Draft {
+                id,
+                event_type: "any\nthing",
+                at: Timestamp::UNIX_EPOCH,
+                body: b"",
+            };
+            name_headers(&names, &draft)
+        };
+        assert_eq!(put("7"), Ok(vec![("X-Id".to_owned(), "7".to_owned())]));
+        for id in ["", "7\r\nX-Other: 8", "ü"] {
+            let why = put(id).unwrap_err().to_string();
+            assert!(why.starts_with("the id must stand in a header"), "{why}");
+        }
     }
 }

@@ -170,6 +170,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::event::Identity;
+    use crate::relay::verify::scheme::Scheme;
+    use crate::relay::verify::trials::{Trial, ok};
 
     const NOW_S: i64 = 1_614_265_330;
     const WINDOW: Duration = Duration::from_mins(5);
@@ -325,6 +328,28 @@ mod tests {
             let error = key(text).unwrap_err().to_string();
             assert!(!error.contains("canary"), "{error}");
         }
+    }
+
+    #[test]
+    fn every_change_of_a_genuine_request_of_a_source_is_refused() {
+        let secret = format!("whsec_{}", STANDARD.encode(key()));
+        let trial = Trial::new(Scheme::StandardWebhooks, &secret, NOW_S);
+        trial.holds(&HEADERS.map(|name| (name, Refusal::NoSignature)), true);
+    }
+
+    #[test]
+    fn a_source_is_known_by_its_signed_id_and_the_type_of_the_body() {
+        let secret = format!("whsec_{}", STANDARD.encode(key()));
+        let trial = Trial::new(Scheme::StandardWebhooks, &secret, NOW_S);
+        let headers = [ID, "1614265330", GOOD];
+        let headers: Vec<_> = HEADERS.into_iter().zip(headers).collect();
+        let verified = ok(trial.check(&headers, BODY));
+        assert_eq!(verified.identity, Identity::Id(ID.into()));
+        assert_eq!(verified.event_type, "event");
+        let typed = ok(trial.signed("m", "", br#"{"type":"order.closed"}"#));
+        assert_eq!(typed.event_type, "order.closed");
+        let code = STANDARD.decode(GOOD.strip_prefix("v1,").unwrap()).unwrap();
+        assert_eq!(verified.proof.map(|proof| proof.0.to_vec()), Some(code));
     }
 
     proptest! {
