@@ -38,8 +38,8 @@ run() { # TARGET
         -max_len=4096 -timeout=5 -rss_limit_mb=512 -artifact_prefix="$crashes/" \
         >"$log" 2>&1; then
         tail -n 40 "$log" >&2
-        echo "fuzz: $1 failed; its input lies in $crashes. Once more:" >&2
-        echo "  $target/$host/release/$1 $crashes/…" >&2
+        echo "fuzz: $1 failed; its input is the newest file in $crashes. To run it again:" >&2
+        echo "  $target/$host/release/$1 FILE" >&2
         return 1
     fi
     echo "fuzz: $1: $(sed -n 's/^Done //p' "$log")"

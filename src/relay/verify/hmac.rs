@@ -260,12 +260,12 @@ mod tests {
     /// `openssl dgst -sha256 -hmac plant-secret` over `1770000000.{"id":"evt_1"}`.
     const GOOD: &str = "a14f74fafcc71ff1bf36faa7d7b9b5f3ed8d4b150d48616ca82289669f492d30";
 
-    fn header(name: &str) -> Option<Place> {
-        Some(Place::Header(name.into()))
+    fn header(name: &str) -> Place {
+        Place::Header(name.into())
     }
 
-    fn pointer(pointer: &str) -> Option<Place> {
-        Some(Place::Pointer(pointer.into()))
+    fn pointer(pointer: &str) -> Place {
+        Place::Pointer(pointer.into())
     }
 
     fn text(text: &str) -> Piece {
@@ -283,8 +283,8 @@ mod tests {
             timestamp: Some(("X-Time".into(), Unit::Seconds)),
             signed: vec![Piece::Timestamp, text("."), Piece::Body],
             names: Names {
-                id: pointer("/id"),
-                event_type: header("X-Type"),
+                id: Some(pointer("/id")),
+                event_type: Some(header("X-Type")),
             },
         }
     }
@@ -436,8 +436,8 @@ mod tests {
                 Piece::Body,
             ],
             names: Names {
-                id: header("X-Id"),
-                event_type: header("X-Topic"),
+                id: Some(header("X-Id")),
+                event_type: Some(header("X-Topic")),
             },
             ..form()
         };
@@ -506,16 +506,31 @@ mod tests {
         let header_too = &[Piece::Header("x-id".into()), Piece::Body][..];
         let no_body = &[Piece::Id, Piece::Timestamp][..];
         for (id_at, type_at, signed, expected) in [
-            (pointer("/id"), pointer("/type"), body, id("evt_1")),
-            (pointer("/id"), None, body, id("evt_1")),
-            (header("X-Id"), None, body, by_body("evt_1")),
-            (header("X-Id"), None, both, id("evt_1")),
-            (header("X-Id"), None, header_too, id("evt_1")),
-            (header("X-Id"), None, no_body, id("evt_1")),
-            (pointer("/id"), header("X-Type"), body, by_body("evt_1")),
-            (None, header("X-Type"), body, by_body(&hash)),
+            (
+                Some(pointer("/id")),
+                Some(pointer("/type")),
+                body,
+                id("evt_1"),
+            ),
+            (Some(pointer("/id")), None, body, id("evt_1")),
+            (Some(header("X-Id")), None, body, by_body("evt_1")),
+            (Some(header("X-Id")), None, both, id("evt_1")),
+            (Some(header("X-Id")), None, header_too, id("evt_1")),
+            (Some(header("X-Id")), None, no_body, id("evt_1")),
+            (
+                Some(pointer("/id")),
+                Some(header("X-Type")),
+                body,
+                by_body("evt_1"),
+            ),
+            (None, Some(header("X-Type")), body, by_body(&hash)),
             (None, None, body, Identity::Body(hash.clone())),
-            (pointer("/no"), None, body, Identity::Body(hash.clone())),
+            (
+                Some(pointer("/no")),
+                None,
+                body,
+                Identity::Body(hash.clone()),
+            ),
         ] {
             let names = names(id_at, type_at);
             assert_eq!(identity(&names, signed), expected, "{names:?} {signed:?}");

@@ -88,7 +88,7 @@ pub(super) fn verify(
     body_unsigned: bool,
 ) -> Result<Verified, Refusal> {
     let signature = read(headers)?;
-    let keys = secrets.iter().map(|secret| secret.expose());
+    let keys = secrets.iter().map(Secret::expose);
     let codes = [signature.code];
     let code = parts::matching::<Hmac<Sha256>>(keys, &codes, &signature.values)?;
     if signature.digests.is_empty() && !body_unsigned {
