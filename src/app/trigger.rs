@@ -11,7 +11,7 @@ use super::control::{Answer, Ground};
 use crate::event::{Envelope, Event, Identity, ORBIT, Origin};
 use crate::orbit::sample;
 use crate::own;
-use crate::relay::journal::{Appended, WriteError};
+use crate::relay::journal::Appended;
 use crate::relay::transform::json::Json;
 
 /// What stands before the texts that people read.
@@ -45,7 +45,7 @@ pub(super) async fn make(
         let journal = &ground.journal;
         let act = journal.keep_act(at, who, "trigger", destination, event_type);
         act.await?;
-        Ok::<_, WriteError>(journal.append(event).await?)
+        journal.append(event).await
     };
     match kept.await {
         Ok(Appended::Accepted(seq)) => Answer::Triggered(seq),

@@ -19,19 +19,19 @@ pub const SCHEMA: &str = include_str!("event.schema.json");
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Envelope {
+struct Sent {
     uuid: String,
     #[serde(rename = "type")]
     event_type: &'static str,
     time: Timestamp,
-    data: Data,
+    data: Payload,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Data {
+struct Payload {
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    action: Option<Action>,
+    action: Option<RunEvent>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     alert: Option<Alert>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -40,7 +40,7 @@ struct Data {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Action {
+struct RunEvent {
     uuid: String,
     run_uuid: String,
     time: Timestamp,
@@ -86,7 +86,7 @@ pub fn sample(event_type: &str, chance: u128, at: Timestamp) -> Option<String> {
     let id = |of: &str| Uuid::new_v5(&all, of.as_bytes()).to_string();
     let seen = shifted(at, -12_000);
     let value = |name, units, value| KeyResult { name, units, value };
-    let action = Action {
+    let action = RunEvent {
         uuid: id("event"),
         run_uuid: id("run"),
         time: seen,
@@ -105,7 +105,7 @@ pub fn sample(event_type: &str, chance: u128, at: Timestamp) -> Option<String> {
         key_results,
     };
     let data = match event_type {
-        COMPLETED => Data {
+        COMPLETED => Payload {
             action: Some(action),
             alert: None,
             data_captures: vec![capture(
@@ -116,7 +116,7 @@ pub fn sample(event_type: &str, chance: u128, at: Timestamp) -> Option<String> {
                 ],
             )],
         },
-        ALERT => Data {
+        ALERT => Payload {
             action: Some(action),
             alert: Some(Alert {
                 title: "SAMPLE: leak detected",
@@ -131,19 +131,19 @@ pub fn sample(event_type: &str, chance: u128, at: Timestamp) -> Option<String> {
                 ],
             )],
         },
-        _ => Data {
+        _ => Payload {
             action: None,
             alert: None,
             data_captures: Vec::new(),
         },
     };
-    let envelope = Envelope {
+    let sent = Sent {
         uuid: id("envelope"),
         event_type,
         time: at,
         data,
     };
-    serde_json::to_string(&envelope).ok()
+    serde_json::to_string(&sent).ok()
 }
 
 #[cfg(test)]

@@ -195,19 +195,19 @@ async fn what_cannot_be_sent_is_exit_2_with_what_is_meant() {
 #[tokio::test]
 async fn as_orbit_the_kept_secret_signs_where_none_is_given() {
     let home = Home::new();
-    let send = async || {
+    let ask = async || {
         let url = ["--url", "http://127.0.0.1:1/"];
         let mut command = home.command(&["send", "--source", "orbit", "--event", "TEST"]);
         command.args(url).arg("--data-dir").arg(home.data());
         end(command).await
     };
-    let none = send().await;
+    let none = ask().await;
     assert_eq!(none.code, Some(1), "{none:?}");
     assert!(none.err.contains("there is no webhook secret"), "{none:?}");
     std::fs::create_dir_all(home.data()).unwrap();
     let kept = WebhookSecret::parse(SECRET).unwrap().expose_hex();
     std::fs::write(home.data().join("webhook-secret"), kept).unwrap();
-    let sent = send().await;
-    assert!(sent.out.contains("Orbit-Signature: t="), "{sent:?}");
-    assert!(!sent.out.contains(SECRET), "{sent:?}");
+    let signed = ask().await;
+    assert!(signed.out.contains("Orbit-Signature: t="), "{signed:?}");
+    assert!(!signed.out.contains(SECRET), "{signed:?}");
 }

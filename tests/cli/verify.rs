@@ -39,9 +39,10 @@ async fn verify(home: &Home, source: &str, more: &[&str]) -> Ended {
 /// Writes the headers as `curl -v` does.
 fn capture(home: &Home, headers: &[(String, String)], body: &str) {
     let lines = headers.iter();
-    let lines: String = lines
+    let lines: Vec<_> = lines
         .map(|(name, value)| format!("> {name}: {value}\r\n"))
         .collect();
+    let lines = lines.concat();
     let text = format!("* Connected\n> POST /hooks/pay HTTP/1.1\r\n{lines}> \r\n");
     home.write("headers.txt", text);
     home.write("body.json", body);

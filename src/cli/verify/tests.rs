@@ -61,8 +61,10 @@ fn token() -> Scheme {
     })
 }
 
+type Lines = Vec<(String, String)>;
+
 /// A request: its headers, and its body.
-type Request = (Vec<(String, String)>, Vec<u8>);
+type Request = (Lines, Vec<u8>);
 
 fn signed(scheme: &Scheme, secret: &str, body: Option<&str>) -> Request {
     let body = body.map_or_else(
@@ -193,7 +195,7 @@ fn an_old_request_is_told_until_when_it_would_have_been_taken() {
 fn headers_are_told_that_are_missing_doubled_or_malformed() {
     let of = source("chat", Scheme::Slack, &[SECRET]);
     let (headers, body) = signed(&Scheme::Slack, SECRET, None);
-    let with = |change: &dyn Fn(&mut Vec<(String, String)>)| {
+    let with = |change: &dyn Fn(&mut Lines)| {
         let mut headers = headers.clone();
         change(&mut headers);
         let judged = judged(&of, &[], &(headers, body.clone()), at(SENT));

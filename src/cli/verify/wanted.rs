@@ -66,10 +66,13 @@ pub(super) fn wanted(scheme: Option<&Scheme>, headers: &Headers<'_>) -> Vec<Want
                 Credential::Bearer => needed("Authorization", "Bearer <the secret>"),
                 Credential::Basic => needed("Authorization", "Basic <the secret in base64>"),
             }];
-            all.extend(named(&form.names.id, &form.names.event_type));
+            all.extend(named(
+                form.names.id.as_ref(),
+                form.names.event_type.as_ref(),
+            ));
             all
         }
-        Scheme::None { names } => named(&names.id, &names.event_type).collect(),
+        Scheme::None { names } => named(names.id.as_ref(), names.event_type.as_ref()).collect(),
     }
 }
 
@@ -134,8 +137,8 @@ fn time(name: &str, unit: Unit) -> Wanted {
 }
 
 fn named<'a>(
-    id: &'a Option<Place>,
-    event_type: &'a Option<Place>,
+    id: Option<&'a Place>,
+    event_type: Option<&'a Place>,
 ) -> impl Iterator<Item = Wanted> + 'a {
     let places = [(id, "the event's id"), (event_type, "the event's type")];
     places.into_iter().filter_map(|(place, form)| match place {
@@ -153,7 +156,7 @@ fn hmac(form: &HmacForm) -> Vec<Wanted> {
         _ => None,
     });
     all.extend(signed);
-    for named in named(&form.names.id, &form.names.event_type) {
+    for named in named(form.names.id.as_ref(), form.names.event_type.as_ref()) {
         if !all
             .iter()
             .any(|known| known.name.eq_ignore_ascii_case(&named.name))
