@@ -179,6 +179,24 @@ async fn an_event_that_the_gate_refuses_passes_or_is_held_as_the_gate_says() {
 }
 
 #[tokio::test]
+async fn where_the_filter_of_a_gate_fails_its_on_failure_decides() {
+    for (on_failure, state) in [
+        (OnFailure::Pass, State::Delivered),
+        (OnFailure::Hold, State::Parked),
+    ] {
+        let site = Site::with_a_manual_clock().await;
+        let (mut gate, cmms) = (gate(&site, on_failure), site.at("cmms"));
+        gate.when = Some(Expression::parse("event.nothing.at.all == 1").unwrap());
+        let site = site.destination(gate).destination(cmms);
+        let relay = site.start().await;
+        relay.accept(inspection(1)).await;
+        relay.until_there_are_at("gate", 1, State::Dead).await;
+        relay.until_there_are_at("cmms", 1, state).await;
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn a_gate_that_is_paused_holds_up_nothing_that_is_not_its_own() {
     let site = Site::with_a_manual_clock().await;
     let (mut gate, mut cmms) = (gate(&site, OnFailure::Hold), site.at("cmms"));

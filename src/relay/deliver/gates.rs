@@ -58,8 +58,8 @@ fn ask(config: &Config, gate: &GateConfig) -> Asked {
     }
 }
 
-/// Whether the gate takes it. Where its filter fails, it does not: nothing waits for an answer that
-/// the gate may never be asked for.
+/// Whether the gate takes it. Where its filter fails, nobody knows: the gate's own delivery is
+/// given up then, and the gate's `on_failure` says what becomes of the event.
 fn is_for(config: &Config, draft: &Draft<'_>) -> bool {
     let claim = draft.claim;
     if unwanted(config, &claim.source, draft.envelope).is_some() {
@@ -82,7 +82,7 @@ fn is_for(config: &Config, draft: &Draft<'_>) -> bool {
     let holds = when.holds_in(&Scope::new(Arc::new(view.model())));
     holds.unwrap_or_else(|error| {
         let (seq, gate) = (claim.lease.seq, &config.destination.name);
-        tracing::warn!(seq, gate, %error, "deliver: the gate is not asked: its `when` fails");
-        false
+        tracing::warn!(seq, gate, %error, "deliver: the gate cannot be asked: its `when` fails");
+        true
     })
 }

@@ -276,7 +276,7 @@ impl Store {
                 claim.message = row.get(13)?;
                 claim.progress = row.get(14)?;
                 claim.enrich_since = row.get::<_, Option<i64>>(15)?.map(timestamp);
-                if claim.replayed {
+                if claim.replayed && claim.origin != Origin::Sample {
                     claim.origin = Origin::Replay;
                 }
                 Ok(claim)
