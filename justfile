@@ -36,6 +36,10 @@ bench seconds="20":
 bench-deliver events="20000":
     bench/deliver.sh {{ events }}
 
+# What a flood at one source costs another (needs curl).
+bench-flood seconds="5":
+    bench/flood.sh {{ seconds }}
+
 # What a million waiting events cost (needs curl, 12 GB of disk and ten minutes).
 bench-backlog events="1000000" seconds="10":
     bench/backlog.sh {{ events }} {{ seconds }}

@@ -7,7 +7,7 @@
 # quiet, then while FLOOD (5000) requests a second that do not verify come to another source of the
 # same relay. Prints the other source's p50 and p99, the ratio of flooded to quiet (medians), the
 # rows that the flood wrote and the lines that it brought to the log a second; fails when there is a
-# row, or when an event that was answered with 200 is missing. BINARY is a program that is built
+# row or more than a line a second, or when an event that was answered with 200 is missing. BINARY is a program that is built
 # already. Needs cargo and curl; binds to 127.0.0.1 only, writes to target/bench only, and leaves
 # nothing behind.
 source "$(dirname "$0")/parts.sh"
@@ -80,6 +80,7 @@ status "$data" >"$work/status"
 accepted=$(field accepted "$work/status")
 rows=$((accepted - $(taken)))
 ((rows == 0)) || fail "$(taken) events were answered with 200, the journal holds ${accepted:-none}"
+((lines <= (seconds + warmup + 1) * rounds)) || fail "the flood brought $lines lines to the log"
 memory=$(peak_rss)
 stop_relay
 
