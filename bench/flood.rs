@@ -12,10 +12,11 @@
 //! - `requests`, `rate_per_s` and the latencies cover the measured seconds only; `statuses` and
 //!   `errors` cover every request, warm-up included.
 
+#[path = "load/tally.rs"]
+mod tally;
 #[path = "load/wire.rs"]
 mod wire;
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::ops::Range;
@@ -31,7 +32,8 @@ use orbit_relay::relay::verify::scheme::Draft;
 use orbit_relay::secret::Secret;
 use tokio::task::JoinSet;
 
-use self::wire::{Target, exchange, percentile};
+use self::tally::Tally;
+use self::wire::{Target, exchange};
 
 /// How long an answer may stay out after the last second: the other side then counts as stuck.
 const GRACE: Duration = Duration::from_secs(10);
@@ -280,47 +282,5 @@ impl Requests {
         }
         self.bytes = format!("{request}\r\n{body}").into_bytes();
         Ok(())
-    }
-}
-
-/// What came of it.
-#[derive(Default)]
-struct Tally {
-    statuses: BTreeMap<u16, u64>,
-    errors: u64,
-    last_error: Option<String>,
-    /// Of the requests that were due within the window.
-    latencies_us: Vec<u32>,
-}
-
-impl Tally {
-    fn error(&mut self, error: String) {
-        self.errors += 1;
-        self.last_error = Some(error);
-    }
-
-    fn add(&mut self, other: Self) {
-        for (status, count) in other.statuses {
-            *self.statuses.entry(status).or_default() += count;
-        }
-        self.errors += other.errors;
-        self.last_error = other.last_error.or(self.last_error.take());
-        self.latencies_us.extend(other.latencies_us);
-    }
-
-    fn report(&self, measured: Duration) -> serde_json::Value {
-        let requests = self.latencies_us.len();
-        let rate = f64::from(u32::try_from(requests).unwrap_or(u32::MAX)) / measured.as_secs_f64();
-        let at = |percent| f64::from(percentile(&self.latencies_us, percent)) / 1e3;
-        serde_json::json!({
-            "requests": requests,
-            "rate_per_s": rate.round(),
-            "p50_ms": at(50),
-            "p99_ms": at(99),
-            "max_ms": at(100),
-            "statuses": self.statuses,
-            "errors": self.errors,
-            "last_error": self.last_error,
-        })
     }
 }

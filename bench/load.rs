@@ -14,10 +14,11 @@
 
 #[path = "load/request.rs"]
 mod request;
+#[path = "load/tally.rs"]
+mod tally;
 #[path = "load/wire.rs"]
 mod wire;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -35,6 +36,7 @@ use orbit_relay::secret::WebhookSecret;
 use tokio::task::JoinSet;
 
 use self::request::Post;
+use self::tally::Tally;
 use self::wire::{Target, exchange, percentile};
 
 /// How long an answer may stay out after the last second: the other side then counts as stuck.
@@ -258,48 +260,6 @@ async fn converse(
                 tokio::time::sleep(PAUSE).await;
             }
         }
-    }
-}
-
-/// What came of it.
-#[derive(Default)]
-struct Tally {
-    statuses: BTreeMap<u16, u64>,
-    errors: u64,
-    last_error: Option<String>,
-    /// Of the answers within the window.
-    latencies_us: Vec<u32>,
-}
-
-impl Tally {
-    fn error(&mut self, error: String) {
-        self.errors += 1;
-        self.last_error = Some(error);
-    }
-
-    fn add(&mut self, other: Self) {
-        for (status, count) in other.statuses {
-            *self.statuses.entry(status).or_default() += count;
-        }
-        self.errors += other.errors;
-        self.last_error = other.last_error.or(self.last_error.take());
-        self.latencies_us.extend(other.latencies_us);
-    }
-
-    fn report(&self, measured: Duration) -> serde_json::Value {
-        let requests = self.latencies_us.len();
-        let rate = f64::from(u32::try_from(requests).unwrap_or(u32::MAX)) / measured.as_secs_f64();
-        let at = |percent| f64::from(percentile(&self.latencies_us, percent)) / 1e3;
-        serde_json::json!({
-            "requests": requests,
-            "seconds": measured.as_secs_f64(),
-            "rate_per_s": rate.round(),
-            "p50_ms": at(50),
-            "p99_ms": at(99),
-            "max_ms": at(100),
-            "statuses": self.statuses,
-            "errors": self.errors,
-        })
     }
 }
 
