@@ -9,6 +9,7 @@ use orbit_relay::relay::journal::State;
 use orbit_relay::relay::transform::expression::Expression;
 use orbit_relay::sim::backend::{Answer, BackendWorld};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::engine::action;
 use crate::world::{Relay, Site, accepted, inspection};
@@ -200,8 +201,10 @@ async fn drift_that_is_only_observed_is_told_when_it_changes_and_not_again_at_a_
         relay.look(site.hand()).await;
         assert_eq!(drifts(&relay), 1);
     }
+    let same = relay.events;
     relay.finish_with_notices(1).await;
-    let relay = site.start().await;
+    let listener = TcpListener::bind(same).await.unwrap();
+    let relay = site.start_at(listener).await;
     relay.look(site.hand()).await;
     assert_eq!(drifts(&relay), 1, "nothing changed");
     events(2);
