@@ -4,5 +4,8 @@ ALTER TABLE delivery ADD COLUMN gate INTEGER REFERENCES destination;
 ALTER TABLE delivery ADD COLUMN gate_since INTEGER;
 ALTER TABLE delivery ADD COLUMN cancels TEXT;
 
+ALTER TABLE destination ADD COLUMN unanswered INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE destination ADD COLUMN unanswered_why TEXT;
+
 CREATE INDEX delivery_gate ON delivery (gate, seq)
     WHERE gate IS NOT NULL;

@@ -61,7 +61,7 @@ pub struct JournalLevels {
     pub limit_bytes: u64,
     /// What is free on its disk, where that is known.
     pub disk_free_bytes: Option<u64>,
-    /// When the last event of a source came, in seconds since 1970.
+    /// When the last event of Orbit came, in seconds since 1970.
     pub last_event_at: Option<i64>,
 }
 
@@ -140,7 +140,7 @@ impl Metrics {
             )?,
             last_event: gauge(
                 "orbit_relay_last_event_timestamp_seconds",
-                "When the last event of a source came, in seconds since 1970; 0 if none.",
+                "When the last event of Orbit came, in seconds since 1970; 0 if none.",
             )?,
             orbit: OrbitGauges::new(&registry)?,
             journal_bytes: gauge("orbit_relay_journal_bytes", "Bytes that the journal takes.")?,

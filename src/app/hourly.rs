@@ -105,7 +105,7 @@ fn say(sums: &Sums) {
         .last_event_at
         .map_or("never".to_owned(), |at| at.to_string());
     tracing::info!(
-        "{}; the last event came at {last_event}",
+        "{}; the last event of Orbit came at {last_event}",
         sums.lines().join("; ")
     );
 }

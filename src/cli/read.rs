@@ -92,7 +92,7 @@ pub(super) fn status(input: &Input, json: bool) -> Outcome {
         print(&serde_json::to_string(&status_json(&sums, &jobs, &orbit))?)?;
     } else {
         let last_event = sums.last_event_at;
-        let last_event = last_event.map(|at| format!("the last event came at {at}"));
+        let last_event = last_event.map(|at| format!("the last event of Orbit came at {at}"));
         let lines = sums.lines().into_iter().chain(last_event);
         let lines = lines.chain(orbit.lines());
         for line in lines.chain(jobs.iter().map(job_line)) {

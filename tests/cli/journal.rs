@@ -103,7 +103,9 @@ async fn status_shows_the_sums_and_they_add_up() {
     }
     "#);
     let shown = home.ask(&["status"]).await.out;
-    let (sums, last_event) = shown.split_once("the last event came at ").unwrap();
+    let (sums, last_event) = shown
+        .split_once("the last event of Orbit came at ")
+        .unwrap();
     assert!(last_event.starts_with("20"), "{last_event}");
     insta::assert_snapshot!(sums.trim_end(), @r"
     received 7 = accepted 4 + duplicate 1 + rejected 2 (not_an_event 1, wrong_signature 1)

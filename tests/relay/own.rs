@@ -3,11 +3,13 @@
 
 use orbit_relay::config::Config;
 use orbit_relay::event::{COMPLETED, Event, Identity, ORBIT, Origin, RELAY, Takes};
+use orbit_relay::reconcile::webhook::Wish;
 use orbit_relay::relay::deliver;
 use orbit_relay::relay::journal::State;
 use orbit_relay::relay::transform::expression::Expression;
 use orbit_relay::sim::backend::{Answer, BackendWorld};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::engine::action;
 use crate::world::{Relay, Site, accepted, inspection};
@@ -172,7 +174,47 @@ async fn an_action_without_an_asset_is_told_once_for_all_destinations() {
     let told = bodies(&plant, "/chat");
     assert_eq!(told.len(), 1);
     assert_eq!(told[0]["data"]["action"], "nobody knows this");
-    relay.stop().await;
+    let sums = relay.finish_with_notices(1).await;
+    assert_eq!(sums.duplicate, 0, "nobody sent it twice");
+}
+
+#[tokio::test]
+async fn drift_that_is_only_observed_is_told_when_it_changes_and_not_again_at_a_start() {
+    let site = Site::with_a_manual_clock().await.flag("manage", "observe");
+    let chat = hears(&site, "chat", &["webhook.drift"]);
+    let site = site.destination(chat);
+    let drifts = |relay: &Relay| types(relay).len();
+    let events = |n: usize| {
+        let webhook = site.robots.webhooks().remove(0);
+        assert!(site.robots.edit_webhook(&webhook.uuid, |w| {
+            w.events = [COMPLETED, "ACTION_COMPLETED_WITH_ALERT"][..n]
+                .iter()
+                .map(|of| (*of).to_owned())
+                .collect();
+        }));
+    };
+    let relay = site.start().await;
+    relay.webhook_done(Wish::Sync).await;
+    relay.registered().await;
+    events(1);
+    for _ in 0..2 {
+        relay.look(site.hand()).await;
+        assert_eq!(drifts(&relay), 1);
+    }
+    let same = relay.events;
+    relay.finish_with_notices(1).await;
+    let listener = TcpListener::bind(same).await.unwrap();
+    let relay = site.start_at(listener).await;
+    relay.look(site.hand()).await;
+    assert_eq!(drifts(&relay), 1, "nothing changed");
+    events(2);
+    relay.look(site.hand()).await;
+    assert_eq!(drifts(&relay), 1, "it is as it should be");
+    events(1);
+    relay.look(site.hand()).await;
+    assert_eq!(drifts(&relay), 2, "it came back");
+    relay.until_there_are_at("chat", 2, State::Delivered).await;
+    relay.finish_with_notices(1).await;
 }
 
 #[tokio::test]

@@ -146,8 +146,7 @@ impl Notices {
             body: news::envelope(&uuid, now, text, news).into_bytes(),
         };
         let said = said.to_note();
-        self.journal.append_noting(event, NOTE, said).await?;
-        Ok(())
+        self.journal.say(event, Some((NOTE, said))).await
     }
 }
 

@@ -3,7 +3,7 @@
 //! # Invariants
 //! - Pure: news is the difference between what was said and what is seen. What came and went
 //!   between two notices is no news; whoever was told of trouble is told when it is over.
-//! - A delivery of a notice that is given up is no news: the journal does not count it.
+//! - What becomes of a notice or a sample is no news: the journal does not count it.
 
 use std::collections::BTreeMap;
 
@@ -29,6 +29,7 @@ pub(super) struct Said {
 #[serde(default)]
 struct SaidOf {
     died: u64,
+    unanswered: u64,
     paused_at: Option<i64>,
     down_at: Option<i64>,
 }
@@ -85,6 +86,7 @@ impl Said {
         let destinations = sums.destinations.iter().map(|d| {
             let said = SaidOf {
                 died: d.died,
+                unanswered: d.unanswered,
                 ..SaidOf::default()
             };
             (d.id.clone(), said)
@@ -121,10 +123,10 @@ pub(super) fn news(said: &Said, seen: &Seen<'_>) -> (Vec<News>, Said) {
         Some(since) if !said.silent => news.push(News {
             what: "silence",
             since: Some(since),
-            sentence: format!("No event has come since {}", moment(since)),
+            sentence: format!("No event of Orbit has come since {}", moment(since)),
             ..News::default()
         }),
-        None if said.silent => news.push(recovered(None, "Events come again".to_owned())),
+        None if said.silent => news.push(recovered(None, "Events of Orbit come again".to_owned())),
         _ => {}
     }
     now.journal = match seen.room.level {
@@ -178,24 +180,37 @@ fn of_destination(said: &SaidOf, seen: &DestinationSums, news: &mut Vec<News>) -
     if said.down_at.is_some() && down_at.is_none() {
         news.push(recovered(Some(name), format!("{name} is no longer down")));
     }
-    if let Some(count) = seen.died.checked_sub(said.died).filter(|count| *count > 0) {
-        let why = seen.died_why.clone().unwrap_or_default();
+    for (what, became, before, now, why) in [
+        ("dead", "given up", said.died, seen.died, &seen.died_why),
+        (
+            "parked",
+            "parked",
+            said.unanswered,
+            seen.unanswered,
+            &seen.unanswered_why,
+        ),
+    ] {
+        let Some(count) = now.checked_sub(before).filter(|count| *count > 0) else {
+            continue;
+        };
+        let why = why.clone().unwrap_or_default();
         let events = if count == 1 {
             "1 event was".to_owned()
         } else {
             format!("{count} events were")
         };
         news.push(News {
-            what: "dead",
+            what,
             destination: Some(name.clone()),
             count: Some(count),
-            sentence: format!("{events} given up for {name} and kept, the last because: {why}"),
+            sentence: format!("{events} {became} for {name} and kept, the last because: {why}"),
             reason: Some(why),
             since: None,
         });
     }
     SaidOf {
         died: seen.died,
+        unanswered: seen.unanswered,
         paused_at,
         down_at,
     }
@@ -355,6 +370,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_gate_gave_no_answer_about_is_news_with_its_number_and_why() {
+        let mut sums = cmms();
+        sums.destinations[0].unanswered = 3;
+        sums.destinations[0].unanswered_why = Some("the gate hours gave no answer".into());
+        let said = Said::first(&sums);
+        assert_eq!(look(&said, &sums).0, [""; 0]);
+        sums.destinations[0].unanswered = 4;
+        let seen = Seen {
+            sums: &sums,
+            room: &Room::default(),
+            silent_since: None,
+        };
+        let (news, said) = news(&said, &seen);
+        insta::assert_snapshot!(text(&news), @"orbit-relay: 1 event was parked for cmms and kept, the last because: the gate hours gave no answer.");
+        assert_eq!((news[0].what, news[0].count), ("parked", Some(1)));
+        assert_eq!(look(&said, &sums).0, [""; 0]);
+    }
+
+    #[test]
     fn a_new_destination_has_no_past() {
         let said = Said::first(&Sums::default());
         assert_eq!(look(&said, &died(1)).0, ["dead"]);
@@ -418,6 +452,6 @@ mod tests {
         };
         let (news, _) = news(&said, &seen);
         let text = text(&news);
-        insta::assert_snapshot!(envelope("u", at(9), &text, &news), @r#"{"type":"RELAY_NOTICE","uuid":"u","time":"2026-02-02T02:40:09Z","data":{"text":"orbit-relay: cmms is down since 2026-02-02T02:40:00Z and what is for it waits: cannot connect. 2 events were given up for cmms and kept, the last because: answered 400: \"bad\". Events come again.","news":[{"what":"down","destination":"cmms","count":null,"reason":"cannot connect","since":"2026-02-02T02:40:00Z"},{"what":"dead","destination":"cmms","count":2,"reason":"answered 400: \"bad\"","since":null},{"what":"recovered","destination":null,"count":null,"reason":"Events come again","since":null}]}}"#);
+        insta::assert_snapshot!(envelope("u", at(9), &text, &news), @r#"{"type":"RELAY_NOTICE","uuid":"u","time":"2026-02-02T02:40:09Z","data":{"text":"orbit-relay: cmms is down since 2026-02-02T02:40:00Z and what is for it waits: cannot connect. 2 events were given up for cmms and kept, the last because: answered 400: \"bad\". Events of Orbit come again.","news":[{"what":"down","destination":"cmms","count":null,"reason":"cannot connect","since":"2026-02-02T02:40:00Z"},{"what":"dead","destination":"cmms","count":2,"reason":"answered 400: \"bad\"","since":null},{"what":"recovered","destination":null,"count":null,"reason":"Events of Orbit come again","since":null}]}}"#);
     }
 }

@@ -145,7 +145,7 @@ impl Reconcile {
             tracing::info!(uuid, enabled, "webhook: as it should be in Orbit");
         }
         if observe {
-            self.say_observed(turn, &found, &plan).await;
+            self.say_observed(&found, &plan).await;
             let mut done = observed(&plan, self.config.enabled);
             let untouched = matches!(plan.act, Act::Nothing { .. });
             self.searched(turn, &mut done.status, address, untouched);

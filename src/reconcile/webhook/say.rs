@@ -23,7 +23,6 @@ pub(super) struct Said {
     disabled_at: Option<Timestamp>,
     refused_at: Option<Timestamp>,
     twins: Vec<String>,
-    drift: Vec<&'static str>,
 }
 
 impl Said {
@@ -64,13 +63,6 @@ impl Said {
     /// The token is not refused any more.
     pub(super) fn answered(&mut self) {
         self.refused_at = None;
-    }
-
-    /// Whether these differences, which are left as they are, are others than before.
-    pub(super) fn drift(&mut self, differences: &[&'static str]) -> bool {
-        let is_new = !differences.is_empty() && self.drift != differences;
-        self.drift = differences.to_vec();
-        is_new
     }
 
     /// Says which webhooks of others have our address, when that changes.
@@ -138,22 +130,6 @@ mod tests {
         assert!(!said(Duration::from_mins(59)));
         assert!(said(Duration::from_hours(1)));
         assert!(!said(Duration::from_mins(61)));
-    }
-
-    #[test]
-    fn drift_that_is_observed_is_new_when_it_changes_or_comes_back() {
-        let mut said = Said::default();
-        let looks: [(&[_], _); 6] = [
-            (&[], false),
-            (&["events"], true),
-            (&["events"], false),
-            (&["events", "address"], true),
-            (&[], false),
-            (&["events", "address"], true),
-        ];
-        for (differences, is_new) in looks {
-            assert_eq!(said.drift(differences), is_new, "{differences:?}");
-        }
     }
 
     #[test]

@@ -239,7 +239,7 @@ impl Worker {
         let clock = self.shared.clock.clone();
         let mut fresh = self.sums.clone();
         let mut maps = self.shared.assets.clone();
-        let mut gates = self.shared.journal.gates();
+        let mut gates = self.shared.journal.released();
         let id = self.shared.destination.id().to_owned();
         tokio::select! {
             () = stop.cancelled() => return,

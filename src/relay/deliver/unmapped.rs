@@ -58,7 +58,7 @@ impl Said {
     pub(super) async fn tell(&self, journal: &Journal) {
         let news = std::mem::take(&mut self.actions().news);
         for event in news.into_iter().filter(|_| journal.says(Own::Unmapped)) {
-            if let Err(error) = journal.append(event).await {
+            if let Err(error) = journal.say(event, None).await {
                 tracing::debug!(%error, "deliver: an unmapped action is in the log only");
             }
         }

@@ -111,7 +111,7 @@ pub struct Journal {
     availability: watch::Receiver<Availability>,
     sums: watch::Receiver<Sums>,
     room: watch::Receiver<Room>,
-    gates: watch::Receiver<u64>,
+    released: watch::Receiver<u64>,
     says: Arc<[Own]>,
     keep_delivered: Duration,
     clock: Clock,
@@ -213,7 +213,7 @@ impl Journal {
             keep_delivered,
             clock,
             room: started.room,
-            gates: started.gates,
+            released: started.released,
             says,
             work: started.work,
             availability: started.availability,
@@ -243,8 +243,8 @@ impl Journal {
     }
 
     /// Changes when deliveries may go that waited for a gate.
-    pub fn gates(&self) -> watch::Receiver<u64> {
-        self.gates.clone()
+    pub fn released(&self) -> watch::Receiver<u64> {
+        self.released.clone()
     }
 
     /// Whether somebody hears own events of this kind.
@@ -257,17 +257,19 @@ impl Journal {
         self.write(move |store| store.append(&event)).await
     }
 
-    /// Keeps an event and writes a small note, both or neither.
-    pub async fn append_noting(
+    /// Keeps an event of the relay itself and writes a small note, both or neither. One that is
+    /// here already was said; nobody sent it, so it counts as no duplicate.
+    pub async fn say(
         &self,
         event: Event,
-        name: &'static str,
-        value: String,
-    ) -> Result<Appended, WriteError> {
+        note: Option<(&'static str, String)>,
+    ) -> Result<(), WriteError> {
         self.write(move |store| {
-            let appended = store.append(&event)?;
-            store.set_note(name, &value)?;
-            Ok(appended)
+            store.say(&event)?;
+            if let Some((name, value)) = note {
+                store.set_note(name, &value)?;
+            }
+            Ok(())
         })
         .await
     }

@@ -21,7 +21,7 @@ pub struct Sums {
     pub backfilled: u64,
     /// Requests refused, by reason.
     pub rejected: BTreeMap<String, u64>,
-    /// When the last event of a source was accepted; what the relay itself says is none.
+    /// When the last event of Orbit was accepted.
     pub last_event_at: Option<Timestamp>,
     /// Each destination's deliveries.
     pub destinations: Vec<DestinationSums>,
@@ -48,10 +48,16 @@ pub struct DestinationSums {
     pub kept: u64,
     /// Events that were kept, until their time to be kept was over.
     pub expired: u64,
-    /// Deliveries that were given up and not revived at once, ever, but for the relay's notices.
+    /// Deliveries that were given up and not revived at once, ever, but for samples and the relay's
+    /// notices.
     pub died: u64,
     /// Why the last of them was.
     pub died_why: Option<String>,
+    /// Deliveries that were parked because a gate gave no answer, ever, but for samples and the
+    /// relay's notices.
+    pub unanswered: u64,
+    /// Why the last of them was.
+    pub unanswered_why: Option<String>,
     /// Deliveries by state.
     pub states: BTreeMap<State, u64>,
     /// When the oldest event that it still waits for was received.

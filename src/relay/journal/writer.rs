@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::open::{OpenError, Opened};
 use super::room::Gauge;
-use super::store::{Store, StoreError};
+use super::store::{Store, StoreError, Unanswered};
 use super::{Availability, Config, Level, Room, Sums, WriteError};
 use crate::clock::{Clock, until};
 
@@ -68,7 +68,7 @@ pub(super) struct Started {
     pub(super) availability: watch::Receiver<Availability>,
     pub(super) sums: watch::Receiver<Sums>,
     pub(super) room: watch::Receiver<Room>,
-    pub(super) gates: watch::Receiver<u64>,
+    pub(super) released: watch::Receiver<u64>,
     pub(super) ended: oneshot::Receiver<()>,
 }
 
@@ -76,7 +76,7 @@ pub(super) fn start(config: Config, clock: Clock) -> std::io::Result<Started> {
     let (work, inbox) = sync_channel(QUEUE);
     let (availability, availability_seen) = watch::channel(Availability::Opening);
     let (sums, sums_seen) = watch::channel(Sums::default());
-    let (gates, gates_seen) = watch::channel(0);
+    let (released, released_seen) = watch::channel(0);
     let (gauge, room) = Gauge::new(config.data_dir.clone(), config.limit_bytes);
     let (end, ended) = oneshot::channel();
     let mut writer = Writer {
@@ -84,7 +84,7 @@ pub(super) fn start(config: Config, clock: Clock) -> std::io::Result<Started> {
         clock,
         availability,
         sums,
-        gates,
+        released,
         gauge,
         journal: None,
         opened_before: false,
@@ -102,7 +102,7 @@ pub(super) fn start(config: Config, clock: Clock) -> std::io::Result<Started> {
         availability: availability_seen,
         sums: sums_seen,
         room,
-        gates: gates_seen,
+        released: released_seen,
         ended,
     })
 }
@@ -112,7 +112,7 @@ struct Writer {
     clock: Clock,
     availability: watch::Sender<Availability>,
     sums: watch::Sender<Sums>,
-    gates: watch::Sender<u64>,
+    released: watch::Sender<u64>,
     gauge: Gauge,
     journal: Option<Opened>,
     opened_before: bool,
@@ -182,7 +182,17 @@ impl Writer {
             Ok(()) => {
                 journal.committed(self.gauge.level() == Level::Full);
                 if journal.store.has_released() {
-                    self.gates.send_modify(|n| *n += 1);
+                    self.released.send_modify(|n| *n += 1);
+                }
+                for Unanswered {
+                    seq,
+                    destination,
+                    reason,
+                } in journal.store.take_unanswered()
+                {
+                    tracing::warn!(
+                        seq, destination, %reason, "parked: it waits until a person replays it"
+                    );
                 }
                 self.say(Availability::Open);
                 self.publish();

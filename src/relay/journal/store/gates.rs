@@ -28,6 +28,13 @@ pub(super) struct Stage {
     gate_since: Option<i64>,
 }
 
+/// A delivery that was parked because a gate gave no answer.
+pub(in crate::relay::journal) struct Unanswered {
+    pub(in crate::relay::journal) seq: i64,
+    pub(in crate::relay::journal) destination: String,
+    pub(in crate::relay::journal) reason: String,
+}
+
 /// What a gate says of one event.
 enum Verdict {
     Pass,
@@ -219,8 +226,27 @@ impl Store {
             ])?;
         held(changed, lease)?;
         self.moved(lease.destination, Some(State::Sending), State::Parked, 1);
+        self.count_unanswered(lease, reason)?;
         self.release_waiting(lease.destination, lease.seq)?;
         Ok(Fate::Settled)
+    }
+
+    fn count_unanswered(&mut self, lease: Lease, reason: &str) -> Result<(), StoreError> {
+        let is_told_of = self.is_told_of(lease.seq)?;
+        let mut destinations = self.memory.destinations.iter_mut();
+        if let Some(destination) = destinations.find(|d| d.no == lease.destination) {
+            self.unanswered.push(Unanswered {
+                seq: lease.seq,
+                destination: destination.name.clone(),
+                reason: reason.to_owned(),
+            });
+            if is_told_of {
+                destination.unanswered += 1;
+                destination.unanswered_why = Some(reason.to_owned());
+                destination.changed = true;
+            }
+        }
+        Ok(())
     }
 
     /// Lets those go that wait for what this destination, a gate, makes of this event.

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::enrich::unmapped;
 use super::orders::order_sums;
-use crate::event::{Origin, RELAY};
+use crate::event::{ORBIT, Origin};
 use crate::relay::journal::{DestinationSums, Down, OrderSums, Paused, State, Sums};
 
 pub(super) const ACCEPTED: &str = "accepted";
@@ -26,8 +26,8 @@ pub(super) const EXPIRED: &str = "expired";
 #[derive(Clone, Default)]
 pub(super) struct Memory {
     pub(super) last_seq: i64,
-    /// The last event that a source sent, and when; what the relay itself says does not count, nor do
-    /// samples.
+    /// The last event that Orbit sent, and when; what other sources and the relay itself say does
+    /// not count, nor do samples.
     pub(super) last_sent_seq: i64,
     pub(super) last_event_at: Option<Timestamp>,
     pub(super) events: BTreeMap<String, i64>,
@@ -53,10 +53,14 @@ pub(super) struct Destination {
     /// Kept events whose time to be kept is over: those outside and those inside `kept`.
     pub(super) expired: i64,
     pub(super) expired_kept: i64,
-    /// Deliveries that were given up and not revived at once, but for the relay's own notices;
-    /// and why the last of them.
+    /// Deliveries that were given up and not revived at once, but for samples and the relay's
+    /// notices; and why the last of them.
     pub(super) died: i64,
     pub(super) died_why: Option<String>,
+    /// Deliveries that were parked because a gate gave no answer; and what was missing of the last
+    /// of them.
+    pub(super) unanswered: i64,
+    pub(super) unanswered_why: Option<String>,
     /// Whether its next claim begins with a fresh event rather than with a retry.
     pub(super) fresh_first: bool,
     /// Its work orders.
@@ -72,9 +76,9 @@ impl Memory {
             connection.query_row("SELECT max(seq) FROM event", [], |row| row.get(0))?;
         let sent: Option<(i64, i64)> = connection
             .query_row(
-                "SELECT seq, received_at FROM event WHERE source <> ?1 AND origin <> ?2
+                "SELECT seq, received_at FROM event WHERE source = ?1 AND origin <> ?2
                  ORDER BY seq DESC LIMIT 1",
-                [RELAY, Origin::Sample.as_str()],
+                [ORBIT, Origin::Sample.as_str()],
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )
             .optional()?;
@@ -176,6 +180,8 @@ impl Destination {
             expired: unsigned(self.expired + self.expired_kept),
             died: unsigned(self.died),
             died_why: self.died_why.clone(),
+            unanswered: unsigned(self.unanswered),
+            unanswered_why: self.unanswered_why.clone(),
             states,
             oldest_undelivered_at: self.oldest_undelivered(connection, last_seq)?,
             orders: self.orders,
@@ -236,7 +242,7 @@ pub(super) fn destinations(connection: &Connection) -> rusqlite::Result<Vec<Dest
         .prepare_cached(
             "SELECT no, id, cursor, name, paused_at, paused_by, paused_why, paused_trouble,
              down_at, down_why, hold_until, worked_ms, expired, expired_kept,
-             died, died_why FROM destination ORDER BY no",
+             died, died_why, unanswered, unanswered_why FROM destination ORDER BY no",
         )?
         .query_map([], |row| {
             Ok(Destination {
@@ -252,6 +258,8 @@ pub(super) fn destinations(connection: &Connection) -> rusqlite::Result<Vec<Dest
                 expired_kept: row.get(13)?,
                 died: row.get(14)?,
                 died_why: row.get(15)?,
+                unanswered: row.get(16)?,
+                unanswered_why: row.get(17)?,
                 kept: Vec::new(),
                 states: BTreeMap::new(),
                 fresh_first: false,

@@ -43,12 +43,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use self::dedupe::Recent;
+pub(super) use self::gates::Unanswered;
 pub(super) use self::memory::read_sums;
 use self::memory::unsigned;
 use self::memory::{ACCEPTED, BACKFILLED, DUPLICATE, EXPIRED, Memory, REJECTED, destinations};
 pub(super) use self::take_over::CLOCK;
 use super::{Appended, Missing, Registered, State, Sums, WriteError};
-use crate::event::{DedupeKey, Event, NOTICE, Origin, RELAY};
+use crate::event::{DedupeKey, Event, NOTICE, ORBIT, Origin, RELAY};
 use crate::own::Own;
 
 /// What ended a transaction, or one call in it.
@@ -87,6 +88,8 @@ pub(super) struct Store {
     gates: BTreeSet<i64>,
     /// This transaction let some go that waited for a gate.
     released: bool,
+    /// What this transaction parked because a gate gave no answer.
+    unanswered: Vec<Unanswered>,
 }
 
 /// What a commit writes to the log beside event bodies: a few pages.
@@ -112,12 +115,14 @@ impl Store {
             says: says.to_vec(),
             gates,
             released: false,
+            unanswered: Vec::new(),
         })
     }
 
     pub(super) fn begin(&mut self) -> Result<(), StoreError> {
         self.before.clone_from(&self.memory);
         self.released = false;
+        self.unanswered.clear();
         self.connection
             .prepare_cached("BEGIN IMMEDIATE")?
             .execute([])?;
@@ -157,6 +162,11 @@ impl Store {
     /// Whether the last transaction let some go that waited for a gate.
     pub(super) fn has_released(&self) -> bool {
         self.released
+    }
+
+    /// What the last transaction parked because a gate gave no answer.
+    pub(super) fn take_unanswered(&mut self) -> Vec<Unanswered> {
+        std::mem::take(&mut self.unanswered)
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -277,7 +287,7 @@ impl Store {
             ])?;
         self.written += u64::try_from(event.body.len()).unwrap_or(0);
         self.memory.last_seq = seq;
-        if event.source != RELAY && event.origin != Origin::Sample {
+        if event.source == ORBIT && event.origin != Origin::Sample {
             self.memory.last_sent_seq = seq;
             self.memory.last_event_at = Some(event.received_at);
         }
@@ -392,7 +402,8 @@ impl Store {
             self.connection
                 .prepare_cached(
                     "UPDATE destination SET cursor = ?2, hold_until = ?3, worked_ms = ?4,
-                     expired = ?5, expired_kept = ?6, died = ?7, died_why = ?8 WHERE no = ?1",
+                     expired = ?5, expired_kept = ?6, died = ?7, died_why = ?8,
+                     unanswered = ?9, unanswered_why = ?10 WHERE no = ?1",
                 )?
                 .execute(params![
                     destination.no,
@@ -403,6 +414,8 @@ impl Store {
                     destination.expired_kept,
                     destination.died,
                     destination.died_why,
+                    destination.unanswered,
+                    destination.unanswered_why,
                 ])?;
             let mut delivery_sum = self.connection.prepare_cached(
                 "INSERT OR REPLACE INTO delivery_sum (destination, state, n) VALUES (?1, ?2, ?3)",

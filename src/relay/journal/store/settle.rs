@@ -9,7 +9,7 @@ use rusqlite::{ToSql, params};
 
 use super::turns::Turn;
 use super::{Store, StoreError};
-use crate::event::RELAY;
+use crate::event::{NOTICE, Origin, RELAY};
 use crate::own::{End, Own};
 use crate::relay::journal::{
     Disposition, Down, Ended, Fate, Lease, Paused, State, Step, WhileOpen, WriteError,
@@ -339,9 +339,8 @@ impl Store {
         self.say_settled(lease, ended)
     }
 
-    /// Counts what people are told of: all but the relay's own notices.
     fn count_death(&mut self, lease: Lease, reason: &str) -> Result<(), StoreError> {
-        if !self.is_notice(lease.seq)? {
+        if self.is_told_of(lease.seq)? {
             let mut destinations = self.memory.destinations.iter_mut();
             if let Some(destination) = destinations.find(|d| d.no == lease.destination) {
                 destination.died += 1;
@@ -352,12 +351,19 @@ impl Store {
         Ok(())
     }
 
-    fn is_notice(&self, seq: i64) -> Result<bool, StoreError> {
-        let is_notice = self
+    /// Whether people are told what becomes of it: of all but the relay's notices, and samples.
+    pub(super) fn is_told_of(&self, seq: i64) -> Result<bool, StoreError> {
+        let is_told_of = self
             .connection
-            .prepare_cached("SELECT source = ?2 FROM event WHERE seq = ?1")?
-            .query_row(params![seq, RELAY], |row| row.get(0))?;
-        Ok(is_notice)
+            .prepare_cached(
+                "SELECT NOT (source = ?2 AND type = ?3) AND origin <> ?4 FROM event
+                 WHERE seq = ?1",
+            )?
+            .query_row(
+                params![seq, RELAY, NOTICE, Origin::Sample.as_str()],
+                |row| row.get(0),
+            )?;
+        Ok(is_told_of)
     }
 
     fn hold(&mut self, no: i64, until: Timestamp) {
@@ -410,7 +416,7 @@ impl Store {
                 .execute([no, *seq])?;
             if revived == 1 {
                 self.moved(no, Some(State::Dead), State::Pending, 1);
-                if !self.is_notice(*seq)? {
+                if self.is_told_of(*seq)? {
                     self.destination(id)?.died -= 1;
                 }
             }

@@ -235,7 +235,7 @@ async fn what_waits_is_let_go_in_the_commit_in_which_the_gate_ends() {
         let (world, _hand) = manual(&[GUARD, TO]).await;
         append(&world.journal, 0..1).await;
         assert_eq!(ask(&world, vec![asked(GUARD, true)]).await, Fate::Settled);
-        let mut gates = world.journal.gates();
+        let mut gates = world.journal.released();
         gates.mark_unchanged();
         assert!(world.claim(1).await.is_empty());
         assert!(!gates.has_changed().unwrap());
@@ -246,6 +246,34 @@ async fn what_waits_is_let_go_in_the_commit_in_which_the_gate_ends() {
         assert_eq!(fate == SEND, goes, "{row:?}");
         assert_eq!(stands(&world, 1).2, None);
     }
+}
+
+#[tokio::test]
+async fn what_a_gate_gave_no_answer_about_is_counted_with_why_but_for_samples() {
+    let (world, hand) = manual(&[GUARD, TO]).await;
+    append(&world.journal, 0..1).await;
+    let sample = Event {
+        origin: Origin::Sample,
+        ..event(1)
+    };
+    world.journal.append(sample).await.unwrap();
+    for _ in 0..2 {
+        ask(&world, vec![asked(GUARD, false)]).await;
+    }
+    hand.advance(LIMIT);
+    for _ in 0..2 {
+        ask(&world, vec![asked(GUARD, false)]).await;
+    }
+    let world = world.reopened_for(&[GUARD, TO]).await;
+    let sums = world.journal.sums().borrow().clone();
+    let of = |name: &str| sums.destinations.iter().find(|d| d.name == name).unwrap();
+    assert_eq!(of(TO).of(State::Parked), 2);
+    let why = "the gate guard gave no answer: not within 5m";
+    assert_eq!(
+        (of(TO).unanswered, of(TO).unanswered_why.as_deref()),
+        (1, Some(why))
+    );
+    assert_eq!(of(GUARD).unanswered, 0);
 }
 
 #[tokio::test]

@@ -276,6 +276,74 @@ async fn nothing_is_said_of_own_events_nor_of_samples() {
 }
 
 #[tokio::test]
+async fn silence_is_orbits_alone_whatever_other_sources_send() {
+    let world = saying(&[]).await;
+    append(&world.journal, 0..1).await;
+    let last = |world: &World| world.journal.sums().borrow().last_event_at;
+    let sent = last(&world).unwrap();
+    let of_another = Event {
+        source: "github".to_owned(),
+        received_at: later(sent, Duration::from_hours(1)),
+        ..event(1)
+    };
+    let appended = world.journal.append(of_another).await;
+    assert_eq!(appended, Ok(Appended::Accepted(2)));
+    assert_eq!(last(&world), Some(sent));
+    let world = world.reopened().await;
+    let in_ms = |at: Timestamp| at.as_millisecond();
+    assert_eq!(
+        last(&world).map(in_ms),
+        Some(in_ms(sent)),
+        "as the tables have it"
+    );
+}
+
+#[tokio::test]
+async fn what_the_relay_says_twice_is_there_once_and_is_no_duplicate_that_somebody_sent() {
+    let world = saying(&[]).await;
+    let own = || crate::own::drift(None, &["events"], true, Timestamp::UNIX_EPOCH);
+    for value in ["first", "second"] {
+        let note = Some(("word", value.to_owned()));
+        world.journal.say(own(), note).await.unwrap();
+    }
+    let note = world.journal.note("word").await.unwrap();
+    assert_eq!(note.as_deref(), Some("second"));
+    world.sums();
+    let sums = world.journal.sums().borrow().clone();
+    assert_eq!((sums.accepted, sums.duplicate), (1, 0));
+}
+
+#[tokio::test]
+async fn what_was_given_up_is_told_of_all_but_notices_and_samples() {
+    let world = saying(&[]).await;
+    let own = |event_type: &str| Event {
+        source: RELAY.to_owned(),
+        event_type: event_type.to_owned(),
+        origin: Origin::Relay,
+        ..event(1)
+    };
+    let sample = Event {
+        origin: Origin::Sample,
+        ..event(2)
+    };
+    let answer = own("answer:cmms");
+    let notice = Event {
+        identity: event(3).identity,
+        ..own(crate::event::NOTICE)
+    };
+    for (event, told_of) in [(event(0), 1), (answer, 1), (notice, 0), (sample, 0)] {
+        world.journal.append(event).await.unwrap();
+        let before = world.sums().died;
+        let claim = world.claim(1).await.remove(0);
+        let event_type = claim.event_type.clone();
+        let step = Step::Bury { reason: reason() };
+        assert_eq!(world.step(&claim, step).await, Fate::Settled);
+        let died = world.sums().died - before;
+        assert_eq!(died, told_of, "{event_type}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_is_an_event_whoever_hears_of_the_rest() {
     let world = saying(&[]).await;
     append(&world.journal, 0..2).await;

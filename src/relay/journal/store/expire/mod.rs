@@ -4,7 +4,7 @@
 //! - An event goes with all its deliveries, and with what Orbit said of it, in one commit, and only when every destination is
 //!   through with it: each has it delivered, skipped or discarded, or keeps it; one at least has
 //!   not only kept it.
-//! - Never the last event, from which the numbers go on; never the last one that a source sent,
+//! - Never the last event, from which the numbers go on; never the last one that Orbit sent,
 //!   which says since when there is silence.
 //! - Its dedupe key stays. What was counted of it stays counted; what was kept and is gone is
 //!   counted as expired.
