@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use orbit_relay::event::{ALERT, COMPLETED, Event, Identity, ORBIT, Origin, Takes};
-use orbit_relay::relay::deliver::{self, GateConfig, OnFailure};
+use orbit_relay::relay::deliver::{self, Gate, OnFailure};
 use orbit_relay::relay::journal::{DeliveryRow, State, Sums};
 use orbit_relay::relay::transform::expression::Expression;
 use orbit_relay::sim::backend::{Answer, BackendWorld};
@@ -17,7 +17,7 @@ const STEP: Duration = Duration::from_secs(5);
 /// A destination at `/gate` that is asked first.
 fn gate(site: &Site, on_failure: OnFailure) -> deliver::Config {
     let mut gate = site.at("gate");
-    gate.gate = Some(GateConfig {
+    gate.gate = Some(Gate {
         on_failure,
         limit: 5 * MINUTE,
     });

@@ -13,7 +13,7 @@ use super::reader::{Item, Table};
 use crate::config::nearest;
 use crate::config::parse;
 use crate::event::{ORBIT, RELAY, Takes};
-use crate::relay::deliver::{self, GateConfig, OnFailure};
+use crate::relay::deliver::{self, Gate, OnFailure};
 
 const EVENT_TYPES: &str = "an array of event types like [\"ACTION_COMPLETED\"]";
 /// So long a gate is waited for that lets pass what it gives no answer to.
@@ -109,7 +109,7 @@ fn gate(table: &Table<'_, '_>, config: &mut deliver::Config) {
         item.parsed("a duration like \"5m\"", parse::duration)
     });
     if is_gate == Some(true) {
-        config.gate = Some(GateConfig { on_failure, limit });
+        config.gate = Some(Gate { on_failure, limit });
     }
     // What is wrong with `gate` itself was said.
     if given.is_none() || is_gate == Some(false) {

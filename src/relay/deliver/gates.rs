@@ -15,7 +15,7 @@ use super::config::OnFailure;
 use super::model::{View, asset_for};
 use super::own::{is_notice, unwanted};
 use super::prepare::kind;
-use super::{Config, GateConfig};
+use super::{Config, Gate};
 use crate::event;
 use crate::relay::journal::Asked;
 use crate::relay::transform::expression::Expression;
@@ -50,7 +50,7 @@ pub(super) fn names(config: &Config, gates: &[Config]) -> Vec<String> {
     filters.flat_map(Expression::names).collect()
 }
 
-fn ask(config: &Config, gate: &GateConfig) -> Asked {
+fn ask(config: &Config, gate: &Gate) -> Asked {
     Asked {
         gate: config.destination.id.clone(),
         limit: gate.limit,

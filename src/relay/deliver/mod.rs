@@ -64,10 +64,10 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::attempt::Done;
-use self::circuit::Gate;
+use self::circuit::Way;
 pub use self::config::{
-    Config, Form, Gate as GateConfig, Health, IN_FLIGHT, Images, Message, OnClosed, OnFailure,
-    OncePer, OrderBy, Poll, Rate, Unmapped, WhileOpen,
+    Config, Form, Gate, Health, IN_FLIGHT, Images, Message, OnClosed, OnFailure, OncePer, OrderBy,
+    Poll, Rate, Unmapped, WhileOpen,
 };
 use self::model::Uses;
 use self::prepare::{Filled, Ready};
@@ -322,10 +322,10 @@ impl Worker {
         if self.paused || self.hold_until > now {
             self.give_back();
         }
-        let probing = match self.standing.gate(now) {
-            Gate::Closed => false,
-            Gate::Probe => true,
-            Gate::Open(_) => return self.give_back(),
+        let probing = match self.standing.way(now) {
+            Way::Free => false,
+            Way::Probe => true,
+            Way::Shut(_) => return self.give_back(),
         };
         while self.sends.len() < self.places(probing)
             && self.limiter.next_at(now) <= now
@@ -368,16 +368,16 @@ impl Worker {
         if self.paused || self.hold_until > now || behind {
             return;
         }
-        let gate = self.standing.gate(now);
-        let places = self.places(gate == Gate::Probe);
+        let way = self.standing.way(now);
+        let places = self.places(way == Way::Probe);
         let under_way = self.sends.len() + self.ready.len();
         let bytes: usize = self.ready.iter().map(|ready| ready.cargo.bytes()).sum();
-        let limit = match gate {
-            Gate::Open(_) => 0,
+        let limit = match way {
+            Way::Shut(_) => 0,
             _ if bytes >= AHEAD_BYTES => 0,
-            Gate::Probe => usize::from(under_way == 0).min(places),
-            Gate::Closed if places == 0 => 0,
-            Gate::Closed => (places + self.ahead).saturating_sub(under_way),
+            Way::Probe => usize::from(under_way == 0).min(places),
+            Way::Free if places == 0 => 0,
+            Way::Free => (places + self.ahead).saturating_sub(under_way),
         };
         if limit == 0 {
             return;
@@ -386,7 +386,7 @@ impl Worker {
             destination: self.shared.destination.id().to_owned(),
             limit,
             replays: places.div_ceil(2).max(self.ahead / 2),
-            probe: gate == Gate::Probe,
+            probe: way == Way::Probe,
             in_order: self.shared.config.in_order(),
             hasten: self.hasten,
             worked: std::mem::take(&mut self.worked),
@@ -459,7 +459,7 @@ impl Worker {
         if let Some(idle_until) = self.idle_until.filter(|at| *at > now) {
             wake_at = wake_at.min(idle_until);
         }
-        if let Gate::Open(until) = self.standing.gate(now) {
+        if let Way::Shut(until) = self.standing.way(now) {
             wake_at = wake_at.min(until);
         }
         if self.hold_until > now {
