@@ -331,6 +331,8 @@ fn what_a_destination_takes_and_nobody_has_is_refused() {
         "gate = \"yes\"\ngate_limit = \"5m\"",
         "gate = true\non_failure = \"park\"\ngate_limit = \"0s\"",
         "answer_as = \"events\"",
+        "gate = true\nonce_per = \"inspection\"",
+        "gate = true\nwhile_open = \"skip\"",
     ];
     let mut all: Vec<_> = wrong.map(one).into();
     let broker = "[[destination]]\nname = \"b\"\nurl = \"mqtt://b.example\"\ngate = true\nanswer_as = \"event\"\n";
