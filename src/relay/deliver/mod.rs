@@ -157,6 +157,7 @@ struct Worker {
     sends: JoinSet<Done>,
     recorder: Recorder,
     releases: JoinSet<()>,
+    telling: Option<JoinHandle<()>>,
     unparking: Option<JoinHandle<Result<u64, WriteError>>>,
     /// Whether what is parked for want of an asset is to be looked at again.
     unpark: bool,
@@ -217,6 +218,7 @@ pub async fn run(deliver: Deliver, stop: CancellationToken) {
         filling: None,
         sends: JoinSet::new(),
         releases: JoinSet::new(),
+        telling: None,
         unparking: None,
         // The map may be another one since the relay ran last.
         unpark: true,
@@ -249,6 +251,7 @@ impl Worker {
             let now = clock.steady();
             self.count_work(now);
             self.unpark();
+            self.tell();
             self.look_at_pause().await;
             self.send(now);
             self.fill(now);
@@ -259,10 +262,11 @@ impl Worker {
                 () = self.recorder.recorded() => self.let_others_go(),
                 Some(released) = self.releases.join_next() => unwrap(released),
                 filled = next(&mut self.filling) => self.filled(filled),
+                told = next(&mut self.telling) => self.told(told),
                 unparked = next(&mut self.unparking) => self.unparked(unwrap(unparked)),
                 () = until_changed(&mut maps) => self.unpark = true,
-                // What waited for a gate may go.
-                Ok(()) = gates.changed() => self.idle_until = None,
+                // What waited for a gate may go. A claim under way may have been too early for it.
+                Ok(()) = gates.changed(), if self.filling.is_none() => self.idle_until = None,
                 () = clock.sleep_until(wake_at) => {}
                 () = until_fresh(&mut fresh, &id), if self.hungry => self.idle_until = None,
             }
@@ -300,6 +304,10 @@ impl Worker {
             }
         }
         self.give_back();
+        if let Some(telling) = self.telling.take() {
+            unwrap(telling.await);
+        }
+        self.shared.unmapped.tell(&self.shared.journal).await;
         while let Some(done) = self.sends.join_next().await {
             self.conclude(unwrap(done)).await;
         }
@@ -444,6 +452,20 @@ impl Worker {
                 self.idle_until = Some(later(now, JOURNAL_PAUSE));
             }
         }
+    }
+
+    /// Tells of actions without an asset, while what was claimed with them goes out.
+    fn tell(&mut self) {
+        if self.telling.is_none() && self.shared.unmapped.has_news() {
+            let shared = Arc::clone(&self.shared);
+            let telling = async move { shared.unmapped.tell(&shared.journal).await };
+            self.telling = Some(tokio::spawn(telling));
+        }
+    }
+
+    fn told(&mut self, told: Result<(), JoinError>) {
+        self.telling = None;
+        unwrap(told);
     }
 
     /// Where deliveries wait for one another, each end may have let another go.
