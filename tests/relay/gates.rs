@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use orbit_relay::event::{ALERT, COMPLETED, Event, Identity, ORBIT, Origin, Takes};
-use orbit_relay::relay::deliver::{self, GateConfig, OnFailure};
+use orbit_relay::relay::deliver::{self, Gate, OnFailure};
 use orbit_relay::relay::journal::{DeliveryRow, State, Sums};
 use orbit_relay::relay::transform::expression::Expression;
 use orbit_relay::sim::backend::{Answer, BackendWorld};
@@ -17,7 +17,7 @@ const STEP: Duration = Duration::from_secs(5);
 /// A destination at `/gate` that is asked first.
 fn gate(site: &Site, on_failure: OnFailure) -> deliver::Config {
     let mut gate = site.at("gate");
-    gate.gate = Some(GateConfig {
+    gate.gate = Some(Gate {
         on_failure,
         limit: 5 * MINUTE,
     });
@@ -186,7 +186,7 @@ async fn where_the_filter_of_a_gate_fails_its_on_failure_decides() {
     ] {
         let site = Site::with_a_manual_clock().await;
         let (mut gate, cmms) = (gate(&site, on_failure), site.at("cmms"));
-        gate.when = Some(Expression::parse("event.nothing.at.all == 1").unwrap());
+        gate.when = Some(Expression::parse("event.data.actionName + 1 > 1").unwrap());
         let site = site.destination(gate).destination(cmms);
         let relay = site.start().await;
         relay.accept(inspection(1)).await;
@@ -230,5 +230,158 @@ async fn a_gate_that_is_paused_holds_up_nothing_that_is_not_its_own() {
     relay.resume("gate").await;
     relay.until_there_are_at("cmms", 4, State::Delivered).await;
     assert_eq!(plant.tally_at("/gate").attempts, 1);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn the_end_of_the_gate_wakes_what_waits_even_while_that_is_being_claimed() {
+    let site = site(OnFailure::Hold).await;
+    let relay = site.start().await;
+    // The clock stands still: a wake-up that is lost is never made up for.
+    for n in 1..=40 {
+        relay.accept(inspection(n)).await;
+        let there = n.try_into().unwrap();
+        relay
+            .until_there_are_at("cmms", there, State::Delivered)
+            .await;
+    }
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn an_event_waits_for_each_of_two_gates_and_either_of_them_cancels() {
+    let site = site(OnFailure::Hold).await;
+    let mut second = site.at("second");
+    second.gate = gate(&site, OnFailure::Hold).gate;
+    let site = site.destination(second);
+    let plant = site.plant();
+    let no = || Answer::Cancel("no".to_owned());
+    let of_second = vec![Answer::Status(503), Answer::Ok, Answer::Ok, no()];
+    plant.set_answer_at("/second", Answer::Script(of_second));
+    let relay = site.start().await;
+    relay.accept(inspection(1)).await;
+    relay.until_there_are_at("gate", 1, State::Delivered).await;
+    relay
+        .until_there_are_at("second", 1, State::Postponed)
+        .await;
+    relay.until_there_are_at("cmms", 1, State::Postponed).await;
+    assert_eq!(paths(&plant), ["/gate"]);
+    let there = there_is("cmms", State::Delivered);
+    relay.let_pass(site.hand(), STEP, 4 * MINUTE, there).await;
+    assert_eq!(paths(&plant), ["/gate", "/second", "/cmms"]);
+    plant.set_answer_at("/gate", Answer::Script(vec![no(), Answer::Ok]));
+    for n in 2..=3 {
+        relay.accept(inspection(n)).await;
+        let ends = u64::try_from(n).unwrap();
+        relay
+            .until_there_are_at("cmms", ends - 1, State::Skipped)
+            .await;
+        relay
+            .until_there_are_at("second", ends, State::Delivered)
+            .await;
+    }
+    let of = |n| delivery(&relay, &uuid(n), "cmms").reason.unwrap();
+    assert_eq!(of(2), "cancelled by the gate gate: no");
+    assert_eq!(of(3), "cancelled by the gate second: no");
+    assert_eq!(plant.tally_at("/cmms").attempts, 1);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_gate_of_several_steps_has_answered_after_the_last_and_any_of_them_cancels() {
+    let site = Site::with_a_manual_clock().await;
+    let cmms = site.at("cmms");
+    let url = cmms.destination.url.origin().ascii_serialization();
+    let file = format!(
+        r#"
+        [[destination]]
+        name = "gate"
+        url = "{url}"
+        gate = true
+        on_failure = "hold"
+        [[destination.step]]
+        name = "ask"
+        path = "/ask"
+        body = {{ n = 1 }}
+        [[destination.step]]
+        name = "note"
+        path = "/note"
+        body = {{ n = 2 }}
+        "#
+    );
+    let site = site.configured(&file).destination(cmms);
+    let plant = site.plant();
+    let no = Answer::Cancel("no".to_owned());
+    plant.set_answer_at("/ask", Answer::Script(vec![Answer::Ok, no]));
+    let of_note = vec![
+        Answer::Status(503),
+        Answer::Ok,
+        Answer::Status(503),
+        Answer::Ok,
+    ];
+    plant.set_answer_at("/note", Answer::Script(of_note));
+    let relay = site.start().await;
+    for (n, state) in [(1, State::Delivered), (2, State::Skipped)] {
+        relay.accept(inspection(n)).await;
+        waits(&relay, &uuid(n), "cmms").await;
+        let there = there_is("cmms", state);
+        relay.let_pass(site.hand(), STEP, 4 * MINUTE, there).await;
+    }
+    let paths = paths(&plant);
+    assert_eq!(paths, ["/ask", "/note", "/cmms", "/ask", "/note"]);
+    let reason = delivery(&relay, &uuid(2), "cmms").reason.unwrap();
+    assert_eq!(reason, "cancelled by the gate gate: no");
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_sample_for_one_destination_waits_for_no_gate_and_one_for_all_does() {
+    let site = site(OnFailure::Hold).await;
+    let plant = site.plant();
+    plant.set_answer_at("/gate", Answer::Status(503));
+    let relay = site.start().await;
+    let sample = |id: &str, names: &str| Event {
+        source: ORBIT.into(),
+        event_type: COMPLETED.into(),
+        identity: Identity::RunEvent(id.into()),
+        origin: Origin::Sample,
+        received_at: relay.clock.wall(),
+        body: format!(
+            r#"{{"type":"ACTION_COMPLETED","sample":{{{names}}},"data":{{"uuid":"{id}"}}}}"#
+        )
+        .into_bytes(),
+    };
+    let journal = relay.journal_handle();
+    let named = sample("one", r#""destination":"cmms""#);
+    journal.append(named).await.unwrap();
+    relay.until_there_are_at("cmms", 1, State::Delivered).await;
+    relay.until_there_are_at("gate", 1, State::Skipped).await;
+    journal.append(sample("all", "")).await.unwrap();
+    waits(&relay, "all", "cmms").await;
+    site.count(2);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn what_waits_for_a_gate_when_the_process_is_killed_waits_no_longer_for_it() {
+    let site = site(OnFailure::Pass).await;
+    let plant = site.plant();
+    plant.set_answer_at("/gate", Answer::Status(503));
+    let relay = site.start().await;
+    relay.accept(inspection(1)).await;
+    waits(&relay, &uuid(1), "cmms").await;
+    relay.until_there_are_at("gate", 1, State::Postponed).await;
+    let before = 3 * MINUTE;
+    site.hand().advance(before);
+    attempted(&plant, 2).await;
+    relay.until_there_are_at("gate", 1, State::Postponed).await;
+    relay.kill().await;
+    let relay = site.start().await;
+    waits(&relay, &uuid(1), "cmms").await;
+    let there = there_is("cmms", State::Delivered);
+    let after = relay.let_pass(site.hand(), STEP, 4 * MINUTE, there).await;
+    let whole = before + after;
+    assert!(whole >= 5 * MINUTE && whole <= 6 * MINUTE, "{whole:?}");
+    assert_eq!(paths(&plant), ["/cmms"]);
     relay.finish().await;
 }

@@ -2,7 +2,7 @@
 //! nothing goes round.
 
 use orbit_relay::config::Config;
-use orbit_relay::event::{COMPLETED, Event, Identity, ORBIT, Origin, RELAY, Takes};
+use orbit_relay::event::{ALERT, COMPLETED, Event, Identity, ORBIT, Origin, RELAY, Takes};
 use orbit_relay::reconcile::webhook::Wish;
 use orbit_relay::relay::deliver;
 use orbit_relay::relay::journal::State;
@@ -253,26 +253,61 @@ async fn an_event_of_another_source_needs_no_type_in_its_body() {
 }
 
 #[tokio::test]
-async fn a_sample_alert_asks_nothing_of_orbit_and_makes_no_order() {
+async fn a_sample_alert_asks_nothing_of_orbit_and_makes_no_order_as_a_genuine_one_does() {
     let site = Site::new().await;
-    let cmms = crate::orders::cmms(&site, crate::orders::SOON);
+    let mut cmms = crate::orders::cmms(&site, crate::orders::SOON);
+    cmms.when = Some(Expression::parse("inspection.robot != 'nobody'").unwrap());
     let site = site.destination(cmms);
+    crate::orders::answers(&site, &json!(1), "OPEN");
     let relay = site.start().await;
-    let body = json!({"type": "ACTION_COMPLETED_WITH_ALERT", "data": {"uuid": "sample-1",
+    let of_runs = || {
+        let asked = site.robots.requests();
+        let of_runs = asked.iter().filter(|seen| seen.path.contains("/runs/"));
+        of_runs.count()
+    };
+    let body = json!({"type": ALERT, "data": {"uuid": "sample-1",
         "runUuid": "r", "actionName": "P-101 motor DE"}});
     let event = Event {
         source: ORBIT.to_owned(),
-        event_type: "ACTION_COMPLETED_WITH_ALERT".to_owned(),
+        event_type: ALERT.to_owned(),
         identity: Identity::RunEvent("sample-1".to_owned()),
         origin: Origin::Sample,
         received_at: relay.clock.wall(),
         body: body.to_string().into_bytes(),
     };
     relay.journal_handle().append(event).await.unwrap();
+    site.count(1);
     relay.until_there_are_at("cmms", 1, State::Delivered).await;
     assert!(crate::orders::orders(&site).is_empty());
-    let asked = site.robots.requests();
-    let of_runs = asked.iter().filter(|seen| seen.path.contains("run"));
-    assert_eq!(of_runs.count(), 0, "{asked:?}");
-    relay.stop().await;
+    assert_eq!(of_runs(), 0);
+    relay.registered().await;
+    crate::orders::alert(&site).await;
+    relay.until_there_are_at("cmms", 2, State::Delivered).await;
+    assert_eq!(crate::orders::orders(&site).len(), 1);
+    assert_eq!(of_runs(), 1);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_sample_for_a_destination_waits_for_its_asset_whatever_the_filter_says() {
+    let site = Site::new().await;
+    let mut cmms = site.at("cmms");
+    cmms.unmapped = deliver::Unmapped::Park;
+    cmms.when = Some(Expression::parse("false").unwrap());
+    let site = site.destination(cmms);
+    let relay = site.start().await;
+    let body = json!({"type": COMPLETED, "sample": {"destination": "cmms"},
+        "data": {"uuid": "sample-1", "actionName": "nobody knows this"}});
+    let event = Event {
+        source: ORBIT.to_owned(),
+        event_type: COMPLETED.to_owned(),
+        identity: Identity::RunEvent("sample-1".to_owned()),
+        origin: Origin::Sample,
+        received_at: relay.clock.wall(),
+        body: body.to_string().into_bytes(),
+    };
+    relay.journal_handle().append(event).await.unwrap();
+    site.count(1);
+    relay.until_there_are_at("cmms", 1, State::Parked).await;
+    relay.finish().await;
 }

@@ -8,12 +8,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use toml::de::DeValue;
+
 use super::destination::{EVENTS, set};
 use super::reader::{Item, Table};
 use crate::config::nearest;
 use crate::config::parse;
 use crate::event::{ORBIT, RELAY, Takes};
-use crate::relay::deliver::{self, GateConfig, OnFailure};
+use crate::relay::deliver::{self, Gate, OnFailure};
 
 const EVENT_TYPES: &str = "an array of event types like [\"ACTION_COMPLETED\"]";
 /// So long a gate is waited for that lets pass what it gives no answer to.
@@ -109,7 +111,8 @@ fn gate(table: &Table<'_, '_>, config: &mut deliver::Config) {
         item.parsed("a duration like \"5m\"", parse::duration)
     });
     if is_gate == Some(true) {
-        config.gate = Some(GateConfig { on_failure, limit });
+        config.gate = Some(Gate { on_failure, limit });
+        refuse_unasked(table);
     }
     // What is wrong with `gate` itself was said.
     if given.is_none() || is_gate == Some(false) {
@@ -117,6 +120,27 @@ fn gate(table: &Table<'_, '_>, config: &mut deliver::Config) {
             if let Some(item) = table.take(key) {
                 item.refuse("it belongs to a gate: write gate = true beside it");
             }
+        }
+    }
+}
+
+/// Whoever waits for a gate takes what the gate skips for asked: it may skip nothing that it has
+/// not been asked about.
+fn refuse_unasked(table: &Table<'_, '_>) {
+    for (key, skips, all) in [
+        ("once_per", ["inspection"].as_slice(), "event"),
+        ("while_open", &["append", "skip"], "create"),
+    ] {
+        let given = table.take(key);
+        let skips = |item: &Item<'_, '_>| match item.value {
+            DeValue::String(word) => skips.contains(&word.as_ref()),
+            _ => false,
+        };
+        if let Some(item) = given.filter(skips) {
+            item.refuse(format!(
+                "a gate is asked about each event, and what it leaves out would go on unasked: \
+                 write {key} = \"{all}\" beside `gate`"
+            ));
         }
     }
 }

@@ -28,21 +28,21 @@ pub(super) struct Circuit {
 
 /// What may be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Gate {
+pub(super) enum Way {
     /// Anything.
-    Closed,
+    Free,
     /// One probe, and nothing else until it is back.
     Probe,
     /// Nothing before then.
-    Open(Timestamp),
+    Shut(Timestamp),
 }
 
 impl Circuit {
-    pub(super) fn gate(&self, now: Timestamp) -> Gate {
+    pub(super) fn way(&self, now: Timestamp) -> Way {
         match self.next_probe_at {
-            None => Gate::Closed,
-            Some(at) if at <= now => Gate::Probe,
-            Some(at) => Gate::Open(at),
+            None => Way::Free,
+            Some(at) if at <= now => Way::Probe,
+            Some(at) => Way::Shut(at),
         }
     }
 
@@ -117,8 +117,8 @@ mod tests {
         assert!(!circuit.failed(2, NOW, 0.0));
         assert!(circuit.failed(3, NOW, 0.0));
         assert_eq!(
-            circuit.gate(NOW),
-            Gate::Open(later(NOW, Duration::from_secs(1)))
+            circuit.way(NOW),
+            Way::Shut(later(NOW, Duration::from_secs(1)))
         );
     }
 
@@ -128,10 +128,7 @@ mod tests {
         for seq in 1..=9 {
             circuit.failed(seq, NOW, 0.0);
         }
-        assert_eq!(
-            circuit.gate(later(NOW, Duration::from_secs(1))),
-            Gate::Probe
-        );
+        assert_eq!(circuit.way(later(NOW, Duration::from_secs(1))), Way::Probe);
     }
 
     #[test]
@@ -141,7 +138,7 @@ mod tests {
             circuit.failed(seq, NOW, 0.0);
         }
         assert!(circuit.succeeded());
-        assert_eq!(circuit.gate(NOW), Gate::Closed);
+        assert_eq!(circuit.way(NOW), Way::Free);
         assert!(!circuit.succeeded());
     }
 
@@ -155,7 +152,7 @@ mod tests {
         }
         circuit.refused(now);
         let soon = later(now, Duration::from_secs(1));
-        assert_eq!(circuit.gate(now), Gate::Open(soon));
+        assert_eq!(circuit.way(now), Way::Shut(soon));
         assert!(circuit.succeeded());
     }
 
@@ -172,12 +169,12 @@ mod tests {
                     1 => circuit.refused(now),
                     _ => {}
                 }
-                if let Gate::Open(until) = circuit.gate(now) {
+                if let Way::Shut(until) = circuit.way(now) {
                     prop_assert!(until <= later(now, Duration::from_secs(72)));
                 }
             }
             circuit.succeeded();
-            prop_assert_eq!(circuit.gate(now), Gate::Closed);
+            prop_assert_eq!(circuit.way(now), Way::Free);
         }
 
         #[test]
@@ -187,12 +184,12 @@ mod tests {
             let (mut circuit, mut now) = (Circuit::default(), NOW);
             for seq in 1..=failures {
                 circuit.failed(seq, now, chance);
-                if let Gate::Open(until) = circuit.gate(now) {
+                if let Way::Shut(until) = circuit.way(now) {
                     prop_assert!(until <= later(now, Duration::from_secs(72)));
                     now = until;
                 }
             }
-            prop_assert_eq!(circuit.gate(now), Gate::Probe);
+            prop_assert_eq!(circuit.way(now), Way::Probe);
         }
     }
 }

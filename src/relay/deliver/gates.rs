@@ -6,7 +6,7 @@
 //! # Invariants
 //! - Pure.
 //! - Only what goes out for the first time is asked of: no retry, and nothing that a person sent
-//!   again. A gate waits for no gate, and a notice for none.
+//!   again. A gate waits for no gate, and a notice and a sample for one destination for none.
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ use super::config::OnFailure;
 use super::model::{View, asset_for};
 use super::own::{is_notice, unwanted};
 use super::prepare::kind;
-use super::{Config, GateConfig};
+use super::sample;
+use super::{Config, Gate};
 use crate::event;
 use crate::relay::journal::Asked;
 use crate::relay::transform::expression::Expression;
@@ -25,7 +26,8 @@ use crate::relay::transform::template::Scope;
 pub(super) fn asked(draft: &Draft<'_>) -> Vec<Asked> {
     let (shared, claim) = (draft.shared, draft.claim);
     let is_new = claim.frozen.is_none() && !claim.replayed;
-    if !is_new || shared.config.gate.is_some() || is_notice(&claim.source, &claim.event_type) {
+    let exempt = is_notice(&claim.source, &claim.event_type) || sample::is_for_it(claim);
+    if !is_new || shared.config.gate.is_some() || exempt {
         return Vec::new();
     }
     let gates = shared.gates.iter();
@@ -50,7 +52,7 @@ pub(super) fn names(config: &Config, gates: &[Config]) -> Vec<String> {
     filters.flat_map(Expression::names).collect()
 }
 
-fn ask(config: &Config, gate: &GateConfig) -> Asked {
+fn ask(config: &Config, gate: &Gate) -> Asked {
     Asked {
         gate: config.destination.id.clone(),
         limit: gate.limit,

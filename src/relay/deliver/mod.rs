@@ -64,10 +64,10 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::attempt::Done;
-use self::circuit::Gate;
+use self::circuit::Way;
 pub use self::config::{
-    Config, Form, Gate as GateConfig, Health, IN_FLIGHT, Images, Message, OnClosed, OnFailure,
-    OncePer, OrderBy, Poll, Rate, Unmapped, WhileOpen,
+    Config, Form, Gate, Health, IN_FLIGHT, Images, Message, OnClosed, OnFailure, OncePer, OrderBy,
+    Poll, Rate, Unmapped, WhileOpen,
 };
 use self::model::Uses;
 use self::prepare::{Filled, Ready};
@@ -157,6 +157,7 @@ struct Worker {
     sends: JoinSet<Done>,
     recorder: Recorder,
     releases: JoinSet<()>,
+    telling: Option<JoinHandle<()>>,
     unparking: Option<JoinHandle<Result<u64, WriteError>>>,
     /// Whether what is parked for want of an asset is to be looked at again.
     unpark: bool,
@@ -217,6 +218,7 @@ pub async fn run(deliver: Deliver, stop: CancellationToken) {
         filling: None,
         sends: JoinSet::new(),
         releases: JoinSet::new(),
+        telling: None,
         unparking: None,
         // The map may be another one since the relay ran last.
         unpark: true,
@@ -249,6 +251,7 @@ impl Worker {
             let now = clock.steady();
             self.count_work(now);
             self.unpark();
+            self.tell();
             self.look_at_pause().await;
             self.send(now);
             self.fill(now);
@@ -259,10 +262,11 @@ impl Worker {
                 () = self.recorder.recorded() => self.let_others_go(),
                 Some(released) = self.releases.join_next() => unwrap(released),
                 filled = next(&mut self.filling) => self.filled(filled),
+                told = next(&mut self.telling) => self.told(told),
                 unparked = next(&mut self.unparking) => self.unparked(unwrap(unparked)),
                 () = until_changed(&mut maps) => self.unpark = true,
-                // What waited for a gate may go.
-                Ok(()) = gates.changed() => self.idle_until = None,
+                // What waited for a gate may go. A claim under way may have been too early for it.
+                Ok(()) = gates.changed(), if self.filling.is_none() => self.idle_until = None,
                 () = clock.sleep_until(wake_at) => {}
                 () = until_fresh(&mut fresh, &id), if self.hungry => self.idle_until = None,
             }
@@ -300,6 +304,10 @@ impl Worker {
             }
         }
         self.give_back();
+        if let Some(telling) = self.telling.take() {
+            unwrap(telling.await);
+        }
+        self.shared.unmapped.tell(&self.shared.journal).await;
         while let Some(done) = self.sends.join_next().await {
             self.conclude(unwrap(done)).await;
         }
@@ -322,10 +330,10 @@ impl Worker {
         if self.paused || self.hold_until > now {
             self.give_back();
         }
-        let probing = match self.standing.gate(now) {
-            Gate::Closed => false,
-            Gate::Probe => true,
-            Gate::Open(_) => return self.give_back(),
+        let probing = match self.standing.way(now) {
+            Way::Free => false,
+            Way::Probe => true,
+            Way::Shut(_) => return self.give_back(),
         };
         while self.sends.len() < self.places(probing)
             && self.limiter.next_at(now) <= now
@@ -368,16 +376,16 @@ impl Worker {
         if self.paused || self.hold_until > now || behind {
             return;
         }
-        let gate = self.standing.gate(now);
-        let places = self.places(gate == Gate::Probe);
+        let way = self.standing.way(now);
+        let places = self.places(way == Way::Probe);
         let under_way = self.sends.len() + self.ready.len();
         let bytes: usize = self.ready.iter().map(|ready| ready.cargo.bytes()).sum();
-        let limit = match gate {
-            Gate::Open(_) => 0,
+        let limit = match way {
+            Way::Shut(_) => 0,
             _ if bytes >= AHEAD_BYTES => 0,
-            Gate::Probe => usize::from(under_way == 0).min(places),
-            Gate::Closed if places == 0 => 0,
-            Gate::Closed => (places + self.ahead).saturating_sub(under_way),
+            Way::Probe => usize::from(under_way == 0).min(places),
+            Way::Free if places == 0 => 0,
+            Way::Free => (places + self.ahead).saturating_sub(under_way),
         };
         if limit == 0 {
             return;
@@ -386,7 +394,7 @@ impl Worker {
             destination: self.shared.destination.id().to_owned(),
             limit,
             replays: places.div_ceil(2).max(self.ahead / 2),
-            probe: gate == Gate::Probe,
+            probe: way == Way::Probe,
             in_order: self.shared.config.in_order(),
             hasten: self.hasten,
             worked: std::mem::take(&mut self.worked),
@@ -446,6 +454,20 @@ impl Worker {
         }
     }
 
+    /// Tells of actions without an asset, while what was claimed with them goes out.
+    fn tell(&mut self) {
+        if self.telling.is_none() && self.shared.unmapped.has_news() {
+            let shared = Arc::clone(&self.shared);
+            let telling = async move { shared.unmapped.tell(&shared.journal).await };
+            self.telling = Some(tokio::spawn(telling));
+        }
+    }
+
+    fn told(&mut self, told: Result<(), JoinError>) {
+        self.telling = None;
+        unwrap(told);
+    }
+
     /// Where deliveries wait for one another, each end may have let another go.
     fn let_others_go(&mut self) {
         if self.shared.config.in_order() {
@@ -459,7 +481,7 @@ impl Worker {
         if let Some(idle_until) = self.idle_until.filter(|at| *at > now) {
             wake_at = wake_at.min(idle_until);
         }
-        if let Gate::Open(until) = self.standing.gate(now) {
+        if let Way::Shut(until) = self.standing.way(now) {
             wake_at = wake_at.min(until);
         }
         if self.hold_until > now {

@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - Pure.
-//! - A destination never hears of itself, but for the notices that it is named for.
+//! - A destination never hears of itself, but in a notice.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -22,7 +22,8 @@ pub(super) fn unwanted(config: &Config, source: &str, envelope: &Envelope<'_>) -
     let event_type = envelope.event_type();
     let wanted = config.takes(source, event_type);
     if is_notice(source, event_type) {
-        let why = "a notice of the relay is for those that `notify` names";
+        let why =
+            "a notice of the relay is for those that `notify` names or whose `events` take it";
         return (!wanted).then(|| why.to_owned());
     }
     if !wanted {

@@ -104,7 +104,6 @@ pub(super) async fn fill(shared: Arc<Shared>, want: Want) -> Result<Filled, Writ
             }
         }
     };
-    shared.unmapped.tell(&shared.journal).await;
     filled.parked_by_old_map = parks && !Arc::ptr_eq(&map, &shared.assets.borrow());
     let mut fates = fates.into_iter();
     for (plan, asks) in plans {
@@ -298,7 +297,8 @@ fn freeze(
     }
 }
 
-/// It waits for a row of the asset map, unless the filter would not have let it go anyhow.
+/// It waits for a row of the asset map, unless the filter would not have let it go anyhow. A sample
+/// for this destination meets no filter.
 fn park(
     shared: &Shared,
     map: &Arc<AssetMap>,
@@ -315,7 +315,9 @@ fn park(
         asset: None,
         learnt,
     };
-    if let Some(reason) = unheld(shared, &plan.claim, &draft)? {
+    if !sample::is_for_it(&plan.claim)
+        && let Some(reason) = unheld(shared, &plan.claim, &draft)?
+    {
         return Ok(Step::Skip { reason });
     }
     let action = plan.action.as_deref().unwrap_or_default();

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::circuit::{Circuit, Gate};
+use super::circuit::{Circuit, Way};
 use crate::clock::later;
 use crate::relay::destination::outcome::{Outcome, Trouble};
 use crate::relay::journal::Disposition;
@@ -83,8 +83,8 @@ impl Standing {
         }
     }
 
-    pub(super) fn gate(&self, now: Timestamp) -> Gate {
-        self.circuit.gate(now)
+    pub(super) fn way(&self, now: Timestamp) -> Way {
+        self.circuit.way(now)
     }
 
     pub(super) fn is_down(&self) -> bool {

@@ -54,6 +54,11 @@ impl Said {
         self.actions().news.push(event);
     }
 
+    /// Whether there is something to tell.
+    pub(super) fn has_news(&self) -> bool {
+        !self.actions().news.is_empty()
+    }
+
     /// Tells those who hear of it.
     pub(super) async fn tell(&self, journal: &Journal) {
         let news = std::mem::take(&mut self.actions().news);

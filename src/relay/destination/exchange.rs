@@ -77,6 +77,7 @@ impl Shared {
             url: &self.config.url,
             success,
             with_auth: self.config.auth.is_some(),
+            decides: self.config.is_gate,
         }
     }
 }
@@ -200,7 +201,8 @@ impl Attempt<'_> {
             Purpose::Ask(when) => (&any_2xx, Some(*when)),
             Purpose::Look => (&any_2xx, None),
         };
-        let wanted = self.shared.wanted(success);
+        let mut wanted = self.shared.wanted(success);
+        wanted.decides &= matches!(self.purpose, Purpose::Deliver(_));
         let outcome = outcome::of_answer(&answer, &wanted, self.deadline.wall());
         let holds = when.filter(|_| outcome == Outcome::Delivered);
         let holds = holds.map(|when| {
@@ -212,7 +214,7 @@ impl Attempt<'_> {
             let text = String::from_utf8_lossy(&answer.body);
             secrets.blot(&text, answer.missing.is_none(), ANSWER_LIMIT)
         });
-        let decides = self.shared.config.is_gate && outcome == Outcome::Delivered;
+        let decides = wanted.decides && outcome == Outcome::Delivered;
         let cancels = decides.then(|| verdict::cancels(&answer.headers, &answer.body));
         let cancels = cancels.flatten();
         let status = answer.status;

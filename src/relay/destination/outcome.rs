@@ -17,7 +17,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::retry_after::retry_after;
-use super::{INTEGRATION, Success};
+use super::{INTEGRATION, Success, verdict};
 use crate::http::ExchangeError;
 use crate::relay::transform::expression::Expression;
 
@@ -81,6 +81,8 @@ pub(super) struct Wanted<'a> {
     pub(super) success: &'a Success,
     /// Whether credentials were shown.
     pub(super) with_auth: bool,
+    /// Whether it decides if the event goes to others.
+    pub(super) decides: bool,
 }
 
 impl Success {
@@ -118,7 +120,16 @@ pub(super) fn of_answer(answer: &Answer, wanted: &Wanted<'_>, now: Timestamp) ->
         retry_after: retry_after(&answer.headers, now),
     };
     let unsuccessful = match judge(answer, wanted.success) {
-        Verdict::Success => return Outcome::Delivered,
+        Verdict::Success => {
+            let cut = answer.missing.as_ref();
+            // It means to cancel: without its reason it would let the event go.
+            let cut = cut.filter(|_| wanted.decides && verdict::is_cancel(&answer.headers));
+            return cut.map_or(Outcome::Delivered, |why| {
+                postponed(format!(
+                    "answered {status}, but why it cancels did not come whole ({why})"
+                ))
+            });
+        }
         Verdict::Unknown(why) => return postponed(format!("answered {status}, but {why}")),
         Verdict::NoSuccess => status,
     };
@@ -298,6 +309,7 @@ mod tests {
             url: &"https://plant.example/in".parse().unwrap(),
             success: &success,
             with_auth: true,
+            decides: false,
         };
         of_answer(answer, &wanted, Timestamp::UNIX_EPOCH)
     }
@@ -483,6 +495,7 @@ mod tests {
                 url: &"https://plant.example/in".parse().unwrap(),
                 success: &Success::default(),
                 with_auth,
+                decides: false,
             };
             let reason = refused(&answer(401), &wanted);
             assert!(reason.ends_with(expected), "{reason}");

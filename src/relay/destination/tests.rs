@@ -292,3 +292,38 @@ async fn the_event_with_pictures_is_posted_as_a_form_and_signed_as_it_is_sent() 
     assert_eq!(timestamp(first), timestamp(line));
     assert!(request.contains("\r\nauthorization: "), "{request}");
 }
+
+#[tokio::test]
+async fn a_gate_that_cancels_without_saying_all_of_why_is_asked_again() {
+    let plant = Plant::start().await;
+    let cancel = "application/vnd.orbit-relay.cancel+json";
+    let large = format!(r#"{{"reason":"{}"}}"#, "x".repeat(ANSWER_LIMIT));
+    let cut = r#"{"reason":"n"#;
+    for (is_gate, media_type, body, missing, asked_again) in [
+        (true, cancel, r#"{"reason":"no"}"#, 0, false),
+        (true, cancel, cut, 3, true),
+        (true, cancel, &large, 0, true),
+        // It is no cancel, whatever comes of it; and nobody is asked.
+        (true, "application/json", cut, 3, false),
+        (false, cancel, cut, 3, false),
+    ] {
+        let mut config = plant.config();
+        config.is_gate = is_gate;
+        let length = body.len() + missing;
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: {media_type}\r\ncontent-length: {length}\r\n\
+             connection: close\r\n\r\n{body}"
+        );
+        let (sent, _) = plant
+            .exchange(config, What::Event(b"{}".to_vec()), &answer)
+            .await;
+        let expected = if asked_again {
+            assert_eq!(sent.cancels, None);
+            matches!(&sent.outcome, Outcome::Postponed { reason, .. }
+                if reason.starts_with("answered 200, but why it cancels did not come whole ("))
+        } else {
+            sent.outcome == Outcome::Delivered
+        };
+        assert!(expected, "{media_type} {length}: {:?}", sent.outcome);
+    }
+}

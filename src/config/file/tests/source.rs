@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::Shown;
 use crate::event::{Glob, NOTICE, RELAY};
-use crate::relay::deliver::{GateConfig, OnFailure};
+use crate::relay::deliver::{Gate, OnFailure};
 use crate::relay::receive::Source;
 use crate::relay::verify::Scheme;
 use crate::relay::verify::scheme::{
@@ -293,7 +293,7 @@ fn a_destination_takes_of_each_source_what_it_says_or_what_is_usual() {
 #[test]
 fn a_gate_waits_by_default_for_long_where_it_holds_and_not_where_it_lets_pass() {
     let gate = |keys: &str| load(&to("gate", keys)).destinations.remove(0).gate;
-    let of = |on_failure, limit| Some(GateConfig { on_failure, limit });
+    let of = |on_failure, limit| Some(Gate { on_failure, limit });
     let (short, long) = (Duration::from_mins(5), Duration::from_hours(24));
     assert_eq!(gate(""), None);
     assert_eq!(gate("gate = false"), None);
@@ -331,6 +331,8 @@ fn what_a_destination_takes_and_nobody_has_is_refused() {
         "gate = \"yes\"\ngate_limit = \"5m\"",
         "gate = true\non_failure = \"park\"\ngate_limit = \"0s\"",
         "answer_as = \"events\"",
+        "gate = true\nonce_per = \"inspection\"",
+        "gate = true\nwhile_open = \"skip\"",
     ];
     let mut all: Vec<_> = wrong.map(one).into();
     let broker = "[[destination]]\nname = \"b\"\nurl = \"mqtt://b.example\"\ngate = true\nanswer_as = \"event\"\n";
