@@ -26,13 +26,13 @@ use super::refusals::{Pace, Refusals};
 use super::replays::{Replays, Reserved};
 use super::serve::Peer;
 use super::{Edge, LARGEST_BODY, Outcome, Rejection, Source, answer, discard, read, refuse};
+use crate::clock::until;
 use crate::event::{Event, Identity, Members, Origin};
 use crate::relay::journal::Appended;
 use crate::relay::transform::expression::{Expression, Scope};
 use crate::relay::transform::json::Json;
 use crate::relay::verify::Headers;
 use crate::relay::verify::orbit::Refusal;
-use crate::clock::until;
 use crate::relay::verify::scheme::{Proof, Reply, Verified};
 use crate::secret::{self, Secret};
 
@@ -275,8 +275,8 @@ impl Entrance {
         let Some(when) = when else {
             return true;
         };
-        holds(when, event).unwrap_or_else(|why| {
-            self.refusals.note_when(name, &why);
+        holds(when, event).unwrap_or_else(|_| {
+            self.refusals.note_when(name);
             true
         })
     }

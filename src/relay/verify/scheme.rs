@@ -289,6 +289,14 @@ impl Scheme {
         }
     }
 
+    /// How old a signature may be, and how early.
+    pub fn window(&self, max_age: Duration) -> (Duration, Duration) {
+        match self {
+            Self::Up42 { .. } => up42::window(max_age),
+            _ => (max_age, max_age),
+        }
+    }
+
     /// Checks a request: the code first, then its time.
     pub fn verify(
         &self,
