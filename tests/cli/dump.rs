@@ -124,8 +124,8 @@ async fn a_followed_dump_ends_at_a_signal_also_while_its_reader_stalls() {
     output.read_line(&mut line).unwrap();
     assert_eq!(numbers(&line), [1]);
     let pid = dump.id().to_string();
-    let told = std::process::Command::new("kill").args(["-TERM", &pid]);
-    assert!({ told }.status().unwrap().success());
+    let mut told = std::process::Command::new("kill");
+    assert!(told.args(["-TERM", &pid]).status().unwrap().success());
     assert_eq!(ended(&mut dump).await, Some(0));
     assert_eq!(relay.stop().await, Some(0));
 }

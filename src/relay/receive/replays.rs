@@ -64,7 +64,8 @@ impl Replays {
         now: Timestamp,
         window: Duration,
     ) -> Option<Reserved<'_>> {
-        self.remember(proof, now, window).then_some(Reserved {
+        // What is given forgets it when it goes, so it is made only of one that is new.
+        self.remember(proof, now, window).then(|| Reserved {
             replays: self,
             proof: Some(proof),
         })
