@@ -5,7 +5,9 @@
 //!
 //! # Invariants
 //! - Of a member that appears twice the last one counts.
-//! - A key is made of signed material only, each part preceded by its length.
+//! - A dedupe key is made of signed material only, where anything is signed; of every key each part
+//!   is preceded by its length. The idempotency key of an event whose id or type is not signed has
+//!   them as its source says them.
 //! - Reading an envelope never panics and never recurses, whatever the bytes are.
 
 use std::borrow::Cow;
@@ -102,12 +104,13 @@ pub enum Identity {
     Envelope(String),
     /// What another source calls it, where that is signed or nothing is.
     Id(String),
-    /// What another source calls it, where only the body is signed.
+    /// What another source calls it, where this or its type is not signed while the body is.
     Unsigned {
         /// What it is called.
         id: String,
-        /// The SHA-256 of the body, in hex: what it is known by.
-        body: String,
+        /// What is signed of it, and what it is known by: the SHA-256 of the body, in hex, or `id:`
+        /// and the id.
+        signed: String,
     },
     /// None of these is there: the SHA-256 of the body, in hex.
     Body(String),
@@ -127,9 +130,8 @@ impl Identity {
     /// The key that the journal admits once, of an event of this source and type.
     pub fn dedupe_key(&self, source: &str, event_type: &str) -> DedupeKey {
         let digest = match self {
-            // Neither the id nor, mostly, the type is signed: who shows an old body under new names
-            // brings nothing new.
-            Self::Unsigned { body, .. } => digest_of(&[self.tag(), source, body]),
+            // Who shows an old body, or an old id, under new names brings nothing new.
+            Self::Unsigned { signed, .. } => digest_of(&[self.tag(), source, signed]),
             _ => digest_of(&[self.tag(), source, event_type, &self.text()]),
         };
         let mut key = [0; 16];
@@ -689,9 +691,9 @@ mod tests {
 
     #[test]
     fn under_an_unsigned_id_the_same_body_is_the_same_event() {
-        let unsigned = |id: &str, body: &str| Identity::Unsigned {
+        let unsigned = |id: &str, signed: &str| Identity::Unsigned {
             id: id.into(),
-            body: body.into(),
+            signed: signed.into(),
         };
         let first = unsigned("1", "aa");
         assert_eq!(first.text(), "id:1");

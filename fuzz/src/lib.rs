@@ -51,15 +51,14 @@ pub fn request(input: &[u8]) -> (Headers<'_>, &[u8]) {
     (Headers(headers.collect()), body)
 }
 
-/// The body with one bit changed that no scheme may overlook: white space stays none, and nothing
-/// becomes white space that a reader leaves out.
+/// The body with the lowest bit of its last byte changed; none where it is empty.
 pub fn changed(body: &[u8]) -> Option<Vec<u8>> {
     let mut body = body.to_vec();
     *body.last_mut()? ^= 1;
     Some(body)
 }
 
-/// An id where it is in no header, so that names are looked for in headers too.
+/// An id in a header and a type in the body, so that names are looked for in both.
 pub fn names() -> Names {
     Names {
         id: Some(Place::Header("X-Id".into())),

@@ -4,7 +4,8 @@
 //! - Each event is printed once, in order of arrival, whatever comes meanwhile: the journal commits
 //!   numbers in order, so what is read up to the last one is all there is up to it.
 //! - One read looks at [`STEP`] numbers at most, however few of them are asked for.
-//! - It ends where nobody reads, also while there is nothing to print; a line is never cut.
+//! - It ends where nobody reads, also while there is nothing to print, and at a signal also while
+//!   its reader stalls. Only then a line may be cut.
 
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
@@ -25,6 +26,8 @@ use crate::relay::journal::{EventsPage, Reader};
 
 /// Between two looks for what is new.
 const LOOK: Duration = Duration::from_secs(1);
+/// After a signal the line that is being written has so long.
+const LAST_LINE: Duration = Duration::from_secs(1);
 /// One read looks at so many numbers.
 const STEP: i64 = 10_000;
 /// And gives so many events.
@@ -126,19 +129,31 @@ pub(super) fn dump(input: &Input, matches: &ArgMatches) -> Outcome {
         left: matches.get_one("limit").copied().unwrap_or(u64::MAX),
     };
     let follow = matches.get_flag("follow");
-    let printing = async {
+    let runtime = runtime()?;
+    // On a thread of its own: a write waits for the reader, and a signal must not.
+    let mut printing = runtime.spawn(async move {
         while dump.catch_up().await? && follow {
             tokio::time::sleep(LOOK).await;
         }
         anyhow::Ok(())
-    };
-    let ended = runtime()?.block_on(until_stopped(async {
-        tokio::select! {
-            printed = printing => printed,
-            () = nobody_reads() => Ok(()),
+    });
+    let ended = runtime.block_on(async {
+        let ended = until_stopped(async {
+            tokio::select! {
+                printed = &mut printing => printed?,
+                () = nobody_reads() => Ok(()),
+            }
+        })
+        .await?;
+        if ended.is_none() {
+            printing.abort();
+            // The line that is being written, if somebody reads it.
+            tokio::time::timeout(LAST_LINE, printing).await.ok();
         }
-    }))?;
-    ended.unwrap_or(Ok(()))?;
+        ended.unwrap_or(Ok(()))
+    });
+    runtime.shutdown_background();
+    ended?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -175,12 +190,12 @@ impl Dump {
                     if !wrote(&line(event, false)?)? {
                         return Ok(false);
                     }
+                    // Here it can be told to end.
+                    tokio::task::yield_now().await;
                 }
                 if self.left == 0 {
                     return Ok(false);
                 }
-                // Here a signal is heard.
-                tokio::task::yield_now().await;
             }
             self.seen = step;
         }

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::args::settings;
 use super::health::reachable;
 use super::sender::{Sender, not_an_event};
+use super::verify::wants;
 use super::{FAILED, Outcome, Usage, complain, print, runtime, template};
 use crate::clock::{Clock, until};
 use crate::config::{Config, Input};
@@ -24,7 +25,7 @@ use crate::http::{self, Answered, Client, Trust};
 use crate::orbit::sample;
 use crate::relay::destination::Secrets;
 use crate::relay::verify::Headers;
-use crate::relay::verify::scheme::Draft;
+use crate::relay::verify::scheme::{Draft, Verified};
 
 /// For the whole exchange.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,7 +46,7 @@ pub(super) fn command() -> Command {
     Command::new("send")
         .about(
             "Make and sign a request as a source does, send it, and show it with its answer; exit 0 \
-             only if it was taken",
+             only for a 2xx",
         )
         .args([
             one("source", "NAME", "As this one: orbit, or a source of the configuration")
@@ -198,13 +199,29 @@ fn note(
         }
         Ok(verified) => match not_an_event(sender, body) {
             Some(why) => Some(format!("it is no event: {why}")),
-            None if verified.event_type == event_type => None,
-            None => Some(format!(
-                "the event's type is {:?}, by what stands in the body, and not {event_type:?}",
-                verified.event_type
-            )),
+            None => of_event(sender, &verified, body, event_type, now),
         },
     }
+}
+
+/// The same of an event: what is not wanted says so by a 200 too.
+fn of_event(
+    sender: &Sender<'_>,
+    verified: &Verified,
+    body: &[u8],
+    event_type: &str,
+    now: Timestamp,
+) -> Option<String> {
+    let other = (verified.event_type != event_type).then(|| {
+        format!(
+            "the event's type is {:?}, by what stands in the body, and not {event_type:?}",
+            verified.event_type
+        )
+    });
+    let source = sender.configured();
+    let unwanted = source.and_then(|source| wants(source, verified, body, now).err());
+    let both: Vec<_> = other.into_iter().chain(unwanted).collect();
+    (!both.is_empty()).then(|| both.join("; "))
 }
 
 /// What may not be shown.

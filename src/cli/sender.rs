@@ -11,8 +11,7 @@ use super::Usage;
 use crate::app::secret;
 use crate::config::Config;
 use crate::event::{Envelope, Identity, ORBIT, RELAY};
-use crate::relay::receive::Source;
-use crate::relay::transform::json::Json;
+use crate::relay::receive::{Source, not_an_object};
 use crate::relay::verify::scheme::{Draft, Verified};
 use crate::relay::verify::{Headers, Refusal, Scheme, orbit};
 use crate::secret::{Secret, WebhookSecret};
@@ -212,11 +211,7 @@ fn of_orbit(body: &[u8], proof: orbit::Proof) -> Verified {
 pub(super) fn not_an_event(sender: &Sender<'_>, body: &[u8]) -> Option<String> {
     match sender.how {
         How::Orbit(_) => Envelope::parse(body).err().map(|error| error.to_string()),
-        How::Source(_) => match Json::parse(body) {
-            Ok(Json::Object(_)) => None,
-            Ok(_) => Some("the body is JSON, and no object".to_owned()),
-            Err(error) => Some(format!("the body: {error}")),
-        },
+        How::Source(_) => not_an_object(body).map(str::to_owned),
     }
 }
 

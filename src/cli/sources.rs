@@ -38,12 +38,11 @@ pub(super) fn list(input: &Input, as_json: bool) -> Outcome {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let max_age = config.shown.iter().find(|shown| shown.name == "max-age");
     let of_orbit = [
         ("path", OF_ORBIT),
         ("scheme", "orbit"),
         ("events", &config.webhook.events.join(", ")),
-        ("max_age", max_age.map_or("", |shown| &shown.value)),
+        ("max_age", of_orbit_max_age(&config)),
     ];
     tell(ORBIT, of_orbit.into_iter())?;
     for source in &config.shown_sources {
@@ -55,11 +54,29 @@ pub(super) fn list(input: &Input, as_json: bool) -> Outcome {
     )
 }
 
+/// How old a signature of Orbit may be.
+fn of_orbit_max_age(config: &Config) -> &str {
+    let max_age = config.shown.iter().find(|shown| shown.name == "max-age");
+    max_age.map_or("", |shown| &shown.value)
+}
+
+/// How old one of this source may be; none where it says no time.
+fn max_age_of<'a>(config: &'a Config, name: &str) -> Option<&'a str> {
+    let source = config
+        .shown_sources
+        .iter()
+        .find(|source| source.name == name)?;
+    let max_age = source.keys.iter().find(|key| key.name == "max_age")?;
+    Some(&max_age.value)
+}
+
 /// What is told of a source; the rest `config check` has.
 fn told(source: &ShownSource) -> impl Iterator<Item = (&'static str, &str)> {
-    const KEYS: [&str; 7] = [
+    const KEYS: [&str; 9] = [
         "path",
         "scheme",
+        "body_unsigned",
+        "insecure",
         "events",
         "when",
         "allow",
@@ -75,13 +92,14 @@ fn told(source: &ShownSource) -> impl Iterator<Item = (&'static str, &str)> {
 fn tell<'a>(name: &str, keys: impl Iterator<Item = (&'static str, &'a str)>) -> Outcome {
     print(name)?;
     for (key, value) in keys {
-        print(&format!("  {key:10}  {value}"))?;
+        print(&format!("  {key:13}  {value}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Each source for programs, with the same members.
 fn objects(config: &Config) -> Vec<Value> {
+    let max_age = of_orbit_max_age(config);
     let mut all = vec![json!({
         "name": ORBIT,
         "paths": ["/", "/hooks/orbit"],
@@ -90,8 +108,12 @@ fn objects(config: &Config) -> Vec<Value> {
         "when": null,
         "allow": [],
         "rate_limit": null,
+        "max_age": max_age,
+        "body_unsigned": false,
+        "insecure": false,
     })];
-    all.extend(config.sources.iter().map(object));
+    let sources = config.sources.iter();
+    all.extend(sources.map(|source| object(source, max_age_of(config, &source.name))));
     all.push(json!({
         "name": RELAY,
         "paths": [],
@@ -100,11 +122,14 @@ fn objects(config: &Config) -> Vec<Value> {
         "when": null,
         "allow": [],
         "rate_limit": null,
+        "max_age": null,
+        "body_unsigned": false,
+        "insecure": false,
     }));
     all
 }
 
-fn object(source: &Source) -> Value {
+fn object(source: &Source, max_age: Option<&str>) -> Value {
     let events: Vec<_> = source.events.iter().map(Glob::text).collect();
     let allow: Vec<_> = source.allow.iter().map(ToString::to_string).collect();
     let limit = source
@@ -118,5 +143,8 @@ fn object(source: &Source) -> Value {
         "when": source.when.as_ref().map(Expression::text),
         "allow": allow,
         "rate_limit": limit,
+        "max_age": max_age,
+        "body_unsigned": source.scheme.body_unsigned(),
+        "insecure": !source.scheme.wants_secret(),
     })
 }

@@ -20,9 +20,7 @@ use crate::relay::assets::AssetMap;
 use crate::relay::deliver;
 use crate::relay::deliver::preview::{Came, PreviewedRequest, Verdict, preview, row, verdict};
 use crate::relay::journal::Reader;
-
-/// No event is larger.
-const LARGEST: u64 = 8 * 1024 * 1024;
+use crate::relay::receive::LARGEST_BODY;
 
 /// What came of it, for programs.
 #[derive(Serialize)]
@@ -168,9 +166,10 @@ pub(super) fn file(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
         Ok(file) => file,
     };
     let mut body = Vec::new();
-    let read = file.take(LARGEST + 1).read_to_end(&mut body);
+    let limit = u64::try_from(LARGEST_BODY).unwrap_or(u64::MAX);
+    let read = file.take(limit.saturating_add(1)).read_to_end(&mut body);
     read.map_err(|error| refuse(&error.to_string()))?;
-    if u64::try_from(body.len()).is_ok_and(|length| length > LARGEST) {
+    if body.len() > LARGEST_BODY {
         return Err(refuse("it is larger than 8 MiB; no event is").into());
     }
     Ok(Some(body))

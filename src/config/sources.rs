@@ -179,7 +179,12 @@ fn scheme(keys: &mut Keys<'_>, scheme: &Scheme) {
         Scheme::Up42 { body_unsigned } => {
             keys.optional("body_unsigned", body_unsigned.then_some("accept"));
         }
-        Scheme::Hmac(form) => hmac(keys, form),
+        Scheme::Hmac(form) => {
+            hmac(keys, form);
+            if scheme.body_unsigned() {
+                keys.add("body_unsigned", "accept");
+            }
+        }
         Scheme::Token(form) => {
             let (key, value) = match &form.shown {
                 Credential::Header(name) => ("credential.header", name.as_str()),

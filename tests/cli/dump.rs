@@ -105,6 +105,49 @@ async fn a_followed_dump_gives_each_event_once_and_ends_at_a_signal() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_followed_dump_ends_at_a_signal_also_while_its_reader_stalls() {
+    let home = Home::new();
+    let mut command = home.relay();
+    command.env("WEBHOOK_SECRET", SECRET);
+    let mut relay = Relay::ready(command).await;
+    // More than a pipe and a reader's buffer hold.
+    for n in 0..200 {
+        let data = json!({"uuid": format!("{n:0250}")});
+        let event = json!({"type": COMPLETED, "data": data}).to_string();
+        assert_eq!(relay.post(event.as_bytes()).await.status, 200);
+    }
+    let mut command = home.command(&["events", "dump", "--follow"]);
+    command.arg("--data-dir").arg(home.data());
+    let mut dump = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(dump.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(numbers(&line), [1]);
+    let pid = dump.id().to_string();
+    let mut told = std::process::Command::new("kill");
+    assert!(told.args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(ended(&mut dump).await, Some(0));
+    assert_eq!(relay.stop().await, Some(0));
+}
+
+/// The exit code, once it is there; what does not end is ended.
+async fn ended(dump: &mut std::process::Child) -> Option<i32> {
+    let ended = async {
+        loop {
+            if let Some(status) = dump.try_wait().unwrap() {
+                break status.code();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let ended = tokio::time::timeout(PATIENCE, ended).await;
+    if ended.is_err() {
+        dump.kill().unwrap();
+    }
+    ended.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_followed_dump_ends_where_nobody_reads_also_while_nothing_comes() {
     let home = Home::new();
     let mut relay = with_events(&home, 1..=1).await;
@@ -117,15 +160,6 @@ async fn a_followed_dump_ends_where_nobody_reads_also_while_nothing_comes() {
     assert_eq!(numbers(&line), [1]);
     assert!(dump.try_wait().unwrap().is_none(), "it goes on");
     drop(output);
-    let ended = async {
-        loop {
-            if let Some(status) = dump.try_wait().unwrap() {
-                break status;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let ended = tokio::time::timeout(PATIENCE, ended).await.unwrap();
-    assert_eq!(ended.code(), Some(0));
+    assert_eq!(ended(&mut dump).await, Some(0));
     assert_eq!(relay.stop().await, Some(0));
 }

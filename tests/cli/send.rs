@@ -21,6 +21,7 @@ source = [
   { name = "standard", scheme = "standard-webhooks", secret = { env = "KEY" } },
   { name = "lims", scheme = "hmac", secret = { env = "CANARY" }, header = "X-Lims", timestamp = { header = "X-Time" }, signed = "{timestamp}.{body}", id = "/id", type = "/kind" },
   { name = "doors", scheme = "token", secret = { env = "CANARY" }, credential = "bearer", type = { header = "X-Kind" } },
+  { name = "picky", scheme = "stripe", secret = { env = "CANARY" }, events = ["charge.*"], when = "event.livemode" },
   { name = "bench", scheme = "none", insecure = true, type = "/kind" },
 ]
 "#;
@@ -166,6 +167,31 @@ async fn a_payload_is_sent_as_it_is_and_another_type_in_it_is_said() {
     assert!(other.join().unwrap().ends_with(payload));
     let note = r#"note: the event's type is "charge.failed", by what stands in the body"#;
     assert!(sent.err.contains(note), "{sent:?}");
+}
+
+#[tokio::test]
+async fn what_is_answered_200_and_not_kept_is_said() {
+    let home = Home::new();
+    for (event, livemode, note) in [
+        ("order.status", true, "\"order.status\" is not among"),
+        (
+            "charge.failed",
+            false,
+            "when: does not hold: event.livemode",
+        ),
+    ] {
+        let payload = format!(r#"{{"id": "evt_7", "type": "{event}", "livemode": {livemode}}}"#);
+        home.write("payload.json", &payload);
+        let (at, other) = answers("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned());
+        let url = format!("http://{at}/");
+        let arguments = ["--url", &url, "--payload", "payload.json"];
+        let sent = send(&home, "picky", event, &arguments).await;
+        assert_eq!(sent.code, Some(0), "a 2xx: {sent:?}");
+        assert!(sent.err.contains("note: "), "{sent:?}");
+        assert!(sent.err.contains(note), "{sent:?}");
+        assert!(sent.err.contains("not kept"), "{sent:?}");
+        other.join().unwrap();
+    }
 }
 
 #[tokio::test]

@@ -22,6 +22,14 @@ path = "/doors"
 scheme = "none"
 insecure = true
 
+[[source]]
+name = "lims"
+scheme = "hmac"
+secret = { env = "SHOP_SECRET" }
+header = "X-Sign"
+signed = "{header:X-Order}"
+body_unsigned = "accept"
+
 [[destination]]
 name = "chat"
 url = "http://127.0.0.1:1/"
@@ -49,7 +57,7 @@ async fn sources_list_says_who_sends_where_and_what_is_taken_and_no_secret() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     let names: Vec<_> = all.iter().map(|source| source["name"].clone()).collect();
-    assert_eq!(names, ["orbit", "shop", "doors", "relay"]);
+    assert_eq!(names, ["orbit", "shop", "doors", "lims", "relay"]);
     assert_eq!(
         all[1],
         json!({
@@ -60,8 +68,19 @@ async fn sources_list_says_who_sends_where_and_what_is_taken_and_no_secret() {
             "when": "event.livemode",
             "allow": ["10.0.0.0/24", "192.168.1.1/32"],
             "rate_limit": {"per_minute": 60, "burst": 10},
+            "max_age": "5m",
+            "body_unsigned": false,
+            "insecure": false,
         })
     );
+    let told = |name: &str| {
+        let told = |key| all.iter().find(|one| one["name"] == name).unwrap()[key].clone();
+        ["max_age", "body_unsigned", "insecure"].map(told)
+    };
+    assert_eq!(told("orbit"), [json!("5m"), json!(false), json!(false)]);
+    assert_eq!(told("lims"), [Value::Null, json!(true), json!(false)]);
+    assert_eq!(told("doors"), [Value::Null, json!(false), json!(true)]);
+    assert_eq!(told("relay"), [Value::Null, json!(false), json!(false)]);
     assert!(!home.path().join("data").exists(), "nothing was started");
 }
 
@@ -81,7 +100,7 @@ async fn config_check_shows_sources_and_warns_of_one_that_believes_everybody() {
         "  allow = 10.0.0.0/24, 192.168.1.1 (from relay.toml:10)",
         "  path = /hooks/shop (from default)",
         "destination chat",
-        "  sources = shop, relay (from relay.toml:22)",
+        "  sources = shop, relay (from relay.toml:30)",
     ] {
         assert!(
             ended.out.lines().any(|shown| shown == line),

@@ -9,7 +9,9 @@ use orbit_relay::relay::journal::{Availability, State};
 use orbit_relay::relay::receive::{RateLimit, Source};
 use orbit_relay::relay::transform::expression::Expression;
 use orbit_relay::relay::verify::Scheme;
-use orbit_relay::relay::verify::scheme::{Draft, Names, Place};
+use orbit_relay::relay::verify::scheme::{
+    Draft, Encoding, Hash, HmacForm, KeyForm, Names, Piece, Place, Unit,
+};
 use orbit_relay::secret::{self, Secret};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
@@ -224,6 +226,10 @@ async fn x_forwarded_for_counts_from_trusted_proxies_only() {
     for trusted in [true, false] {
         let mut shop = source("shop");
         shop.allow = vec!["203.0.113.0/24".parse().unwrap()];
+        if trusted {
+            // The proxy itself may call, and lends that to nobody.
+            shop.allow.push("127.0.0.1/32".parse().unwrap());
+        }
         let site = Site::new().await.source(shop.clone());
         let site = if trusted {
             site.trusting(&["127.0.0.1/32"])
@@ -235,6 +241,7 @@ async fn x_forwarded_for_counts_from_trusted_proxies_only() {
             ("203.0.113.9", if trusted { 200 } else { 403 }),
             ("203.0.113.9, 198.51.100.1", 403),
             ("rubbish", 403),
+            ("rubbish, 127.0.0.1", 403),
         ];
         for (n, (forwarded, status)) in rows.into_iter().enumerate() {
             let request = Request::new(&shop, order(n)).with(FORWARDED, forwarded);
@@ -399,7 +406,7 @@ async fn what_is_no_json_object_or_too_large_is_refused_and_leaves_no_row() {
 
 #[tokio::test]
 async fn while_its_secret_cannot_be_read_a_source_is_told_to_come_again() {
-    let site = Site::new().await;
+    let site = Site::with_a_manual_clock().await;
     let file = site.path("shop-secret");
     let mut shop = source("shop");
     shop.secrets = vec![secret::Source::File(file.clone())];
@@ -417,10 +424,21 @@ async fn while_its_secret_cannot_be_read_a_source_is_told_to_come_again() {
         200
     );
     std::fs::write(&file, KEY).unwrap();
+    // It is not read for every request.
+    assert_eq!(Request::new(&shop, order(1)).send(&relay).await.status, 503);
+    site.hand().advance(Duration::from_secs(1));
     assert_eq!(Request::new(&shop, order(1)).send(&relay).await.status, 200);
-    site.count(3);
+    std::fs::write(&file, "another key").unwrap();
+    assert_eq!(Request::new(&shop, order(2)).send(&relay).await.status, 200);
+    site.hand().advance(Duration::from_secs(1));
+    assert_eq!(Request::new(&shop, order(3)).send(&relay).await.status, 401);
+    site.count(6);
     let sums = relay.finish().await;
-    assert_eq!(sums.rejected, [("not_ready".to_owned(), 1)].into());
+    let rejected = [
+        ("not_ready".to_owned(), 2),
+        ("wrong_signature".to_owned(), 1),
+    ];
+    assert_eq!(sums.rejected, rejected.into());
 }
 
 #[tokio::test]
@@ -434,6 +452,101 @@ async fn either_of_two_secrets_is_good_while_they_change() {
     let new = Request::new(&shop, order(2)).of_a_stranger();
     assert_eq!(new.send(&relay).await.status, 200);
     site.count(2);
+    relay.finish().await;
+}
+
+/// A request whose code covers no body, with another than it was made for.
+async fn under_the_same_code(relay: &Relay, shop: &Source, body: &str) -> String {
+    let headers = Request::new(shop, order(1)).headers(relay);
+    let headers: Vec<_> = headers.iter().map(|(n, v)| (&**n, &**v)).collect();
+    let request = wire::request("POST", &shop.path, &headers, body.as_bytes());
+    let answer = wire::send(relay.events, &request).await.json();
+    let said = answer["status"].as_str().or(answer["error"].as_str());
+    said.unwrap().to_owned()
+}
+
+/// A source whose codes cover no body.
+fn without_the_body() -> Source {
+    let mut shop = source("shop");
+    shop.scheme = Scheme::Hmac(Box::new(HmacForm {
+        header: "X-Sig".to_owned(),
+        prefix: String::new(),
+        hash: Hash::Sha256,
+        code: Encoding::Hex,
+        key: KeyForm::Text,
+        timestamp: Some(("X-Time".to_owned(), Unit::Milliseconds)),
+        signed: vec![Piece::Timestamp],
+        names: Names {
+            id: Some(Place::Pointer("/id".to_owned())),
+            event_type: Some(Place::Pointer("/type".to_owned())),
+        },
+    }));
+    shop.events = vec![Glob::new("order")];
+    shop
+}
+
+#[tokio::test]
+async fn a_code_without_a_body_is_one_request_also_where_that_was_not_wanted() {
+    let shop = without_the_body();
+    let site = Site::with_a_manual_clock()
+        .await
+        .without_flag("integration-url");
+    let site = site.source(shop.clone());
+    let relay = site.start().await;
+    let unwanted = json!({"type": "placed", "id": "1"}).to_string();
+    // What is refused used nothing up.
+    let refused = under_the_same_code(&relay, &shop, "[]").await;
+    assert_eq!(refused, "an event is a JSON object");
+    for (body, said) in [
+        (&unwanted, "ignored"),
+        (&order(1), "duplicate"),
+        (&order(2), "duplicate"),
+    ] {
+        assert_eq!(under_the_same_code(&relay, &shop, body).await, said);
+    }
+    site.count(3);
+    assert!(relay.journal().is_empty());
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn of_requests_at_once_under_a_code_without_a_body_one_is_taken() {
+    let shop = without_the_body();
+    let site = Site::with_a_manual_clock()
+        .await
+        .without_flag("integration-url");
+    let site = site.source(shop.clone());
+    let relay = site.start().await;
+    let (one, two, three) = (order(1), order(2), order(3));
+    let (one, two, three) = tokio::join!(
+        under_the_same_code(&relay, &shop, &one),
+        under_the_same_code(&relay, &shop, &two),
+        under_the_same_code(&relay, &shop, &three),
+    );
+    let mut said = [one, two, three];
+    said.sort_unstable();
+    assert_eq!(said, ["accepted", "duplicate", "duplicate"]);
+    site.count(3);
+    assert_eq!(relay.journal().len(), 1);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_body_that_was_shown_under_another_name_does_not_keep_the_real_one_out() {
+    let mut shop = source("shop");
+    shop.events = vec![Glob::new("order")];
+    let site = Site::new().await.source(shop.clone());
+    let relay = site.start().await;
+    let body = json!({"amount": 1}).to_string();
+    for (event_type, said) in [
+        ("ping", "pong"),
+        ("other", "ignored"),
+        ("order", "accepted"),
+    ] {
+        let request = Request::new(&shop, &*body).called(event_type);
+        assert_eq!(request.send(&relay).await.json()["status"], said);
+    }
+    site.count(1);
     relay.finish().await;
 }
 

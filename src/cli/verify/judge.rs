@@ -16,14 +16,12 @@ use crate::relay::receive::{Source, holds};
 use crate::relay::verify::scheme::{Reply, Verified};
 use crate::relay::verify::{Headers, Refusal, Scheme};
 
-/// UP42 allows no more, whatever `max_age` says, and nothing from the future.
-const UP42_AGE: Duration = Duration::from_mins(5);
-
 /// What is said, and what it comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Judged {
     pub(super) lines: Vec<String>,
-    pub(super) verifies: bool,
+    /// Whether it verifies, and is not refused for what it brings.
+    pub(super) would_do: bool,
 }
 
 /// Judges a request as of `at`.
@@ -53,7 +51,7 @@ pub(super) fn judge(
         lines.push("it does not verify".to_owned());
         return Judged {
             lines,
-            verifies: false,
+            would_do: false,
         };
     }
     lines.push(match known {
@@ -74,14 +72,18 @@ pub(super) fn judge(
     if let Ok(verified) = &verified {
         lines.extend(brings(sender, verified, body, at));
     }
+    let brings_none =
+        |verified: &Verified| verified.reply.is_none() && not_an_event(sender, body).is_some();
+    let refused = verified.as_ref().is_ok_and(brings_none);
     lines.push(match (in_time, signed_at) {
+        (true, _) if refused => "it verifies, and is refused all the same".to_owned(),
         (true, _) => "it verifies".to_owned(),
         (false, Some(at)) => format!("it does not verify as of then; --at {at} says how it was"),
         (false, None) => "it does not verify".to_owned(),
     });
     Judged {
         lines,
-        verifies: in_time,
+        would_do: in_time && !refused,
     }
 }
 
@@ -131,10 +133,8 @@ fn signed_at(
 /// How old a signature may be, and how early.
 fn window(sender: &Sender<'_>) -> (Duration, Duration) {
     let max_age = sender.max_age();
-    match sender.scheme() {
-        Some(Scheme::Up42 { .. }) => (max_age.min(UP42_AGE), Duration::ZERO),
-        _ => (max_age, max_age),
-    }
+    let scheme = sender.scheme();
+    scheme.map_or((max_age, max_age), |scheme| scheme.window(max_age))
 }
 
 fn time(
@@ -191,13 +191,18 @@ fn brings(sender: &Sender<'_>, verified: &Verified, body: &[u8], at: Timestamp) 
     let (event_type, id) = (&verified.event_type, verified.identity.text());
     let mut lines = vec![format!("type: {event_type:?}"), format!("known by: {id:?}")];
     if let Some(source) = sender.configured() {
-        lines.push(wants(source, verified, body, at));
+        lines.push(wants(source, verified, body, at).unwrap_or_else(|why| why));
     }
     lines
 }
 
-/// Whether the source's `events` and `when` let it in.
-fn wants(source: &Source, verified: &Verified, body: &[u8], at: Timestamp) -> String {
+/// How the source's `events` and `when` let it in; else why they do not.
+pub(in crate::cli) fn wants(
+    source: &Source,
+    verified: &Verified,
+    body: &[u8],
+    at: Timestamp,
+) -> Result<String, String> {
     let event_type = &verified.event_type;
     if !source.events.iter().any(|glob| glob.matches(event_type)) {
         let globs = source
@@ -205,13 +210,13 @@ fn wants(source: &Source, verified: &Verified, body: &[u8], at: Timestamp) -> St
             .iter()
             .map(|glob| format!("{:?}", glob.text()));
         let globs: Vec<_> = globs.collect();
-        return format!(
+        return Err(format!(
             "events: {event_type:?} is not among [{}]: answered 200, and not kept",
             globs.join(", ")
-        );
+        ));
     }
     let Some(when) = &source.when else {
-        return "events: it is taken".to_owned();
+        return Ok("events: it is taken".to_owned());
     };
     let event = Event {
         source: source.name.clone(),
@@ -222,12 +227,15 @@ fn wants(source: &Source, verified: &Verified, body: &[u8], at: Timestamp) -> St
         body: body.to_vec(),
     };
     match holds(when, &event) {
-        Ok(true) => format!("events: it is taken; `when` holds: {}", when.text()),
-        Ok(false) => format!(
+        Ok(true) => Ok(format!(
+            "events: it is taken; `when` holds: {}",
+            when.text()
+        )),
+        Ok(false) => Err(format!(
             "when: does not hold: {}: answered 200, and not kept",
             when.text()
-        ),
-        Err(why) => format!("when: {why}; it is taken all the same"),
+        )),
+        Err(why) => Ok(format!("when: {why}; it is taken all the same")),
     }
 }
 

@@ -18,6 +18,8 @@ mod mistakes;
 mod tests;
 mod wanted;
 
+pub(super) use self::judge::wants;
+
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -43,7 +45,7 @@ pub(super) fn command() -> Command {
             .value_parser(path)
     };
     Command::new("verify")
-        .about("Say why a captured request does or does not verify; exit 4 if it does not")
+        .about("Say why a captured request does or does not verify; exit 4 if it does not, or is no event")
         .args([
             Arg::new("source")
                 .long("source")
@@ -86,7 +88,7 @@ pub(super) fn run(input: &Input, matches: &ArgMatches) -> Outcome {
     for line in &judged.lines {
         print(line)?;
     }
-    Ok(if judged.verifies {
+    Ok(if judged.would_do {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(TROUBLE)

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::judge::{Judged, judge};
 use crate::cli::sender::Sender;
 use crate::event::Glob;
-use crate::relay::receive::Source;
+use crate::relay::receive::{Source, not_an_object};
 use crate::relay::transform::expression::Expression;
 use crate::relay::verify::Headers;
 use crate::relay::verify::scheme::{
@@ -129,7 +129,7 @@ fn a_genuine_request_of_each_scheme_verifies_and_is_told_with_its_type() {
         };
         let of = source("a", scheme.clone(), secrets);
         let judged = judged(&of, &[], &signed(&scheme, SECRET, None), at(SENT + 1));
-        assert!(judged.verifies, "{scheme:?}: {judged:?}");
+        assert!(judged.would_do, "{scheme:?}: {judged:?}");
         says(&judged, "type: ");
         says(&judged, "events: it is taken");
         assert_eq!(judged.lines.last().map(String::as_str), Some("it verifies"));
@@ -146,7 +146,7 @@ fn what_is_said_of_a_request_that_verifies() {
         &signed(&Scheme::Stripe, SECRET, None),
         at(SENT + 30),
     );
-    assert!(judged.verifies);
+    assert!(judged.would_do);
     insta::assert_snapshot!(judged.lines.join("\n"), @r#"
     Stripe-Signature: there
     code: it matches, with secret 2 of 2
@@ -163,15 +163,15 @@ fn an_old_request_is_told_until_when_it_would_have_been_taken() {
     let of = source("pay", Scheme::Stripe, &[SECRET]);
     let request = signed(&Scheme::Stripe, SECRET, None);
     let old = judged(&of, &[], &request, at(SENT + 3 * 3_600));
-    assert!(!old.verifies);
+    assert!(!old.would_do);
     says(&old, "it was signed 3 h before, at 2026-02-02T02:40:00Z");
     says(&old, "would have taken it until 2026-02-02T02:45:00Z");
     says(&old, "--at 2026-02-02T02:40:00Z");
     says(&old, "type: \"order.status\"");
     let early = judged(&of, &[], &request, at(SENT - 3_600));
-    assert!(!early.verifies);
+    assert!(!early.would_do);
     says(&early, "from 2026-02-02T02:35:00Z on");
-    assert!(judged(&of, &[], &request, at(SENT)).verifies);
+    assert!(judged(&of, &[], &request, at(SENT)).would_do);
     let timed = source("hmac", timed_hmac(), &[SECRET]);
     let old = judged(
         &timed,
@@ -187,7 +187,7 @@ fn an_old_request_is_told_until_when_it_would_have_been_taken() {
         &signed(&Scheme::Github, SECRET, None),
         at(2 * SENT),
     );
-    assert!(years.verifies);
+    assert!(years.would_do);
     says(&years, "time: none is signed");
 }
 
@@ -199,7 +199,7 @@ fn headers_are_told_that_are_missing_doubled_or_malformed() {
         let mut headers = headers.clone();
         change(&mut headers);
         let judged = judged(&of, &[], &(headers, body.clone()), at(SENT));
-        assert!(!judged.verifies, "{judged:?}");
+        assert!(!judged.would_do, "{judged:?}");
         judged
     };
     let is = |name: &str, of: &str| name.eq_ignore_ascii_case(of);
@@ -259,7 +259,7 @@ fn the_usual_mistake_is_named_that_explains_a_wrong_code() {
             let other = source("b", token(), &["canary-other"]);
             let request = (headers, received.as_bytes().to_vec());
             let judged = judged(&of, &[&other], &request, at(SENT));
-            assert!(!judged.verifies, "{scheme:?}");
+            assert!(!judged.would_do, "{scheme:?}");
             says(&judged, "code: the code does not match");
             says(&judged, part);
         }
@@ -318,7 +318,7 @@ fn what_the_source_does_not_want_verifies_and_is_told() {
     let request = signed(&Scheme::Stripe, SECRET, None);
     of.events = vec![Glob::new("charge.*")];
     let other = judged(&of, &[], &request, at(SENT));
-    assert!(other.verifies);
+    assert!(other.would_do);
     says(&other, "\"order.status\" is not among [\"charge.*\"]");
     of.events = vec![Glob::new("order.*")];
     of.when = Some(Expression::parse("event.type == 'x'").unwrap());
@@ -327,5 +327,27 @@ fn what_the_source_does_not_want_verifies_and_is_told() {
         "when: does not hold: event.type == 'x'",
     );
     let text = signed(&Scheme::Stripe, SECRET, Some("[]"));
-    says(&judged(&of, &[], &text, at(SENT)), "event: none; ");
+    let none = judged(&of, &[], &text, at(SENT));
+    says(&none, "event: none; ");
+    says(&none, "it verifies, and is refused all the same");
+    assert!(!none.would_do);
+}
+
+#[test]
+fn what_is_an_event_is_judged_as_receive_does() {
+    let of = source("pay", Scheme::Stripe, &[SECRET]);
+    for (body, taken) in [
+        (r#"{"a":1,"a":2}"#.to_owned(), true),
+        (
+            format!(r#"{{"a":{}{}}}"#, "[".repeat(200), "]".repeat(200)),
+            true,
+        ),
+        ("{\"a\":1".to_owned(), false),
+        ("\"text\"".to_owned(), false),
+    ] {
+        let request = signed(&Scheme::Stripe, SECRET, Some(&body));
+        let judged = judged(&of, &[], &request, at(SENT));
+        assert_eq!(judged.would_do, taken, "{body}: {judged:?}");
+        assert_eq!(not_an_object(body.as_bytes()).is_none(), taken, "{body}");
+    }
 }

@@ -151,10 +151,16 @@ fn hmac(form: &HmacForm) -> Vec<Wanted> {
     let code = format!("{}<the code>", form.prefix);
     let mut all = vec![needed(&form.header, &code)];
     all.extend(form.timestamp.iter().map(|(name, unit)| time(name, *unit)));
-    let signed = form.signed.iter().filter_map(|piece| match piece {
-        Piece::Header(name) => Some(needed(name, "what is signed")),
-        _ => None,
-    });
+    let signed = form
+        .signed
+        .iter()
+        .filter_map(|piece| match (piece, &form.names.id) {
+            (Piece::Header(name), _) => Some(needed(name, "what is signed")),
+            (Piece::Id, Some(Place::Header(name))) => {
+                Some(needed(name, "the event's id, which is signed"))
+            }
+            _ => None,
+        });
     all.extend(signed);
     for named in named(form.names.id.as_ref(), form.names.event_type.as_ref()) {
         if !all
@@ -198,7 +204,10 @@ fn is_time(value: &[u8], unit: Unit) -> bool {
         return false;
     };
     match unit {
-        Unit::Seconds | Unit::Milliseconds => value.parse::<u64>().is_ok(),
+        // No sign stands before it.
+        Unit::Seconds | Unit::Milliseconds => {
+            value.bytes().all(|b| b.is_ascii_digit()) && value.parse::<i64>().is_ok()
+        }
         Unit::Rfc3339 => value.parse::<jiff::Timestamp>().is_ok(),
     }
 }
@@ -274,6 +283,50 @@ mod tests {
         let expected = ["signature-input", "signature", "date", "digest"];
         assert_eq!(names(&up42, &headers), expected);
         assert_eq!(wanted(None, &none)[0].name, "Orbit-Signature");
+    }
+
+    #[test]
+    fn a_header_that_is_signed_is_needed_also_where_it_is_the_id() {
+        let id_needed = |signed: Vec<Piece>| {
+            let form = HmacForm {
+                header: "X-Sig".into(),
+                prefix: String::new(),
+                hash: Hash::Sha256,
+                code: Encoding::Hex,
+                key: KeyForm::Text,
+                timestamp: None,
+                signed,
+                names: Names {
+                    id: Some(Place::Header("X-Id".into())),
+                    event_type: None,
+                },
+            };
+            let all = hmac(&form);
+            let id: Vec<_> = all.iter().filter(|one| one.name == "X-Id").collect();
+            assert_eq!(id.len(), 1, "{all:?}");
+            id[0].needed
+        };
+        assert!(id_needed(vec![Piece::Id, Piece::Body]));
+        assert!(id_needed(vec![Piece::Header("X-Id".into()), Piece::Body]));
+        assert!(!id_needed(vec![Piece::Body]));
+    }
+
+    #[test]
+    fn a_time_is_a_number_without_a_sign_as_for_receive() {
+        for (value, expected) in [
+            ("1770000000", true),
+            ("+5", false),
+            ("-5", false),
+            ("5.0", false),
+            (" 5", false),
+            ("99999999999999999999", false),
+        ] {
+            assert_eq!(
+                is_time(value.as_bytes(), Unit::Seconds),
+                expected,
+                "{value}"
+            );
+        }
     }
 
     #[test]

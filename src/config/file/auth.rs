@@ -9,6 +9,7 @@ use crate::config::nearest::shown;
 use crate::config::parse;
 use crate::config::resolve::Variables;
 use crate::relay::destination::{Algorithm, Auth, Encoding, Header, RESERVED_HEADERS, Sign};
+use crate::relay::verify::standard;
 use crate::secret::Secret;
 
 /// The types of `auth`, and the keys of each.
@@ -145,7 +146,7 @@ fn fiix(table: &Table<'_, '_>, variables: &Variables<'_>) -> Option<Sign> {
 }
 
 fn standard_webhooks(table: &Table<'_, '_>, variables: &Variables<'_>) -> Option<Sign> {
-    let check = secret::standard_webhooks;
+    let check = standard::check_secret;
     let secrets = match (table.take("secret"), table.take("secrets")) {
         (Some(one), None) => vec![secret::source(&one, variables, check)?],
         (None, Some(several)) => secret::sources(&several, variables, check)?,

@@ -29,6 +29,7 @@ use crate::relay::destination::presets::Preset;
 use crate::relay::destination::{self, Auth, Success, Tls};
 use crate::relay::transform::address::Address;
 use crate::relay::transform::json::Json;
+use crate::relay::verify::standard;
 use crate::retry::Plan;
 
 /// The keys of a destination.
@@ -426,7 +427,7 @@ fn on_closed(
     let wanted = "a table like { poll = \"https://…/{{ answer.id }}\", when = … }";
     let table = item.table(wanted, ON_CLOSED)?;
     let secret = table.take("secret");
-    let secret = secret.map(|item| secret::source(&item, variables, secret::standard_webhooks));
+    let secret = secret.map(|item| secret::source(&item, variables, standard::check_secret));
     let url = match (table.take("poll"), table.take("poll_path")) {
         (Some(_), Some(path)) => {
             path.refuse("there is a `poll`, too: give one of the two");

@@ -174,6 +174,22 @@ fn judge(table: &Table<'_, '_>, form: &HmacForm, body_unsigned: bool) {
         }
         _ => {}
     }
+    let same = |one: &str, other: &str| one.eq_ignore_ascii_case(other);
+    let id_in = |name: &str| matches!(&form.names.id, Some(Place::Header(id)) if same(id, name));
+    let signs = |name: &str| {
+        let by_name = |piece: &Piece| matches!(piece, Piece::Header(of) if same(of, name));
+        form.signed.iter().any(by_name) || has(&Piece::Id) && id_in(name)
+    };
+    let time_in = |name: &str| matches!(&form.timestamp, Some((time, _)) if same(time, name));
+    if signs(&form.header) || has(&Piece::Timestamp) && time_in(&form.header) {
+        refuse(
+            "signed",
+            "it has the header of the code itself, which no code can cover",
+        );
+    }
+    if matches!(&form.timestamp, Some((time, _)) if id_in(time)) {
+        refuse("id", "that header has the time already: each needs its own");
+    }
     if has(&Piece::Id) && form.names.id.is_none() {
         refuse(
             "signed",

@@ -10,7 +10,6 @@ use toml::de::DeValue;
 
 use super::reader::Item;
 use crate::config::resolve::Variables;
-use crate::relay::verify::standard;
 use crate::secret::{Secret, Source};
 
 /// The keys of a secret that is found elsewhere.
@@ -143,13 +142,6 @@ pub(super) fn in_a_header(secret: &Secret) -> Result<(), String> {
     } else {
         Err("the value has a character that cannot stand in an HTTP header".to_owned())
     }
-}
-
-/// A key of Standard Webhooks.
-pub(super) fn standard_webhooks(secret: &Secret) -> Result<(), String> {
-    standard::webhook_key(secret)
-        .map(drop)
-        .map_err(|e| e.to_string())
 }
 
 /// Reads a file that holds a secret.

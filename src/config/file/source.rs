@@ -25,7 +25,6 @@ use crate::config::sources::DescribedSource;
 use crate::event::Glob;
 use crate::relay::receive::{RateLimit, Source};
 use crate::relay::verify::Scheme;
-use crate::relay::verify::scheme::{Credential, TokenForm};
 use crate::secret::Secret;
 
 /// The keys of a source, whatever its scheme.
@@ -133,15 +132,7 @@ fn secrets(
         return None;
     }
     let item = table.require("secret")?;
-    let check = |secret: &Secret| {
-        if let Scheme::Token(TokenForm { shown, .. }) = scheme {
-            secret::in_a_header(secret)?;
-            if *shown == Credential::Basic && !secret.expose().contains(':') {
-                return Err("the secret of credential = \"basic\" is USER:PASSWORD".to_owned());
-            }
-        }
-        scheme.check_secret(secret)
-    };
+    let check = |secret: &Secret| scheme.check_secret(secret);
     match item.value {
         DeValue::Array(_) => secret::sources(&item, variables, check),
         _ => Some(vec![secret::source(&item, variables, check)?]),

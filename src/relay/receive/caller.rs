@@ -11,32 +11,52 @@ use ipnet::IpNet;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
+/// Whose request this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// This one's.
+    Known(IpAddr),
+    /// A trusted proxy, which is this one, did not say in a way that can be read.
+    Unknown(IpAddr),
+}
+
+impl Caller {
+    /// By which he is counted and logged.
+    pub(super) fn address(self) -> IpAddr {
+        match self {
+            Self::Known(address) | Self::Unknown(address) => address,
+        }
+    }
+}
+
 /// Whose request this is: the last address of `X-Forwarded-For` that is no trusted proxy, where
-/// the peer is one. Where that list says nothing, or something else than addresses, it is the peer.
-pub(super) fn caller(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+/// the peer is one. Where that list says nothing, it is the peer's; where it says something else
+/// than addresses, nobody knows.
+pub(super) fn caller(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Caller {
     let peer = peer.to_canonical();
     if !holds(trusted, peer) {
-        return peer;
+        return Caller::Known(peer);
     }
     // Several lines are one list; each proxy adds to its end.
     for line in headers.get_all(FORWARDED_FOR).iter().rev() {
         let Ok(line) = line.to_str() else {
-            return peer;
+            return Caller::Unknown(peer);
         };
         for text in line.rsplit(',') {
             match address(text.trim()) {
                 Some(address) if holds(trusted, address) => {}
-                Some(address) => return address,
-                None => return peer,
+                Some(address) => return Caller::Known(address),
+                None => return Caller::Unknown(peer),
             }
         }
     }
-    peer
+    Caller::Known(peer)
 }
 
-/// Whether one may call whose address this is: everyone, where nobody is named.
-pub(super) fn may_call(allow: &[IpNet], caller: IpAddr) -> bool {
-    allow.is_empty() || holds(allow, caller)
+/// Whether he may call: everyone, where nobody is named, and else nobody who is not known: he has
+/// no share in what his proxy may.
+pub(super) fn may_call(allow: &[IpNet], caller: Caller) -> bool {
+    allow.is_empty() || matches!(caller, Caller::Known(address) if holds(allow, address))
 }
 
 /// Whether one of these networks holds this address.
@@ -61,6 +81,9 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+
+    /// A trusted proxy says nothing that can be read.
+    const UNKNOWN: &str = "unknown";
 
     fn networks(texts: &[&str]) -> Vec<IpNet> {
         let parsed = texts.iter().map(|text| {
@@ -107,14 +130,14 @@ mod tests {
             ("127.0.0.1", &["[2001:db8::1]"], "2001:db8::1"),
             ("fd00::1", &["2001:db8::1"], "2001:db8::1"),
             // Rubbish.
-            ("127.0.0.1", &[""], "127.0.0.1"),
-            ("127.0.0.1", &["unknown"], "127.0.0.1"),
-            ("127.0.0.1", &["203.0.113.9, unknown"], "127.0.0.1"),
-            ("127.0.0.1", &["203.0.113.9,"], "127.0.0.1"),
-            ("127.0.0.1", &["203.0.113.9", ""], "127.0.0.1"),
+            ("127.0.0.1", &[""], UNKNOWN),
+            ("127.0.0.1", &["unknown"], UNKNOWN),
+            ("127.0.0.1", &["203.0.113.9, unknown"], UNKNOWN),
+            ("127.0.0.1", &["203.0.113.9,"], UNKNOWN),
+            ("127.0.0.1", &["203.0.113.9", ""], UNKNOWN),
             ("127.0.0.1", &["unknown, 203.0.113.9"], "203.0.113.9"),
-            ("127.0.0.1", &["203.0.113.0/24"], "127.0.0.1"),
-            ("127.0.0.1", &["203.0.113.9; 1.1.1.1"], "127.0.0.1"),
+            ("127.0.0.1", &["203.0.113.0/24"], UNKNOWN),
+            ("127.0.0.1", &["203.0.113.9; 1.1.1.1"], UNKNOWN),
         ];
         for (peer, lines, expected) in rows {
             let mut headers = HeaderMap::new();
@@ -122,14 +145,18 @@ mod tests {
                 headers.append(FORWARDED_FOR, HeaderValue::from_str(line).unwrap());
             }
             let found = caller(peer.parse().unwrap(), &headers, &trusted);
-            assert_eq!(found.to_string(), *expected, "{peer} {lines:?}");
+            let expected = match *expected {
+                UNKNOWN => Caller::Unknown(peer.parse().unwrap()),
+                address => Caller::Known(address.parse().unwrap()),
+            };
+            assert_eq!(found, expected, "{peer} {lines:?}");
         }
         let mut headers = HeaderMap::new();
         let latin = HeaderValue::from_bytes(b"203.0.113.9 \xe9").unwrap();
         headers.append(FORWARDED_FOR, latin);
         let peer = "127.0.0.1".parse().unwrap();
-        assert_eq!(caller(peer, &headers, &trusted), peer);
-        assert_eq!(caller(peer, &headers, &[]), peer);
+        assert_eq!(caller(peer, &headers, &trusted), Caller::Unknown(peer));
+        assert_eq!(caller(peer, &headers, &[]), Caller::Known(peer));
     }
 
     #[test]
@@ -146,8 +173,10 @@ mod tests {
             ("2001:db9::1", false),
         ] {
             let address = address.parse().unwrap();
-            assert_eq!(may_call(&named, address), may, "{address}");
-            assert!(may_call(&[], address), "{address}");
+            assert_eq!(may_call(&named, Caller::Known(address)), may, "{address}");
+            assert!(!may_call(&named, Caller::Unknown(address)), "{address}");
+            assert!(may_call(&[], Caller::Known(address)), "{address}");
+            assert!(may_call(&[], Caller::Unknown(address)), "{address}");
         }
     }
 }

@@ -59,7 +59,7 @@ use self::refusals::Refusals;
 use self::replays::Replays;
 use self::serve::Peer;
 pub use self::source::{RateLimit, Source};
-pub use self::sources::holds;
+pub use self::sources::{holds, not_an_object};
 pub use self::work_orders::WorkOrdersAuth;
 use crate::clock::{Clock, Remote};
 use crate::event::{Envelope, Event, ORBIT, Origin, TEST};

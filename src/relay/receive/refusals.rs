@@ -3,7 +3,7 @@
 //! source, and all of them together write at most one line a second.
 //!
 //! # Invariants
-//! - Nothing that a sender sent stands in a line.
+//! - Of what a sender sent nothing stands in a line, but the address that a trusted proxy names.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -101,16 +101,16 @@ impl Refusals {
         );
     }
 
-    /// The `when` of a source cannot be judged.
-    pub(super) fn note_when(&self, source: &str, reason: &str) {
+    /// The `when` of a source cannot be judged. Why may quote the event, so it is not said here.
+    pub(super) fn note_when(&self, source: &str) {
         let Some(unsaid) = self.line_is_due("when") else {
             return;
         };
         tracing::warn!(
             source,
-            reason,
             unsaid,
-            "receive: the `when` of the source {source} cannot be judged; the event is kept"
+            "receive: the `when` of the source {source} cannot be judged; the event is kept; \
+             orbit-relay verify says why of a captured request"
         );
     }
 

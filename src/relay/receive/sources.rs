@@ -8,7 +8,7 @@
 //! - A `when` that cannot be judged loses nothing: the event is taken.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -18,21 +18,26 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
+use jiff::Timestamp;
 
 use super::allowance::{Allowance, ByAddress};
-use super::caller::{caller, may_call};
+use super::caller::{Caller, caller, may_call};
 use super::refusals::{Pace, Refusals};
-use super::replays::Replays;
+use super::replays::{Replays, Reserved};
 use super::serve::Peer;
 use super::{Edge, LARGEST_BODY, Outcome, Rejection, Source, answer, discard, read, refuse};
+use crate::clock::until;
 use crate::event::{Event, Identity, Members, Origin};
 use crate::relay::journal::Appended;
 use crate::relay::transform::expression::{Expression, Scope};
 use crate::relay::transform::json::Json;
 use crate::relay::verify::Headers;
 use crate::relay::verify::orbit::Refusal;
-use crate::relay::verify::scheme::{Reply, Verified};
-use crate::secret;
+use crate::relay::verify::scheme::{Proof, Reply, Verified};
+use crate::secret::{self, Secret};
+
+/// A file with a secret is read again after so long, not for each request that anybody makes up.
+const SECRETS_HOLD: Duration = Duration::from_secs(1);
 
 const NO_OBJECT: &str = "an event is a JSON object";
 
@@ -45,6 +50,13 @@ struct Entrance {
     unverified: Arc<ByAddress>,
     replays: Replays,
     refusals: Refusals,
+    secrets: Mutex<Option<Held>>,
+}
+
+/// Secrets as they were at a time; where one could not be read, why.
+struct Held {
+    at: Timestamp,
+    secrets: Result<Arc<[Secret]>, String>,
 }
 
 /// What became of a request that was taken.
@@ -82,6 +94,7 @@ pub(super) fn add(mut routes: Router<Arc<Edge>>, edge: &Arc<Edge>) -> Router<Arc
             unverified: Arc::clone(&unverified),
             replays: Replays::default(),
             refusals: Refusals::paced(clock.clone(), Arc::clone(&pace)),
+            secrets: Mutex::default(),
         };
         let way_in = post(take).with_state(Arc::new(entrance));
         routes = routes.route(&source.path, way_in);
@@ -113,7 +126,7 @@ async fn take(
             metrics.count_source(&source.name, refused.as_str());
             entrance
                 .refusals
-                .note_source(&source.name, caller, &refused);
+                .note_source(&source.name, caller.address(), &refused);
             refused.into_response()
         }
     }
@@ -122,7 +135,7 @@ async fn take(
 impl Entrance {
     async fn take(
         &self,
-        caller: IpAddr,
+        caller: Caller,
         headers: &HeaderMap,
         body: &mut Body,
     ) -> Result<Taken, Refused> {
@@ -139,10 +152,7 @@ impl Entrance {
         form.map_err(|refusal| self.unverified(caller, refusal))?;
         let mut held = edge.budget.hold(edge.receive.metrics.clone());
         let body = read(headers, body, &mut held, LARGEST_BODY).await?;
-        let secrets = source.secrets.iter().map(secret::Source::current);
-        let secrets = secrets
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| Rejection::NotReady(error.to_string()))?;
+        let secrets = self.secrets().map_err(Rejection::NotReady)?;
         let now = edge.receive.clock.wall();
         let verified = source
             .scheme
@@ -158,6 +168,29 @@ impl Entrance {
             edge.count_replay().await?;
             return Ok(Taken::Duplicate);
         }
+        // A code that covers no body says which request it is; what came first under it counts.
+        let reserved = match verified.proof {
+            Some(proof) if source.scheme.body_unsigned() => {
+                let Some(reserved) = self.reserve(proof) else {
+                    edge.count_replay().await?;
+                    return Ok(Taken::Duplicate);
+                };
+                Some(reserved)
+            }
+            _ => None,
+        };
+        let taken = self.judge(verified, body, received_at).await?;
+        reserved.into_iter().for_each(Reserved::keep);
+        Ok(taken)
+    }
+
+    /// What becomes of a request that is verified and not known.
+    async fn judge(
+        &self,
+        verified: Verified,
+        body: Vec<u8>,
+        received_at: Timestamp,
+    ) -> Result<Taken, Refused> {
         let Verified {
             event_type,
             identity,
@@ -167,12 +200,11 @@ impl Entrance {
         if let Some(reply) = reply {
             return Ok(Taken::Answered(reply));
         }
-        let text = std::str::from_utf8(&body).ok();
-        if text.is_none_or(|text| Members::parse(text).is_err()) {
-            return Err(Rejection::NotAnEvent("the body is not a JSON object".into()).into());
+        if let Some(why) = not_an_object(&body) {
+            return Err(Rejection::NotAnEvent(why.into()).into());
         }
         let event = Event {
-            source: source.name.clone(),
+            source: self.source.name.clone(),
             event_type,
             identity,
             origin: Origin::Webhook,
@@ -184,9 +216,8 @@ impl Entrance {
         }
         let appended = self.keep(event).await?;
         if let Some(proof) = proof {
-            let now = edge.receive.clock.steady();
-            // It may be signed as early as it may be late.
-            self.replays.remember(proof, now, source.max_age * 2);
+            let (now, window) = self.window();
+            self.replays.remember(proof, now, window);
         }
         Ok(match appended {
             Appended::Accepted(_) => Taken::Accepted,
@@ -194,9 +225,41 @@ impl Entrance {
         })
     }
 
+    /// Remembers a code before anything is made of its request; none where it is known.
+    fn reserve(&self, proof: Proof) -> Option<Reserved<'_>> {
+        let (now, window) = self.window();
+        self.replays.reserve(proof, now, window)
+    }
+
+    /// Now, and how long the same request may be shown again.
+    fn window(&self) -> (Timestamp, Duration) {
+        let now = self.edge.receive.clock.steady();
+        // It may be signed as early as it may be late.
+        (now, self.source.max_age * 2)
+    }
+
+    /// The secrets as they are now, or were a moment ago.
+    fn secrets(&self) -> Result<Arc<[Secret]>, String> {
+        let now = self.edge.receive.clock.steady();
+        let mut held = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = &*held
+            && until(held.at, now) < SECRETS_HOLD
+        {
+            return held.secrets.clone();
+        }
+        let read = self.source.secrets.iter().map(secret::Source::current);
+        let read = read.collect::<Result<Arc<[_]>, _>>();
+        let secrets = read.map_err(|error| error.to_string());
+        *held = Some(Held {
+            at: now,
+            secrets: secrets.clone(),
+        });
+        secrets
+    }
+
     /// One that is not who it says it is; beyond what its address is allowed, there are too many.
-    fn unverified(&self, caller: IpAddr, refusal: Refusal) -> Refused {
-        match self.unverified.take(caller) {
+    fn unverified(&self, caller: Caller, refusal: Refusal) -> Refused {
+        match self.unverified.take(caller.address()) {
             Ok(()) => Refused::Rejected(Rejection::Signature(refusal)),
             Err(wait) => Refused::TooManyUnverified(wait),
         }
@@ -212,8 +275,8 @@ impl Entrance {
         let Some(when) = when else {
             return true;
         };
-        holds(when, event).unwrap_or_else(|why| {
-            self.refusals.note_when(name, &why);
+        holds(when, event).unwrap_or_else(|_| {
+            self.refusals.note_when(name);
             true
         })
     }
@@ -233,10 +296,19 @@ impl Entrance {
     }
 }
 
+/// Why a body is no event of a source, if it is none.
+pub fn not_an_object(body: &[u8]) -> Option<&'static str> {
+    let text = std::str::from_utf8(body).ok();
+    let is_one = text.is_some_and(|text| Members::parse(text).is_ok());
+    (!is_one).then_some("the body is not a JSON object")
+}
+
 /// Whether a source's `when` is true of an event.
 pub fn holds(when: &Expression, event: &Event) -> Result<bool, String> {
     let body = Json::parse(&event.body).map_err(|error| error.to_string())?;
     let id = match &event.identity {
+        // It has none: the body's hash stands in its place.
+        Identity::Unsigned { id, signed } if id == signed => Json::Null,
         Identity::RunEvent(id)
         | Identity::Envelope(id)
         | Identity::Id(id)

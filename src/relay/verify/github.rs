@@ -16,7 +16,7 @@ use super::refusal::Refusal;
 use super::scheme::{Draft, Headers, Reply, SignError, Verified};
 use crate::secret::Secret;
 
-pub(super) const HEADER: &str = "X-Hub-Signature-256";
+const HEADER: &str = "X-Hub-Signature-256";
 const PREFIX: &str = "sha256=";
 const EVENT: &str = "X-GitHub-Event";
 const DELIVERY: &str = "X-GitHub-Delivery";
@@ -85,7 +85,7 @@ mod tests {
         let header = format!("sha256={CODE}");
         let verified = trial().check(&[(HEADER, &header)], BODY).unwrap();
         assert_eq!(verified.event_type, "event");
-        assert!(matches!(verified.identity, Identity::Body(_)));
+        assert!(matches!(verified.identity, Identity::Unsigned { .. }));
         let code = parts::hex_code(CODE).unwrap();
         assert_eq!(verified.proof.map(|proof| proof.0), Some(code));
     }
@@ -124,6 +124,25 @@ mod tests {
         assert_eq!(one.proof, again.proof);
         let other = ok(trial().signed("72d3162e", "issues.opened", br#"{"action":"closed"}"#));
         assert_ne!(key(&one), key(&other));
+    }
+
+    #[test]
+    fn a_body_without_a_delivery_is_one_event_whatever_it_is_called() {
+        let code = format!("sha256={CODE}");
+        let key = |names: &[(&str, &str)]| {
+            let headers = [&[(HEADER, &*code)], names].concat();
+            let verified = trial().check(&headers, BODY).unwrap();
+            verified.identity.dedupe_key("g", &verified.event_type)
+        };
+        let plain = key(&[(EVENT, "issues"), (DELIVERY, "72d3162e")]);
+        for names in [
+            &[][..],
+            &[(EVENT, "issues")],
+            &[(EVENT, "invented")],
+            &[(DELIVERY, "7")],
+        ] {
+            assert_eq!(key(names), plain, "{names:?}");
+        }
     }
 
     #[test]

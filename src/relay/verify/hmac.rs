@@ -16,7 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::Hmac;
 use jiff::Timestamp;
 use sha1::Sha1;
-use sha2::{Digest as _, Sha256, Sha512};
+use sha2::{Sha256, Sha512};
 
 use super::parts;
 use super::refusal::Refusal;
@@ -102,13 +102,13 @@ pub(super) fn verify(
     if let Some((_, sent_at_ms)) = signature.sent_at {
         parts::check_age(sent_at_ms, now, max_age)?;
     }
-    let id = if names_are_signed(form) || !form.signed.contains(&Piece::Body) {
-        parts::Id::Signed(id)
-    } else {
-        // Under another id or type the same body is still the same event.
-        parts::Id::Unsigned(Some(
-            id.unwrap_or_else(|| hex::encode(Sha256::digest(body))),
-        ))
+    let [id_is_signed, type_is_signed] = names_are_signed(form);
+    let id = match id {
+        id if body_unsigned(form) || (id_is_signed && type_is_signed) => parts::Id::Signed(id),
+        // Under another type the same id is still the same event.
+        Some(id) if id_is_signed => parts::Id::Untyped(id),
+        // Under another id or type the same body is.
+        id => parts::Id::Unsigned(id),
     };
     let proof = parts::proof("hmac", code);
     Ok(parts::verified(event_type, id, body, Some(proof)))
@@ -189,9 +189,14 @@ pub(super) fn check_secret(secret: &Secret, form: &HmacForm) -> Result<(), Strin
     ))
 }
 
-/// Whether what an event is known by is covered by the code: its id and its type as far as they
-/// are in headers. What is in the body is as good as the body.
-fn names_are_signed(form: &HmacForm) -> bool {
+/// Whether the code covers no body.
+pub(super) fn body_unsigned(form: &HmacForm) -> bool {
+    !form.signed.contains(&Piece::Body)
+}
+
+/// Whether id and type are covered by the code as far as they are in headers. What is in the body
+/// is as good as the body.
+fn names_are_signed(form: &HmacForm) -> [bool; 2] {
     let covers = |place: &Option<Place>, is_id: bool| match place {
         Some(Place::Header(name)) => form.signed.iter().any(|piece| match piece {
             Piece::Id => is_id,
@@ -200,7 +205,10 @@ fn names_are_signed(form: &HmacForm) -> bool {
         }),
         Some(Place::Pointer(_)) | None => true,
     };
-    covers(&form.names.id, true) && covers(&form.names.event_type, false)
+    [
+        covers(&form.names.id, true),
+        covers(&form.names.event_type, false),
+    ]
 }
 
 fn key(secret: &Secret, form: KeyForm) -> Option<Vec<u8>> {
@@ -249,6 +257,7 @@ fn value_of<'h>(headers: &'h [(String, String)], name: &str) -> Option<&'h str> 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use sha2::Digest as _;
 
     use super::*;
     use crate::event::Identity;
@@ -496,10 +505,11 @@ mod tests {
         };
         let hash = hex::encode(Sha256::digest(BODY));
         let names = |id, event_type| Names { id, event_type };
-        let by_body = |id: &str| Identity::Unsigned {
+        let by = |id: &str, signed: &str| Identity::Unsigned {
             id: id.into(),
-            body: hash.clone(),
+            signed: signed.into(),
         };
+        let by_body = |id: &str| by(id, &hash);
         let id = |id: &str| Identity::Id(id.into());
         let body = &[Piece::Body][..];
         let both = &[Piece::Id, Piece::Body][..];
@@ -521,7 +531,19 @@ mod tests {
                 Some(pointer("/id")),
                 Some(header("X-Type")),
                 body,
+                by("evt_1", "id:evt_1"),
+            ),
+            (
+                Some(header("X-Id")),
+                Some(header("X-Type")),
+                body,
                 by_body("evt_1"),
+            ),
+            (
+                Some(pointer("/no")),
+                Some(header("X-Type")),
+                body,
+                by_body(&hash),
             ),
             (None, Some(header("X-Type")), body, by_body(&hash)),
             (None, None, body, Identity::Body(hash.clone())),

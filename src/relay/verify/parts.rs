@@ -151,9 +151,11 @@ pub(super) fn named(
 /// What an event is called, and what that is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Id {
-    /// It is signed as the body is, or both are not.
+    /// It and the type are signed as the body is, or none of them is.
     Signed(Option<String>),
-    /// It is not signed while the body is.
+    /// It is signed while the type is not.
+    Untyped(String),
+    /// Neither it nor, mostly, the type is signed while the body is.
     Unsigned(Option<String>),
 }
 
@@ -167,11 +169,17 @@ pub(super) fn verified(
     let hash = || hex::encode(Sha256::digest(body));
     let identity = match id {
         Id::Signed(Some(id)) => Identity::Id(shown(id)),
-        Id::Unsigned(Some(id)) => Identity::Unsigned {
-            id: shown(id),
-            body: hash(),
-        },
-        Id::Signed(None) | Id::Unsigned(None) => Identity::Body(hash()),
+        Id::Signed(None) => Identity::Body(hash()),
+        Id::Untyped(id) => {
+            let id = shown(id);
+            let signed = format!("id:{id}");
+            Identity::Unsigned { id, signed }
+        }
+        Id::Unsigned(id) => {
+            let signed = hash();
+            let id = id.map_or_else(|| signed.clone(), shown);
+            Identity::Unsigned { id, signed }
+        }
     };
     Verified {
         event_type: event_type.map_or_else(|| UNNAMED.to_owned(), |text| kind(&text)),
@@ -307,12 +315,37 @@ mod tests {
     #[test]
     fn what_is_not_signed_gives_no_identity_of_its_own() {
         let hash = hex::encode(Sha256::digest(b"{}"));
-        let unsigned = of(None, Id::Unsigned(Some("7".into()))).identity;
-        let (id, body) = ("7".to_owned(), hash.clone());
-        assert_eq!(unsigned, Identity::Unsigned { id, body });
-        for id in [Id::Signed(None), Id::Unsigned(None)] {
-            assert_eq!(of(None, id).identity, Identity::Body(hash.clone()));
+        let unsigned = |id: &str, signed: &str| Identity::Unsigned {
+            id: id.to_owned(),
+            signed: signed.to_owned(),
+        };
+        for (id, expected) in [
+            (Id::Unsigned(Some("7".into())), unsigned("7", &hash)),
+            (Id::Unsigned(None), unsigned(&hash, &hash)),
+            (Id::Untyped("7".into()), unsigned("7", "id:7")),
+            (Id::Signed(None), Identity::Body(hash.clone())),
+        ] {
+            assert_eq!(of(None, id.clone()).identity, expected, "{id:?}");
         }
+    }
+
+    #[test]
+    fn no_name_that_is_not_signed_is_in_the_key_whether_it_is_there_or_not() {
+        let key = |id: &Id, event_type| {
+            let found = of(event_type, id.clone());
+            found.identity.dedupe_key("s", &found.event_type)
+        };
+        let none = key(&Id::Unsigned(None), None);
+        for (id, event_type) in [
+            (Id::Unsigned(None), Some("invented")),
+            (Id::Unsigned(Some("7".into())), None),
+            (Id::Unsigned(Some("8".into())), Some("invented")),
+        ] {
+            assert_eq!(key(&id, event_type), none, "{id:?} {event_type:?}");
+        }
+        let id = Id::Untyped("7".into());
+        assert_eq!(key(&id, Some("a")), key(&id, Some("b")));
+        assert_ne!(key(&id, None), key(&Id::Untyped("8".into()), None));
     }
 
     #[test]

@@ -236,6 +236,16 @@ impl Scheme {
         !matches!(self, Self::None { .. })
     }
 
+    /// Whether a request may be taken whose body its code does not cover, so that the code alone
+    /// tells whether it was there before.
+    pub fn body_unsigned(&self) -> bool {
+        match self {
+            Self::Up42 { body_unsigned } => *body_unsigned,
+            Self::Hmac(form) => hmac::body_unsigned(form),
+            _ => false,
+        }
+    }
+
     /// Whether this text can be a secret of it. What is wrong is said without the text.
     pub fn check_secret(&self, secret: &Secret) -> Result<(), String> {
         if secret.expose().is_empty() {
@@ -251,24 +261,6 @@ impl Scheme {
             | Self::Up42 { .. }
             | Self::Servo
             | Self::None { .. } => Ok(()),
-        }
-    }
-
-    /// The header in which a sender shows that it knows the secret.
-    pub fn header(&self) -> Option<&str> {
-        match self {
-            Self::Stripe => Some(stripe::HEADER),
-            Self::Github => Some(github::HEADER),
-            Self::Slack => Some(slack::HEADER),
-            Self::Up42 { .. } => Some("signature"),
-            Self::Servo => Some(servo::HEADER),
-            Self::StandardWebhooks => Some("webhook-signature"),
-            Self::Hmac(form) => Some(&form.header),
-            Self::Token(form) => Some(match &form.shown {
-                Credential::Header(name) => name,
-                Credential::Bearer | Credential::Basic => "Authorization",
-            }),
-            Self::None { .. } => None,
         }
     }
 
@@ -294,6 +286,14 @@ impl Scheme {
             Self::Hmac(form) => hmac::read(headers, form).map(drop),
             Self::Token(form) => token::read(headers, form).map(drop),
             Self::None { .. } => Ok(()),
+        }
+    }
+
+    /// How old a signature may be, and how early.
+    pub fn window(&self, max_age: Duration) -> (Duration, Duration) {
+        match self {
+            Self::Up42 { .. } => up42::window(max_age),
+            _ => (max_age, max_age),
         }
     }
 

@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use super::scheme::{Draft, Headers, SignError, Verified};
 use crate::secret::Secret;
 
-pub(super) const HEADER: &str = "X-Servo-Signature";
+const HEADER: &str = "X-Servo-Signature";
 
 pub(super) fn read(headers: &Headers<'_>) -> Result<[u8; 20], Refusal> {
     let header = parts::one(headers, HEADER, Refusal::NoSignature)?;

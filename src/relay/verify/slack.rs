@@ -17,7 +17,7 @@ use super::refusal::Refusal;
 use super::scheme::{Draft, Headers, Reply, SignError, Verified};
 use crate::secret::Secret;
 
-pub(super) const HEADER: &str = "X-Slack-Signature";
+const HEADER: &str = "X-Slack-Signature";
 const TIMESTAMP: &str = "X-Slack-Request-Timestamp";
 const PREFIX: &str = "v0=";
 /// What Slack sends when a URL is given: it wants to read its challenge.

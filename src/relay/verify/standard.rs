@@ -86,7 +86,8 @@ pub(super) fn sign(secret: &Secret, draft: &Draft<'_>) -> Result<Vec<(String, St
     Ok(HEADERS.map(str::to_owned).into_iter().zip(values).collect())
 }
 
-pub(super) fn check_secret(secret: &Secret) -> Result<(), String> {
+/// Whether the secret is a key. What is said does not hold it.
+pub fn check_secret(secret: &Secret) -> Result<(), String> {
     webhook_key(secret).map(drop).map_err(|e| e.to_string())
 }
 

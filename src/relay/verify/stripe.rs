@@ -18,7 +18,7 @@ use super::refusal::Refusal;
 use super::scheme::{Draft, Headers, SignError, Verified};
 use crate::secret::Secret;
 
-pub(super) const HEADER: &str = "Stripe-Signature";
+const HEADER: &str = "Stripe-Signature";
 
 pub(super) fn read<'a>(headers: &Headers<'a>) -> Result<Timed<'a>, Refusal> {
     let header = parts::one(headers, HEADER, Refusal::NoSignature)?;

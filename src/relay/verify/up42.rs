@@ -41,6 +41,8 @@ const CONTENT_DIGEST: &str = "content-digest";
 const OLDEST: Duration = Duration::from_mins(5);
 /// It may not be from later than now either; what is told in whole seconds may be rounded up.
 const ROUNDING: Duration = Duration::from_secs(1);
+/// No request names more headers: UP42's name fewer than ten.
+const MOST_NAMES: usize = 32;
 
 /// Headers that have the right form.
 #[derive(Debug)]
@@ -78,6 +80,11 @@ pub(super) fn read<'a>(headers: &Headers<'a>) -> Result<Signature<'a>, Refusal> 
     Ok(found)
 }
 
+/// How old a request may be, and how early.
+pub(super) fn window(max_age: Duration) -> (Duration, Duration) {
+    (max_age.min(OLDEST), ROUNDING)
+}
+
 /// Checks a request: the code, then the digest of the body, then the time.
 pub(super) fn verify(
     headers: &Headers<'_>,
@@ -100,8 +107,8 @@ pub(super) fn verify(
     }
     let created_ms = parts::seconds(signature.created_s);
     let later = created_ms > i128::from(now.as_millisecond());
-    let window = if later { ROUNDING } else { max_age.min(OLDEST) };
-    parts::check_age(created_ms, now, window)?;
+    let (old, early) = window(max_age);
+    parts::check_age(created_ms, now, if later { early } else { old })?;
     Ok(parts::verified(
         parts::in_body(body, "/event"),
         parts::Id::Signed(parts::in_body(body, "/messageId")),
@@ -144,8 +151,9 @@ fn input_of(header: &str) -> Option<(Vec<&str>, i64)> {
     for item in list.split_ascii_whitespace() {
         let name = item.strip_prefix('"')?.strip_suffix('"')?;
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        // Few enough that each can be compared with all.
         let twice = names.iter().any(|known| known.eq_ignore_ascii_case(name));
-        if name.is_empty() || !name.bytes().all(token) || twice {
+        if name.is_empty() || !name.bytes().all(token) || twice || names.len() == MOST_NAMES {
             return None;
         }
         names.push(name);
@@ -474,6 +482,17 @@ mod tests {
         let first = check(&genuine(), BODY).unwrap();
         let again = check(&lines, BODY).unwrap();
         assert_eq!((first.proof, first.identity), (again.proof, again.identity));
+    }
+
+    #[test]
+    fn more_names_than_anybody_signs_are_refused() {
+        let input = |count: usize| {
+            let names = (0..count).map(|n| format!("\"x-{n}\"")).collect::<Vec<_>>();
+            format!("{LABEL}({});created=1770000000", names.join(" "))
+        };
+        let names = |count| input_of(&input(count)).map(|(names, _)| names.len());
+        assert_eq!(names(MOST_NAMES), Some(MOST_NAMES));
+        assert_eq!(names(MOST_NAMES + 1), None);
     }
 
     proptest! {

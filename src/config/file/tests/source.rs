@@ -245,6 +245,10 @@ fn what_is_wrong_with_a_scheme_of_ones_own_is_named() {
         "header = \"X-Sign\"\ntype = { header = \"X Type\" }",
         "header = \"X-Sign\"\ntype = { heder = \"X-Type\" }",
         "header = \"X-Sign\"\ncredential = \"bearer\"",
+        "header = \"X-Sign\"\nsigned = \"{header:x-sign}{body}\"",
+        "header = \"X-Sign\"\nsigned = \"{id}{body}\"\nid = { header = \"x-sign\" }",
+        "header = \"X-Sign\"\nsigned = \"{timestamp}{body}\"\ntimestamp = { header = \"x-sign\" }",
+        "header = \"X-Sign\"\nsigned = \"{timestamp}{body}\"\ntimestamp = { header = \"X-Time\" }\nid = { header = \"x-time\" }",
     ];
     let hmac = hmac.map(|keys| named(&format!("scheme = \"hmac\"\n{secret}{keys}")));
     let token = [
