@@ -196,8 +196,8 @@ fn advice_of_source(refused: &Refused) -> String {
                 .into()
         }
         Refused::TooManyUnverified(_) => {
-            "answered 429: more than 60 requests a minute from this address are not verified; \
-             those that are verified are taken all the same"
+            "answered 429: more than 60 requests a minute from this address are not verified, or \
+             came before; those that are new and verified are taken all the same"
                 .into()
         }
         Refused::RateLimited(_) => {
@@ -273,7 +273,7 @@ mod tests {
         let lines = refused.map(|refused| advice_of_source(&refused));
         insta::assert_snapshot!(lines.join("\n"), @r"
         the address is not among those that its `allow` names: add it there if it is the source's; behind a proxy, name that in `trusted_proxies`
-        answered 429: more than 60 requests a minute from this address are not verified; those that are verified are taken all the same
+        answered 429: more than 60 requests a minute from this address are not verified, or came before; those that are new and verified are taken all the same
         verified, but more than its `rate_limit` allows: answered 429, the sender should come again
         the code does not match: it was made with another secret, or the body or a signed header was changed on the way, be it by white space
         ");

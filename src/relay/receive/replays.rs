@@ -1,8 +1,5 @@
 //! The signatures of accepted events, while they are young enough to be shown again.
 //!
-//! Where a signature does not cover the body, it is remembered before anything is made of it, so
-//! that of two bodies under one signature only the first counts, whatever becomes of that.
-//!
 //! The journal knows each event by what it says; this knows a message by its signature. So one that
 //! is sent again is a duplicate even where it has no id and its white space was changed.
 //!
@@ -40,8 +37,7 @@ impl Replays {
     }
 
     /// One was accepted `now`. What is older than `window` is forgotten: its time has passed.
-    /// Whether it is new.
-    pub(super) fn remember(&self, proof: Proof, now: Timestamp, window: Duration) -> bool {
+    pub(super) fn remember(&self, proof: Proof, now: Timestamp, window: Duration) {
         let mut seen = self.lock();
         while let Some((at, oldest)) = seen.since.front().copied()
             && (seen.since.len() >= KEPT || until(at, now) > window)
@@ -49,57 +45,13 @@ impl Replays {
             seen.since.pop_front();
             seen.proofs.remove(&oldest);
         }
-        let new = seen.proofs.insert(proof);
-        if new {
+        if seen.proofs.insert(proof) {
             seen.since.push_back((now, proof));
         }
-        new
-    }
-
-    /// Remembers one before it is accepted, unless it is known. It is forgotten when what is given
-    /// is dropped and was not kept.
-    pub(super) fn reserve(
-        &self,
-        proof: Proof,
-        now: Timestamp,
-        window: Duration,
-    ) -> Option<Reserved<'_>> {
-        // What is given forgets it when it goes, so it is made only of one that is new.
-        self.remember(proof, now, window).then(|| Reserved {
-            replays: self,
-            proof: Some(proof),
-        })
-    }
-
-    fn forget(&self, proof: Proof) {
-        let mut seen = self.lock();
-        seen.proofs.remove(&proof);
-        seen.since.retain(|(_, known)| *known != proof);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One that is remembered, and of which it is not yet known whether it is taken.
-pub(super) struct Reserved<'a> {
-    replays: &'a Replays,
-    proof: Option<Proof>,
-}
-
-impl Reserved<'_> {
-    /// It stays remembered.
-    pub(super) fn keep(mut self) {
-        self.proof = None;
-    }
-}
-
-impl Drop for Reserved<'_> {
-    fn drop(&mut self) {
-        if let Some(proof) = self.proof {
-            self.replays.forget(proof);
-        }
     }
 }
 
@@ -113,21 +65,6 @@ mod tests {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&n.to_be_bytes());
         Proof(bytes)
-    }
-
-    #[test]
-    fn one_that_is_reserved_is_known_at_once_and_forgotten_unless_it_is_kept() {
-        let replays = Replays::default();
-        let at = |second| Timestamp::from_second(second).unwrap();
-        let reserved = replays.reserve(proof(1), at(0), WINDOW).unwrap();
-        assert!(replays.knows(proof(1)));
-        assert!(replays.reserve(proof(1), at(0), WINDOW).is_none());
-        assert!(replays.knows(proof(1)), "the second does not forget it");
-        drop(reserved);
-        assert!(!replays.knows(proof(1)));
-        replays.reserve(proof(1), at(500), WINDOW).unwrap().keep();
-        replays.remember(proof(2), at(700), WINDOW);
-        assert!(replays.knows(proof(1)), "it counts from when it was kept");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! much, is it wanted; then the journal.
 //!
 //! # Invariants
-//! - What is not verified never uses up the source's rate limit, and what is verified never an
-//!   address's allowance: nobody can use up another's.
+//! - What is not verified, or was shown before, never uses up the source's rate limit, and what is
+//!   new and verified never an address's allowance: nobody can use up another's.
 //! - 200 goes out after the commit; of what is refused, ignored or answered nothing is kept.
 //! - A `when` that cannot be judged loses nothing: the event is taken.
 
@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use super::allowance::{Allowance, ByAddress};
 use super::caller::{Caller, caller, may_call};
 use super::refusals::{Pace, Refusals};
-use super::replays::{Replays, Reserved};
+use super::replays::Replays;
 use super::serve::Peer;
 use super::{Edge, LARGEST_BODY, Outcome, Rejection, Source, answer, discard, read, refuse};
 use crate::clock::until;
@@ -31,9 +31,9 @@ use crate::event::{Event, Identity, Members, Origin};
 use crate::relay::journal::Appended;
 use crate::relay::transform::expression::{Expression, Scope};
 use crate::relay::transform::json::Json;
-use crate::relay::verify::Headers;
 use crate::relay::verify::orbit::Refusal;
-use crate::relay::verify::scheme::{Proof, Reply, Verified};
+use crate::relay::verify::scheme::{Reply, Verified};
+use crate::relay::verify::{Headers, Scheme};
 use crate::secret::{self, Secret};
 
 /// A file with a secret is read again after so long, not for each request that anybody makes up.
@@ -53,10 +53,13 @@ struct Entrance {
     secrets: Mutex<Option<Held>>,
 }
 
-/// Secrets as they were at a time; where one could not be read, why.
+/// Secrets as they were at a time.
+#[derive(Clone)]
 struct Held {
     at: Timestamp,
-    secrets: Result<Arc<[Secret]>, String>,
+    secrets: Arc<[Secret]>,
+    /// Why one of them cannot be read.
+    missing: Option<String>,
 }
 
 /// What became of a request that was taken.
@@ -150,38 +153,47 @@ impl Entrance {
         // Who does not even have the form is refused before the body takes any memory.
         let form = source.scheme.read(&shown);
         form.map_err(|refusal| self.unverified(caller, refusal))?;
+        if let Scheme::Token(_) = source.scheme {
+            // Nothing of the body is needed to see who this is.
+            self.verify(caller, &shown, b"")?;
+        }
         let mut held = edge.budget.hold(edge.receive.metrics.clone());
         let body = read(headers, body, &mut held, LARGEST_BODY).await?;
-        let secrets = self.secrets().map_err(Rejection::NotReady)?;
-        let now = edge.receive.clock.wall();
-        let verified = source
-            .scheme
-            .verify(&shown, &body, &secrets, now, source.max_age);
-        let verified = verified.map_err(|refusal| self.unverified(caller, refusal))?;
-        // What was shown before counts too: the source is spoken for by it all the same.
-        let within = self.rate.as_ref().map_or(Ok(()), Allowance::take);
-        within.map_err(Refused::RateLimited)?;
+        let verified = self.verify(caller, &shown, &body)?;
         if verified
             .proof
             .is_some_and(|proof| self.replays.knows(proof))
         {
+            // Whoever holds an old request may show it: that is not the source speaking.
+            let within = self.unverified.take(caller.address());
+            within.map_err(Refused::TooManyUnverified)?;
             edge.count_replay().await?;
             return Ok(Taken::Duplicate);
         }
-        // A code that covers no body says which request it is; what came first under it counts.
-        let reserved = match verified.proof {
-            Some(proof) if source.scheme.body_unsigned() => {
-                let Some(reserved) = self.reserve(proof) else {
-                    edge.count_replay().await?;
-                    return Ok(Taken::Duplicate);
-                };
-                Some(reserved)
+        let within = self.rate.as_ref().map_or(Ok(()), Allowance::take);
+        within.map_err(Refused::RateLimited)?;
+        self.judge(verified, body, received_at).await
+    }
+
+    fn verify(
+        &self,
+        caller: Caller,
+        shown: &Headers<'_>,
+        body: &[u8],
+    ) -> Result<Verified, Refused> {
+        let Source {
+            scheme, max_age, ..
+        } = &self.source;
+        let held = self.secrets();
+        let now = self.edge.receive.clock.wall();
+        let verified = scheme.verify(shown, body, &held.secrets, now, *max_age);
+        verified.map_err(|refusal| match (refusal, held.missing) {
+            // It may be the one that cannot be read.
+            (Refusal::WrongSignature | Refusal::WrongToken, Some(why)) => {
+                Rejection::NotReady(why).into()
             }
-            _ => None,
-        };
-        let taken = self.judge(verified, body, received_at).await?;
-        reserved.into_iter().for_each(Reserved::keep);
-        Ok(taken)
+            (refusal, _) => self.unverified(caller, refusal),
+        })
     }
 
     /// What becomes of a request that is verified and not known.
@@ -216,8 +228,9 @@ impl Entrance {
         }
         let appended = self.keep(event).await?;
         if let Some(proof) = proof {
-            let (now, window) = self.window();
-            self.replays.remember(proof, now, window);
+            let now = self.edge.receive.clock.steady();
+            // It may be signed as early as it may be late.
+            self.replays.remember(proof, now, self.source.max_age * 2);
         }
         Ok(match appended {
             Appended::Accepted(_) => Taken::Accepted,
@@ -225,36 +238,29 @@ impl Entrance {
         })
     }
 
-    /// Remembers a code before anything is made of its request; none where it is known.
-    fn reserve(&self, proof: Proof) -> Option<Reserved<'_>> {
-        let (now, window) = self.window();
-        self.replays.reserve(proof, now, window)
-    }
-
-    /// Now, and how long the same request may be shown again.
-    fn window(&self) -> (Timestamp, Duration) {
-        let now = self.edge.receive.clock.steady();
-        // It may be signed as early as it may be late.
-        (now, self.source.max_age * 2)
-    }
-
     /// The secrets as they are now, or were a moment ago.
-    fn secrets(&self) -> Result<Arc<[Secret]>, String> {
+    fn secrets(&self) -> Held {
         let now = self.edge.receive.clock.steady();
         let mut held = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(held) = &*held
             && until(held.at, now) < SECRETS_HOLD
         {
-            return held.secrets.clone();
+            return held.clone();
         }
-        let read = self.source.secrets.iter().map(secret::Source::current);
-        let read = read.collect::<Result<Arc<[_]>, _>>();
-        let secrets = read.map_err(|error| error.to_string());
-        *held = Some(Held {
+        let (mut secrets, mut missing) = (Vec::new(), None);
+        for read in self.source.secrets.iter().map(secret::Source::current) {
+            match read {
+                Ok(secret) => secrets.push(secret),
+                Err(error) => missing = Some(error.to_string()),
+            }
+        }
+        let now_held = Held {
             at: now,
-            secrets: secrets.clone(),
-        });
-        secrets
+            secrets: secrets.into(),
+            missing,
+        };
+        *held = Some(now_held.clone());
+        now_held
     }
 
     /// One that is not who it says it is; beyond what its address is allowed, there are too many.

@@ -110,7 +110,11 @@ pub(super) fn verify(
         // Under another id or type the same body is.
         id => parts::Id::Unsigned(id),
     };
-    let proof = parts::proof("hmac", code);
+    let proof = if body_unsigned(form) {
+        parts::proof_with_body("hmac", code, body)
+    } else {
+        parts::proof("hmac", code)
+    };
     Ok(parts::verified(event_type, id, body, Some(proof)))
 }
 

@@ -108,6 +108,18 @@ pub(super) fn proof(scheme: &str, code: &[u8]) -> Proof {
     }))
 }
 
+/// The same where the code does not cover the body: another body is another request.
+pub(super) fn proof_with_body(scheme: &str, code: &[u8], body: &[u8]) -> Proof {
+    let code = proof(scheme, code);
+    Proof(
+        Sha256::new()
+            .chain_update(code.0)
+            .chain_update(body)
+            .finalize()
+            .into(),
+    )
+}
+
 /// Whether a time lies within the window, on either side of now. Only for what a code covers.
 pub(super) fn check_age(
     sent_at_ms: i128,

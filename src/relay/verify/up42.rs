@@ -10,7 +10,7 @@
 //! Nor is `signature-input` signed, unless it is named itself. So `created` keeps nobody from
 //! showing an old request again under a new time. What then holds is that it brings nothing new:
 //! the same code is a duplicate for a while, and the id in a signed body for good. Behind
-//! `body_unsigned` only the former is left: who has one genuine request can make others of it.
+//! `body_unsigned` neither holds: who has one genuine request can make others of it.
 //!
 //! # Invariants
 //! - Pure; the comparison takes the same time whatever differs.
@@ -109,11 +109,16 @@ pub(super) fn verify(
     let later = created_ms > i128::from(now.as_millisecond());
     let (old, early) = window(max_age);
     parts::check_age(created_ms, now, if later { early } else { old })?;
+    let proof = if signature.digests.is_empty() {
+        parts::proof_with_body("up42", code, body)
+    } else {
+        parts::proof("up42", code)
+    };
     Ok(parts::verified(
         parts::in_body(body, "/event"),
         parts::Id::Signed(parts::in_body(body, "/messageId")),
         body,
-        Some(parts::proof("up42", code)),
+        Some(proof),
     ))
 }
 
@@ -339,7 +344,8 @@ mod tests {
         let first = by(&lines, true, BODY).unwrap();
         let other = by(&lines, true, br#"{"messageId":"x"}"#).unwrap();
         assert_eq!(other.identity, Identity::Id("x".into()));
-        assert_eq!(first.proof, other.proof, "the same code is shown again");
+        assert_ne!(first.proof, other.proof, "another body is another request");
+        assert_eq!(first.proof, by(&lines, true, BODY).unwrap().proof);
         assert_eq!(by(&genuine(), true, b"{}"), Err(Refusal::WrongDigest));
         assert!(by(&genuine(), true, BODY).is_ok());
     }
