@@ -52,7 +52,11 @@ pub(super) fn list(input: &Input, as_json: bool) -> Outcome {
     tell(
         RELAY,
         [("events", &*config.own_types().join(", "))].into_iter(),
-    )
+    )?;
+    if input.file.is_none() {
+        print("no configuration file was read (--config FILE): other sources stand in one")?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What is told of a source; the rest `config check` has.
