@@ -20,6 +20,8 @@ use crate::relay::journal::Journal;
 
 /// The ends at which the parts speak.
 pub(super) struct Lines {
+    /// Whether only other sources than Orbit are wanted.
+    sources_alone: bool,
     /// Which keys are good.
     pub(super) keys: watch::Sender<KeysOrWhy>,
     /// That they are to change.
@@ -51,6 +53,7 @@ impl Lines {
             ..backfill::Progress::default()
         };
         Self {
+            sources_alone: config.sources_alone,
             keys: watch::Sender::new(Err("the relay was started just now".to_owned())),
             change_keys,
             key_changes,
@@ -70,6 +73,7 @@ impl Lines {
         Parts {
             journal: journal.availability(),
             secret: self.keys.subscribe(),
+            sources_alone: self.sources_alone,
             webhook: self.webhook.subscribe(),
             looked_at: self.looked_at.subscribe(),
             orbit_clock: Remote::new(clock.clone(), self.ahead_ms.subscribe()),

@@ -159,6 +159,7 @@ impl App {
         let wanted = Wanted {
             given: config.secret,
             not_configured: config.not_configured,
+            sources_alone: config.sources_alone,
             data_dir: tasks.common.data_dir.clone(),
             max_age: config.max_age,
             orbit_clock: parts.orbit_clock.clone(),

@@ -38,6 +38,8 @@ const LOOK: Duration = Duration::from_mins(1);
 pub(super) struct Wanted {
     pub(super) given: Option<WebhookSecret>,
     pub(super) not_configured: Option<String>,
+    /// Whether that is meant so: other sources are there, and nothing of Orbit.
+    pub(super) sources_alone: bool,
     pub(super) data_dir: PathBuf,
     pub(super) max_age: Duration,
     pub(super) orbit_clock: Remote,
@@ -70,7 +72,11 @@ pub(super) async fn keep(
         if let Some(why) = why
             && before.err().as_ref() != Some(&why)
         {
-            tracing::error!("events are answered 503: {why}");
+            if wanted.sources_alone {
+                tracing::info!("the sources work; Orbit's events are answered 503: {why}");
+            } else {
+                tracing::error!("Orbit's events are answered 503: {why}");
+            }
         }
         if done {
             break;
@@ -396,6 +402,7 @@ mod tests {
         Wanted {
             given: None,
             not_configured: None,
+            sources_alone: false,
             data_dir: dir.to_owned(),
             max_age: Duration::from_mins(5),
             orbit_clock: Remote::new(Clock::system(), watch::channel(None).1),

@@ -39,6 +39,7 @@ pub async fn act(config: Config, journal: Journal, wish: Wish, who: &str) -> any
     let wanted = Wanted {
         given: config.secret,
         not_configured: None,
+        sources_alone: false,
         data_dir: config.data_dir,
         max_age: config.max_age,
         orbit_clock: orbit_clock.clone(),

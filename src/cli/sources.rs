@@ -51,7 +51,11 @@ pub(super) fn list(input: &Input, as_json: bool) -> Outcome {
     tell(
         RELAY,
         [("events", &*config.own_types().join(", "))].into_iter(),
-    )
+    )?;
+    if input.file.is_none() {
+        print("no configuration file was read (--config FILE): other sources stand in one")?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// How old a signature of Orbit may be.

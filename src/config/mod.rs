@@ -89,6 +89,8 @@ pub struct Config {
     pub secret: Option<WebhookSecret>,
     /// Why nothing can be accepted yet, if so.
     pub not_configured: Option<String>,
+    /// Whether there are other sources, and nothing of Orbit is set: then they alone are wanted.
+    pub sources_alone: bool,
     /// Where events come in.
     pub listen: SocketAddr,
     /// The certificate that is shown there; without one it is plain HTTP.
@@ -187,6 +189,11 @@ impl Config {
             &where_to_set,
             &mut problems,
         );
+        let sources_alone = !file.sources.is_empty()
+            && placeholders.is_empty()
+            && ["hostname", "api-token", "webhook-secret"]
+                .iter()
+                .all(|name| values.get(name).is_none());
         let tls = tls(&values, &mut problems);
         let (webhook, port) = webhook(
             &values,
@@ -208,7 +215,9 @@ impl Config {
         }
         let described = destinations::all(&values, forwarded, &mut file, variables, &mut problems);
         warnings.extend(subscriptions::unsubscribed(&described, &subscribed));
+        warnings.extend(subscriptions::nothing_fits(&described, &file.sources));
         warnings.extend(sources::insecure(&file.sources));
+        warnings.extend(sources::short_secrets(&file.sources));
         sources::refuse(&file.sources, &mut problems);
         subscriptions::refuse(&described, &file.sources, &mut problems);
         let of = &mut problems;
@@ -241,6 +250,7 @@ impl Config {
             backfill,
             secret,
             not_configured,
+            sources_alone,
             ops_listen: ops_listen.unwrap_or(DEFAULT_OPS),
             max_age: max_age.unwrap_or(Duration::from_mins(5)),
             data_dir: path(&values, "data-dir").unwrap_or_else(|| "./data".into()),

@@ -20,6 +20,7 @@ use crate::relay::verify::Scheme;
 use crate::relay::verify::scheme::{
     Credential, Encoding, Hash, HmacForm, KeyForm, Names, Place, Unit,
 };
+use crate::secret;
 
 /// A source, and where its keys came from.
 #[derive(Clone, Debug)]
@@ -30,6 +31,9 @@ pub(super) struct DescribedSource {
     /// Where each key that was given came from; the others have their default.
     pub(super) origins: Origins,
 }
+
+/// A shorter secret can be guessed.
+const SHORT: usize = 16;
 
 /// A source as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +90,27 @@ pub(super) fn insecure(all: &[DescribedSource]) -> Vec<String> {
                 described.origin_of("scheme"),
                 described.name(),
                 described.config.path,
+            )
+        })
+        .collect()
+}
+
+/// Those whose secret somebody could guess.
+pub(super) fn short_secrets(all: &[DescribedSource]) -> Vec<String> {
+    let is_short = |secret: &secret::Source| {
+        let secret = secret.current();
+        secret.is_ok_and(|secret| secret.expose().chars().count() < SHORT)
+    };
+    let short = all
+        .iter()
+        .filter(|described| described.config.secrets.iter().any(is_short));
+    short
+        .map(|described| {
+            format!(
+                "{}: a secret of the source {} has fewer than {SHORT} characters and can be \
+                 guessed; take a longer one, such as `openssl rand -hex 32` makes",
+                described.origin_of("secret"),
+                described.name(),
             )
         })
         .collect()

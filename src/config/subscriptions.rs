@@ -64,6 +64,34 @@ pub(super) fn unsubscribed(all: &[Described], subscribed: &[String]) -> Vec<Stri
     warnings
 }
 
+/// The sources that a destination names and can take nothing of, as both write their types.
+pub(super) fn nothing_fits(all: &[Described], sources: &[DescribedSource]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for described in all {
+        for takes in &described.config.takes {
+            let source = sources.iter().find(|source| source.name() == takes.source);
+            let Some(source) = source else { continue };
+            let brought: Vec<_> = source.config.events.iter().map(Glob::text).collect();
+            let taken = |event: &&str| takes.types.iter().any(|glob| glob.matches(event));
+            // What a pattern of the source brings nobody knows.
+            if brought.iter().any(|event| event.contains(['*', '?'])) || brought.iter().any(taken) {
+                continue;
+            }
+            let wanted: Vec<_> = takes.types.iter().map(Glob::text).collect();
+            warnings.push(format!(
+                "{}: the destination {} gets nothing of the source {}: it takes {}, and the source \
+                 brings {}",
+                described.origin_of("events"),
+                described.name(),
+                takes.source,
+                wanted.join(", "),
+                brought.join(", "),
+            ));
+        }
+    }
+    warnings
+}
+
 /// The types of all that the relay itself has to say.
 pub(super) fn own_types<'a>(all: impl Iterator<Item = &'a deliver::Config>) -> Vec<String> {
     let answers = all.filter(|config| config.answer_as_event);

@@ -1,7 +1,8 @@
 //! How each part does, in a word and a reason.
 //!
 //! # Invariants
-//! - `ready` is false only while events cannot be accepted.
+//! - `ready` is false only while events cannot be accepted; where nothing of Orbit is set and there
+//!   are other sources, their events are what counts.
 //! - No secret and no URL with credentials is in a reason.
 
 use std::collections::BTreeMap;
@@ -23,6 +24,8 @@ pub struct Parts {
     pub journal: watch::Receiver<Availability>,
     /// Whether they can be checked.
     pub secret: watch::Receiver<Result<Keys, String>>,
+    /// Whether only other sources are wanted: then it is no fault that Orbit's cannot be checked.
+    pub sources_alone: bool,
     /// Our webhook in Orbit.
     pub webhook: watch::Receiver<webhook::Status>,
     /// Orbit's clock.
@@ -82,6 +85,7 @@ impl Parts {
         };
         let listener = match &*self.secret.borrow() {
             Ok(_) => well("listening"),
+            Err(why) if self.sources_alone => because("sources_alone", why),
             Err(why) => ill("not_ready", why),
         };
         let orbit = orbit(&self.webhook.borrow());

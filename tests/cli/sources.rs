@@ -85,6 +85,14 @@ async fn sources_list_says_who_sends_where_and_what_is_taken_and_no_secret() {
 }
 
 #[tokio::test]
+async fn sources_list_without_a_configuration_file_says_that_none_was_read() {
+    let ended = end(Home::new().command(&["sources", "list"])).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let said = "no configuration file was read (--config FILE)";
+    assert!(ended.out.contains(said), "{ended:?}");
+}
+
+#[tokio::test]
 async fn config_check_shows_sources_and_warns_of_one_that_believes_everybody() {
     let home = Home::new();
     home.write("relay.toml", FILE);

@@ -74,6 +74,10 @@ fn configuration(subject: &Subject) -> Vec<Row> {
         })
         .collect();
     rows.extend(subject.not_configured.as_ref().map(|why| {
+        if subject.sources_alone {
+            let what = format!("the sources alone work; Orbit's events are answered 503: {why}");
+            return Row::good(name, &what);
+        }
         let advice = "give Orbit's address (ORBIT_HOSTNAME) and a token with the ADMIN role \
             (ORBIT_API_TOKEN); until then events are answered 503";
         Row::bad(name, why, advice)

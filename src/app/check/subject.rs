@@ -52,6 +52,8 @@ pub struct Subject {
     pub problems: Vec<String>,
     /// Why nothing can be accepted yet.
     pub not_configured: Option<String>,
+    /// Whether that is meant so: other sources are there, and nothing of Orbit.
+    pub sources_alone: bool,
     /// What the user should know.
     pub warnings: Vec<String>,
     /// How many settings and destinations are given, in words.
@@ -120,6 +122,7 @@ impl Subject {
         Self {
             problems,
             not_configured: config.not_configured.clone(),
+            sources_alone: config.sources_alone,
             warnings: config.warnings.clone(),
             given: format!(
                 "it can be used: settings {settings}, destinations {destinations}, filters that compile \

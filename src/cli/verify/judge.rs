@@ -78,7 +78,9 @@ pub(super) fn judge(
     lines.push(match (in_time, signed_at) {
         (true, _) if refused => "it verifies, and is refused all the same".to_owned(),
         (true, _) => "it verifies".to_owned(),
-        (false, Some(at)) => format!("it does not verify as of then; --at {at} says how it was"),
+        (false, Some(at)) => {
+            format!("it does not verify, by its time alone; --at {at} says how it was")
+        }
         (false, None) => "it does not verify".to_owned(),
     });
     Judged {

@@ -101,7 +101,7 @@ pub(super) fn said(wanted: &Wanted, state: State) -> String {
     match state {
         State::There => format!("{name}: there"),
         State::Missing if wanted.needed => format!("{name}: missing; wanted: {form}"),
-        State::Missing => format!("{name}: missing; it may be ({form})"),
+        State::Missing => format!("{name}: missing, and need not be there ({form})"),
         State::Empty => format!("{name}: there, and empty; wanted: {form}"),
         State::Several(count) => format!("{name}: there {count} times; only one can be meant"),
         State::NoTime => format!("{name}: malformed; wanted: {form}"),

@@ -4,6 +4,7 @@
 //! # Invariants
 //! - What is not said of Orbit is what was always meant: its action events, and no other source.
 //! - Of the relay itself a destination hears only what it names.
+//! - What a preset says of events holds for Orbit's alone: it knows no other source.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -32,10 +33,11 @@ pub(super) fn read(table: &Table<'_, '_>, config: &mut deliver::Config) {
         Some([only]) if only == ORBIT => parse::event_pattern,
         _ => pattern,
     };
+    let own = table.has("events");
     let given = table.take("events");
     let given = given.map(|item| globs(&item, EVENT_TYPES, parse));
     let sources = sources.unwrap_or_default();
-    if given.is_none()
+    if !own
         && let Some(item) = table
             .take("sources")
             .filter(|_| sources.iter().any(|s| s == RELAY))
@@ -46,9 +48,9 @@ pub(super) fn read(table: &Table<'_, '_>, config: &mut deliver::Config) {
     config.takes = sources
         .iter()
         .map(|source| match &given {
-            Some(types) => Takes::new(source, types),
+            Some(types) if own || source == ORBIT => Takes::new(source, types),
             None if source == ORBIT => Takes::new(source, EVENTS),
-            None => Takes::new(source, ["*"]),
+            _ => Takes::new(source, ["*"]),
         })
         .collect();
     gate(table, config);

@@ -15,7 +15,7 @@ fn variables_of_the_example() -> Vec<(String, String)> {
                 "TEAMS_URL" => "https://teams.example/hook",
                 "INTEGRATION_LOGIN" => "Bearer x",
                 name if name.contains("SIGNING") || name.contains("CLOSED") => SIGNING,
-                _ => "x",
+                _ => "long-enough-not-to-be-guessed",
             };
             (name.to_owned(), value.to_owned())
         })

@@ -401,6 +401,84 @@ fn only_what_is_meant_for_orbit_is_compared_with_what_is_subscribed() {
 }
 
 #[test]
+fn what_a_preset_says_of_events_holds_for_orbit_alone() {
+    let chat = |keys: &str| {
+        let text = format!(
+            "{}{}",
+            github(""),
+            to("chat", &format!("preset = \"slack\"\n{keys}"))
+        );
+        let takes = load(&text).destinations.remove(0).takes;
+        let of = |name: &str, event: &str| {
+            let mut named = takes.iter().filter(|takes| takes.source == name);
+            named.any(|takes| takes.types.iter().any(|glob| glob.matches(event)))
+        };
+        ["push", "ACTION_COMPLETED_WITH_ALERT", "ACTION_COMPLETED"]
+            .map(|event| (of("repo", event), of("orbit", event)))
+    };
+    let only_repo = [(true, false), (true, false), (true, false)];
+    assert_eq!(chat("sources = [\"repo\"]"), only_repo);
+    let both = [(true, false), (true, true), (true, false)];
+    assert_eq!(chat("sources = [\"orbit\", \"repo\"]"), both);
+    let said = [(true, true), (false, false), (false, false)];
+    let keys = "sources = [\"orbit\", \"repo\"]\nevents = [\"push\"]";
+    assert_eq!(chat(keys), said);
+}
+
+#[test]
+fn a_destination_that_can_take_nothing_of_a_source_is_warned_of() {
+    let warned = |of_source: &str, of_destination: &str| {
+        let keys = format!("sources = [\"repo\"]\nevents = [{of_destination}]");
+        let text = github(&format!("events = [{of_source}]")) + &to("chat", &keys);
+        let warnings = load(&text).warnings;
+        let mut said = warnings.iter();
+        said.any(|said| said.contains("the destination chat gets nothing of the source repo"))
+    };
+    for (of_source, of_destination, expected) in [
+        ("\"push\"", "\"pull\"", true),
+        ("\"push\", \"ping\"", "\"issues.*\"", true),
+        ("\"push\", \"issues.opened\"", "\"issues.*\"", false),
+        ("\"*\"", "\"pull\"", false),
+        ("\"pus?\"", "\"pull\"", false),
+    ] {
+        assert_eq!(
+            warned(of_source, of_destination),
+            expected,
+            "{of_source} {of_destination}"
+        );
+    }
+}
+
+#[test]
+fn a_secret_that_can_be_guessed_is_warned_of_and_not_shown() {
+    for (secret, expected) in [("fifteen-charact", true), ("sixteen-characte", false)] {
+        let text = named(&format!("scheme = \"slack\"\nsecret = \"{secret}\"\n"));
+        let warnings = load(&text).warnings.join("\n");
+        assert_eq!(warnings.contains("can be guessed"), expected, "{warnings}");
+        assert!(!warnings.contains(secret), "{warnings}");
+    }
+}
+
+#[test]
+fn sources_alone_are_meant_where_nothing_of_orbit_is_set() {
+    let alone = |text: &str, environment: &[(&str, &str)]| {
+        let config = load_in(text, environment).unwrap();
+        (config.sources_alone, config.not_configured.is_some())
+    };
+    let repo = github("");
+    assert_eq!(alone(&repo, &[]), (true, true));
+    assert_eq!(alone("", &[]), (false, true));
+    assert_eq!(
+        alone(&repo, &[("ORBIT_HOSTNAME", "orbit.example")]),
+        (false, true)
+    );
+    assert_eq!(
+        alone(&repo, &[("ORBIT_API_TOKEN", "abcdef")]),
+        (false, true)
+    );
+}
+
+#[test]
 fn each_key_of_a_source_is_shown_with_its_effective_value_and_origin() {
     let text = named(
         "scheme = \"hmac\"\nsecret = [{ env = \"SET\" }, \"canary\"]\nheader = \"X-Sign\"\n\
