@@ -22,20 +22,18 @@ use crate::relay::journal::Asked;
 use crate::relay::transform::expression::Expression;
 use crate::relay::transform::template::Scope;
 
-/// The gates that this event is for.
-pub(super) fn asked(draft: &Draft<'_>) -> Vec<Asked> {
+/// The gates that this event is for; none where no gate has a say.
+pub(super) fn asked(draft: &Draft<'_>) -> Option<Vec<Asked>> {
     let (shared, claim) = (draft.shared, draft.claim);
     let is_new = claim.frozen.is_none() && !claim.replayed;
     let exempt = is_notice(&claim.source, &claim.event_type) || sample::is_for_it(claim);
     if !is_new || shared.config.gate.is_some() || exempt {
-        return Vec::new();
+        return None;
     }
     let gates = shared.gates.iter();
     let gates = gates.filter_map(|config| Some((config, config.gate.as_ref()?)));
-    gates
-        .filter(|(config, _)| is_for(config, draft))
-        .map(|(config, gate)| ask(config, gate))
-        .collect()
+    let gates = gates.filter(|(config, _)| is_for(config, draft));
+    Some(gates.map(|(config, gate)| ask(config, gate)).collect())
 }
 
 /// The names that the filters of those gates ask for that this destination may have to ask of.
@@ -61,7 +59,8 @@ fn ask(config: &Config, gate: &Gate) -> Asked {
 }
 
 /// Whether the gate takes it. Where its filter fails, nobody knows: the gate's own delivery is
-/// given up then, and the gate's `on_failure` says what becomes of the event.
+/// given up then, and the gate's `on_failure` says what becomes of the event. Nor where Orbit has
+/// not said all that is used here: the gate may wait for it longer.
 fn is_for(config: &Config, draft: &Draft<'_>) -> bool {
     let claim = draft.claim;
     if unwanted(config, &claim.source, draft.envelope).is_some() {
@@ -70,6 +69,9 @@ fn is_for(config: &Config, draft: &Draft<'_>) -> bool {
     let Some(when) = &config.when else {
         return true;
     };
+    if draft.learnt.missing.is_some() {
+        return true;
+    }
     let (source, known) = (&*claim.source, &draft.learnt.known);
     let kind = kind(config, source, &claim.event_type);
     let id = &config.destination.id;

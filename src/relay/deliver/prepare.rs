@@ -261,7 +261,7 @@ fn freeze(
     plan: &Plan,
     relay: String,
     message: Option<String>,
-    gates: Vec<Asked>,
+    gates: Option<Vec<Asked>>,
 ) -> Step {
     let (config, claim) = (&shared.config, &plan.claim);
     let fresh = claim.frozen.is_none();

@@ -130,8 +130,8 @@ pub enum Step {
         action: Option<String>,
         /// What an open order means for it.
         while_open: Option<WhileOpen>,
-        /// Who is asked before it goes.
-        gates: Vec<Asked>,
+        /// Who is asked before it goes; none where no gate has a say.
+        gates: Option<Vec<Asked>>,
     },
     /// Untried: it waits for what Orbit has to say.
     Wait {

@@ -224,6 +224,12 @@ impl Entrance {
             body,
         };
         if !self.wants(&event) {
+            let (source, event_type) = (&event.source, &event.event_type);
+            tracing::debug!(
+                source,
+                event_type,
+                "receive: ignored, by its `events` or `when`"
+            );
             return Ok(Taken::Ignored);
         }
         let appended = self.keep(event).await?;

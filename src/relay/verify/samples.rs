@@ -82,7 +82,8 @@ fn github(event_type: &str, at: Timestamp) -> Value {
             "after": "1".repeat(40),
             "commits": [],
         }),
-        _ => json!({event: {
+        // GitHub names the member in the singular: `issues` brings an `issue`.
+        _ => json!({event.strip_suffix('s').unwrap_or(event): {
             "id": 1,
             "number": 1,
             "title": "A sample, nothing happened",

@@ -268,7 +268,7 @@ async fn progress_is_durable_before_the_next_step() {
         template: Some("template-1".into()),
         action: Some("Gauge".into()),
         while_open: None,
-        gates: Vec::new(),
+        gates: Some(Vec::new()),
     };
     assert_eq!(world.step(&claim, step).await, SEND);
     let note = async |claim: &Claim, text: &str, message: Option<&str>| {
@@ -327,7 +327,7 @@ fn about(asset: Option<&str>, action: Option<&str>, skip: bool) -> Step {
             action: action.map(str::to_owned),
             skip,
         }),
-        gates: Vec::new(),
+        gates: Some(Vec::new()),
     }
 }
 

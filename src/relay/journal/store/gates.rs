@@ -8,6 +8,7 @@
 //!   restart from when it began.
 //! - What waits for a gate was not tried: it spends no try and no step of its schedule.
 //! - Neither what was frozen nor what a person asked for again is asked about.
+//! - A gate that cancelled an event has done so for good: also where it is gone or renamed since.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -38,8 +39,6 @@ pub(in crate::relay::journal) struct Unanswered {
 /// What a gate says of one event.
 enum Verdict {
     Pass,
-    /// It is not to go, for this reason.
-    Cancel(String),
     /// The gate gave no answer and is not to be passed without.
     Hold(String),
     Wait(Wait),
@@ -59,6 +58,15 @@ pub(super) fn waited_for(connection: &Connection) -> rusqlite::Result<BTreeSet<i
         )?
         .query_map([], |row| row.get(0))?
         .collect()
+}
+
+/// Whether any event that is here was cancelled by a gate.
+pub(super) fn there_are_cancels(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT 1 FROM delivery INDEXED BY delivery_cancelled WHERE cancels IS NOT NULL LIMIT 1",
+        )?
+        .exists([])
 }
 
 impl Store {
@@ -85,13 +93,16 @@ impl Store {
     pub(super) fn ask_gates(
         &mut self,
         lease: Lease,
-        gates: &[Asked],
+        gates: Option<&[Asked]>,
         stage: Stage,
         place: (Option<&str>, Option<&str>),
         (at, now): (Timestamp, Timestamp),
     ) -> Result<Option<Fate>, StoreError> {
-        if stage.frozen || stage.replayed {
+        let Some(gates) = gates.filter(|_| !stage.frozen && !stage.replayed) else {
             return Ok(None);
+        };
+        if let Some(reason) = self.cancelled(lease)? {
+            return self.end(lease, State::Skipped, &reason, at).map(Some);
         }
         let now = now.as_millisecond();
         let since = stage.gate_since.unwrap_or(now);
@@ -99,9 +110,6 @@ impl Store {
         for asked in gates {
             match self.verdict(asked, lease, since, now)? {
                 Verdict::Pass => {}
-                Verdict::Cancel(reason) => {
-                    return self.end(lease, State::Skipped, &reason, at).map(Some);
-                }
                 Verdict::Hold(reason) => hold = hold.or(Some(reason)),
                 // The one whose limit comes first: what it comes to is known first.
                 Verdict::Wait(next) => {
@@ -119,6 +127,23 @@ impl Store {
         }
     }
 
+    /// Why the event goes nowhere, if a gate said so.
+    fn cancelled(&self, lease: Lease) -> Result<Option<String>, StoreError> {
+        let reason = self
+            .connection
+            .prepare_cached(
+                "SELECT d.name, c.cancels FROM delivery c INDEXED BY delivery_cancelled
+                 JOIN destination d ON d.no = c.destination
+                 WHERE c.seq = ?1 AND c.cancels IS NOT NULL LIMIT 1",
+            )?
+            .query_row([lease.seq], |row| {
+                let (name, why): (String, String) = (row.get(0)?, row.get(1)?);
+                Ok(format!("cancelled by the gate {name}: {why}"))
+            })
+            .optional()?;
+        Ok(reason)
+    }
+
     fn verdict(
         &self,
         asked: &Asked,
@@ -131,14 +156,12 @@ impl Store {
         let Some(gate) = gate.filter(|gate| !gate.is_removed()) else {
             return Ok(Verdict::Pass);
         };
-        let row: Option<(String, Option<String>, Option<String>)> = self
+        let row: Option<(String, Option<String>)> = self
             .connection
             .prepare_cached(
-                "SELECT state, cancels, reason FROM delivery WHERE destination = ?1 AND seq = ?2",
+                "SELECT state, reason FROM delivery WHERE destination = ?1 AND seq = ?2",
             )?
-            .query_row([gate.no, lease.seq], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })
+            .query_row([gate.no, lease.seq], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let name = &gate.name;
         let no_answer = |why: &str| {
@@ -149,13 +172,9 @@ impl Store {
             }
         };
         let state = row.as_ref().and_then(|(word, ..)| State::from_word(word));
-        let (cancels, reason) = row.map_or((None, None), |(_, cancels, reason)| (cancels, reason));
+        let reason = row.and_then(|(_, reason)| reason);
         Ok(match state {
-            Some(State::Delivered) => match cancels {
-                Some(why) => Verdict::Cancel(format!("cancelled by the gate {name}: {why}")),
-                None => Verdict::Pass,
-            },
-            Some(State::Skipped | State::Discarded) => Verdict::Pass,
+            Some(State::Delivered | State::Skipped | State::Discarded) => Verdict::Pass,
             Some(State::Dead) => no_answer(reason.as_deref().unwrap_or("it was given up")),
             // It is not the gate's: it came before the gate, or while that was away.
             None if gate.cursor >= lease.seq || gate.keeps(lease.seq) => Verdict::Pass,
@@ -245,6 +264,14 @@ impl Store {
                 destination.unanswered_why = Some(reason.to_owned());
                 destination.changed = true;
             }
+        }
+        Ok(())
+    }
+
+    /// Lets all go that wait for any gate to say something of this event: one has cancelled it.
+    pub(super) fn release_cancelled(&mut self, seq: i64) -> Result<(), StoreError> {
+        for gate in self.gates.clone() {
+            self.release_gated(gate, seq)?;
         }
         Ok(())
     }

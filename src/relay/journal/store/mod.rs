@@ -86,6 +86,8 @@ pub(super) struct Store {
     says: Vec<Own>,
     /// The destinations that are waited for as gates, or were.
     gates: BTreeSet<i64>,
+    /// Whether a gate ever cancelled an event that is here still.
+    cancels: bool,
     /// This transaction let some go that waited for a gate.
     released: bool,
     /// What this transaction parked because a gate gave no answer.
@@ -100,6 +102,7 @@ impl Store {
     pub(super) fn load(connection: Connection, says: &[Own]) -> Result<Self, StoreError> {
         let memory = Memory::read(&connection)?;
         let gates = gates::waited_for(&connection)?;
+        let cancels = gates::there_are_cancels(&connection)?;
         let recent = Recent::load(&connection)?;
         // Tokens of different openings never meet: each begins somewhere else.
         let next_token = i64::from(getrandom::u32().unwrap_or(0)) << 30;
@@ -114,6 +117,7 @@ impl Store {
             full: None,
             says: says.to_vec(),
             gates,
+            cancels,
             released: false,
             unanswered: Vec::new(),
         })

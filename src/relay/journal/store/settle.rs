@@ -66,11 +66,14 @@ impl Store {
                 let in_line = line.as_deref().filter(|_| while_open.is_none());
                 let says = self.says(Own::BeforeDeliver);
                 let mut fresh = false;
-                if says || !gates.is_empty() {
+                let gated = |gates: &Vec<_>| !gates.is_empty() || self.cancels;
+                if says || gates.as_ref().is_some_and(gated) {
                     let stage = self.stage(lease)?;
                     fresh = !stage.frozen;
                     let place = (in_line, asset.as_deref());
-                    if let Some(fate) = self.ask_gates(lease, gates, stage, place, (at, now))? {
+                    if let Some(fate) =
+                        self.ask_gates(lease, gates.as_deref(), stage, place, (at, now))?
+                    {
                         return Ok(fate);
                     }
                 }
@@ -215,8 +218,7 @@ impl Store {
     }
 
     /// Lets those go that wait for this delivery: of this destination, and of others, where it is
-    /// a gate's. Mostly there are none, and a look is cheap; the
-    /// change makes a table of what it is to change, however little that is.
+    /// a gate's. Mostly there are none, and a look is cheap; the change makes a table of what it is to change, however little that is.
     pub(super) fn release_waiting(&mut self, destination: i64, seq: i64) -> Result<(), StoreError> {
         self.release_gated(destination, seq)?;
         let waited_for = self
@@ -335,6 +337,10 @@ impl Store {
         }
         if !matches!(state, State::Pending | State::Postponed) {
             self.release_waiting(lease.destination, lease.seq)?;
+        }
+        if state == State::Delivered && ended.cancels.is_some() {
+            self.cancels = true;
+            self.release_cancelled(lease.seq)?;
         }
         self.say_settled(lease, ended)
     }

@@ -39,7 +39,7 @@ fn asking(line: Option<&str>, asked: Vec<Asked>) -> Step {
             template: None,
             action: None,
             while_open: None,
-            gates: asked,
+            gates: Some(asked),
         },
         other => other,
     }
@@ -323,6 +323,28 @@ async fn of_two_gates_either_may_cancel_and_both_are_waited_for() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn what_a_gate_cancelled_stays_so_when_the_gate_is_gone() {
+    let (world, _hand) = manual(&[GUARD, TO]).await;
+    append(&world.journal, 0..1).await;
+    make(&world, GUARD, Row::Cancels).await;
+    let world = world.reopened_for(&[TO]).await;
+    assert_eq!(ask(&world, Vec::new()).await, Fate::Settled);
+    assert_eq!(stands(&world, 1).0, State::Skipped);
+}
+
+#[tokio::test]
+async fn a_cancel_lets_those_go_too_that_wait_for_another_gate() {
+    let (world, _hand) = manual(&[GUARD, SECOND, TO]).await;
+    append(&world.journal, 0..1).await;
+    let both = || vec![asked(GUARD, false), asked(SECOND, false)];
+    assert_eq!(ask(&world, both()).await, Fate::Settled);
+    assert_eq!(stands(&world, 1), waits(GUARD));
+    make(&world, SECOND, Row::Cancels).await;
+    assert_eq!(ask(&world, both()).await, Fate::Settled);
+    assert_eq!(stands(&world, 1).0, State::Skipped);
 }
 
 #[tokio::test]

@@ -183,7 +183,7 @@ pub(in crate::relay::journal) fn freezing(
         template: None,
         action: None,
         while_open: None,
-        gates: Vec::new(),
+        gates: Some(Vec::new()),
     }
 }
 
