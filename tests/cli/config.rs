@@ -149,7 +149,7 @@ async fn each_line_of_the_example_that_is_commented_out_can_be_used() {
             name if name.contains("SIGNING") || name.contains("CLOSED") => {
                 "whsec_Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5"
             }
-            _ => "x",
+            _ => "a-secret-of-the-plant",
         };
         command.env(name, value);
     }
