@@ -379,7 +379,8 @@ async fn what_waits_for_a_gate_when_the_process_is_killed_waits_no_longer_for_it
     relay.until_there_are_at("gate", 1, State::Postponed).await;
     relay.kill().await;
     let relay = site.start().await;
-    waits(&relay, &uuid(1), "cmms").await;
+    // A start asks all that wait again.
+    relay.until_there_are_at("cmms", 1, State::Postponed).await;
     let there = there_is("cmms", State::Delivered);
     let after = relay.let_pass(site.hand(), STEP, 4 * MINUTE, there).await;
     let whole = before + after;
