@@ -175,8 +175,10 @@ impl Assets {
     }
 
     fn publish(&self, map: AssetMap, path: &Path) {
+        let map = Arc::new(map);
+        self.current.send_replace(Arc::clone(&map));
+        // Who reads that it is loaded may go by it.
         say(&map, path);
-        self.current.send_replace(Arc::new(map));
     }
 }
 
