@@ -13,6 +13,14 @@ use crate::app::control::{self, Answer, Ask, Ground};
 use crate::clock::Clock;
 use crate::relay::journal::{self, Availability, Journal};
 
+/// Has the running relay do what nobody else can.
+pub(super) async fn ask_running(data_dir: &Path, ask: &Ask) -> anyhow::Result<Answer> {
+    let Ok(socket) = UnixStream::connect(control::path(data_dir)).await else {
+        anyhow::bail!("no relay runs on {}: start it first", data_dir.display());
+    };
+    control::ask(socket, ask).await
+}
+
 /// Who acts: the running relay, or this process on the journal.
 pub(super) enum Asker {
     /// The relay, by its socket.

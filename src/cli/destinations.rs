@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 use serde::Serialize;
 
-use super::asker::Asker;
+use super::asker::{Asker, ask_running};
 use super::{FAILED, Outcome, choose, complain, print, runtime};
 use crate::app::control::{Answer, Ask};
 use crate::config::{Config, Input};
@@ -189,14 +189,7 @@ pub(super) fn test(input: &Input, matches: &ArgMatches) -> Outcome {
         destination: destination.clone(),
         who: super::who(input),
     };
-    let answer = runtime()?.block_on(async {
-        let asker = Asker::find(&data_dir).await?;
-        if !matches!(asker, Asker::Relay(_)) {
-            asker.close().await;
-            anyhow::bail!("no relay runs on {}: start it first", data_dir.display());
-        }
-        asker.ask(ask).await
-    })?;
+    let answer = runtime()?.block_on(ask_running(&data_dir, &ask))?;
     let trial = match answer {
         Answer::Tested(trial) => trial,
         Answer::Failed(why) => {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgMatches, Command};
 
 use super::args::place;
-use super::asker::Asker;
+use super::asker::ask_running;
 use super::{FAILED, Outcome, Usage, choose, complain, print, runtime, schema};
 use crate::app::control::{Answer, Ask};
 use crate::config::{Config, Input};
@@ -54,14 +54,7 @@ pub(super) fn run(input: &Input, matches: &ArgMatches) -> Outcome {
         destination: destination.clone(),
         who: super::who(input),
     };
-    let answer = runtime()?.block_on(async {
-        let asker = Asker::find(&data_dir).await?;
-        if !matches!(asker, Asker::Relay(_)) {
-            asker.close().await;
-            anyhow::bail!("no relay runs on {}: start it first", data_dir.display());
-        }
-        asker.ask(ask).await
-    })?;
+    let answer = runtime()?.block_on(ask_running(&data_dir, &ask))?;
     match answer {
         Answer::Triggered(seq) => {
             let whom = destination.as_ref().map(|id| format!(" for {id} alone"));

@@ -57,6 +57,20 @@ fn tune(config: &mut Config) {
     }
 }
 
+/// A sample that Orbit might have sent comes into the journal.
+async fn sample(site: &Site, relay: &Relay, event_type: &str, body: &Value) {
+    let event = Event {
+        source: ORBIT.to_owned(),
+        event_type: event_type.to_owned(),
+        identity: Identity::RunEvent("sample-1".to_owned()),
+        origin: Origin::Sample,
+        received_at: relay.clock.wall(),
+        body: body.to_string().into_bytes(),
+    };
+    relay.journal_handle().append(event).await.unwrap();
+    site.count(1);
+}
+
 #[tokio::test]
 async fn the_number_of_a_ticket_reaches_the_template_of_a_chat() {
     let site = Site::new().await;
@@ -267,16 +281,7 @@ async fn a_sample_alert_asks_nothing_of_orbit_and_makes_no_order_as_a_genuine_on
     };
     let body = json!({"type": ALERT, "data": {"uuid": "sample-1",
         "runUuid": "r", "actionName": "P-101 motor DE"}});
-    let event = Event {
-        source: ORBIT.to_owned(),
-        event_type: ALERT.to_owned(),
-        identity: Identity::RunEvent("sample-1".to_owned()),
-        origin: Origin::Sample,
-        received_at: relay.clock.wall(),
-        body: body.to_string().into_bytes(),
-    };
-    relay.journal_handle().append(event).await.unwrap();
-    site.count(1);
+    sample(&site, &relay, ALERT, &body).await;
     relay.until_there_are_at("cmms", 1, State::Delivered).await;
     assert!(crate::orders::orders(&site).is_empty());
     assert_eq!(of_runs(), 0);
@@ -298,16 +303,7 @@ async fn a_sample_for_a_destination_waits_for_its_asset_whatever_the_filter_says
     let relay = site.start().await;
     let body = json!({"type": COMPLETED, "sample": {"destination": "cmms"},
         "data": {"uuid": "sample-1", "actionName": "nobody knows this"}});
-    let event = Event {
-        source: ORBIT.to_owned(),
-        event_type: COMPLETED.to_owned(),
-        identity: Identity::RunEvent("sample-1".to_owned()),
-        origin: Origin::Sample,
-        received_at: relay.clock.wall(),
-        body: body.to_string().into_bytes(),
-    };
-    relay.journal_handle().append(event).await.unwrap();
-    site.count(1);
+    sample(&site, &relay, COMPLETED, &body).await;
     relay.until_there_are_at("cmms", 1, State::Parked).await;
     relay.finish().await;
 }
