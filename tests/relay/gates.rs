@@ -186,6 +186,33 @@ async fn where_the_filter_of_a_gate_fails_its_on_failure_decides() {
 }
 
 #[tokio::test]
+async fn who_waits_less_long_for_orbit_than_the_gate_waits_for_the_gate() {
+    let site = Site::new().await;
+    let (mut gate, mut cmms) = (gate(&site, OnFailure::Hold), site.at("cmms"));
+    gate.when = Some(Expression::parse("inspection.robot == 'spot-12'").unwrap());
+    cmms.enrich_wait = Some(Duration::ZERO);
+    let site = site.destination(gate).destination(cmms);
+    let runs = vec!["/api/v0/runs".to_owned()];
+    site.robots
+        .change_weather(|weather| weather.down_under = runs);
+    let relay = site.start().await;
+    let event = Event {
+        source: ORBIT.into(),
+        event_type: COMPLETED.into(),
+        identity: Identity::RunEvent(uuid(1)),
+        origin: Origin::Webhook,
+        received_at: relay.clock.wall(),
+        body: br#"{"type":"ACTION_COMPLETED","data":{"runUuid":"r","actionName":"P-101"}}"#
+            .to_vec(),
+    };
+    relay.journal_handle().append(event).await.unwrap();
+    site.count(1);
+    waits(&relay, &uuid(1), "cmms").await;
+    assert_eq!(paths(&site.plant()), [""; 0]);
+    relay.stop().await;
+}
+
+#[tokio::test]
 async fn a_gate_that_is_paused_holds_up_nothing_that_is_not_its_own() {
     let site = Site::with_a_manual_clock().await;
     let (mut gate, mut cmms) = (gate(&site, OnFailure::Hold), site.at("cmms"));
