@@ -4,7 +4,8 @@
 //! mod      what it means, and that no secret is shown
 //! wrong    every problem is named by its line
 //! mqtt     a destination that is a broker
-//! source   who sends besides Orbit, and what destinations take of whom
+//! source   who sends besides Orbit
+//! subscription what destinations take of whom, gates, answers as events
 //! template templates and steps are looked at before anything comes
 //! example  the example is complete and says the truth
 //! ```
@@ -12,6 +13,7 @@
 mod example;
 mod mqtt;
 mod source;
+mod subscription;
 mod template;
 mod wrong;
 
