@@ -70,6 +70,8 @@ impl Stage {
         command.args(["--bind", "127.0.0.1", "--ops-bind", any]);
         command.env("ORBIT_HOSTNAME", self.orbit.addr().to_string());
         command.env("DATA_DIR", self.home.data());
+        // What the journal may take by default is more than a test's disk may have left.
+        command.env("JOURNAL_LIMIT", "64MiB");
         command.env("ORBIT_VERIFY", self.pin());
         command.env("ORBIT_API_TOKEN", TOKEN);
         command.env("WEBHOOK_SECRET", SECRET);
