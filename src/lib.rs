@@ -40,4 +40,6 @@ pub mod config;
 pub mod app;
 pub mod package;
 
+pub mod page;
+
 pub mod cli;

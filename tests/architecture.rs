@@ -18,9 +18,10 @@ use std::path::Path;
 use judge::violations;
 
 /// The layers, the highest first. Imports go down, may skip, never go sideways or up.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 10] = [
     &["main"],
     &["cli"],
+    &["page"],
     &["app", "package"],
     &["config"],
     &["ops", "sim"],
@@ -41,12 +42,14 @@ const LAYERS: [&[&str]; 9] = [
 const NEIGHBOURS: [(&str, &str); 1] = [("relay::enrich", "orbit")];
 
 /// Where each outside crate may be named. A crate that is not listed may be named anywhere.
-const HOMES: [(&str, &[&str]); 28] = [
+const HOMES: [(&str, &[&str]); 30] = [
     ("rusqlite", &["relay::journal"]),
+    ("maud", &["page"]),
+    ("argon2", &["page"]),
     ("governor", &["relay::receive"]),
-    ("ipnet", &["relay::receive", "config", "app"]),
+    ("ipnet", &["relay::receive", "config", "app", "page"]),
     ("wildmatch", &["event"]),
-    ("axum", &["relay::receive", "ops", "app", "sim"]),
+    ("axum", &["relay::receive", "ops", "app", "page", "sim"]),
     ("hyper", &["relay::receive", "ops", "app", "sim"]),
     ("hyper_util", &["relay::receive", "ops", "app", "sim"]),
     ("reqwest", &["http", "relay::destination", "orbit", "sim"]),
@@ -72,7 +75,7 @@ const HOMES: [(&str, &[&str]); 28] = [
     ("saphyr_parser", &["package"]),
 ];
 
-const TASKS: &[&str] = &["app", "relay::receive", "relay::deliver", "sim"];
+const TASKS: &[&str] = &["app", "page", "relay::receive", "relay::deliver", "sim"];
 const THREADS: &[&str] = &["relay::journal"];
 
 /// Files that only declare modules.

@@ -169,6 +169,8 @@ pub struct Ground {
     pub webhook: Option<Desk>,
     /// The last test payload, where a relay takes any.
     pub last_test: Option<watch::Receiver<Option<Tested>>>,
+    /// Told that a bulk act was begun.
+    pub begun: Arc<Notify>,
 }
 
 impl Ground {
@@ -186,6 +188,7 @@ impl Ground {
             backfill: None,
             webhook: None,
             last_test: None,
+            begun: Arc::default(),
         }
     }
 }
@@ -248,6 +251,7 @@ pub async fn act(ground: &Ground, ask: Ask) -> Answer {
         Ask::Begin { who, bulk } => {
             let (kind, filter) = (bulk.kind.as_str(), bulk.effective());
             tracing::info!(who, "{kind} of deliveries was asked for: {filter}");
+            let _wake = WakeAtTheEnd(&ground.begun);
             journal.begin(at, &who, bulk).await.map(Answer::Begun)
         }
         Ask::Pause {
@@ -270,6 +274,15 @@ pub async fn act(ground: &Ground, ask: Ask) -> Answer {
         }
     };
     answered.unwrap_or_else(|error| Answer::Failed(error.to_string()))
+}
+
+/// Also where nobody waits any longer: what was too late to be answered may have been done.
+struct WakeAtTheEnd<'a>(&'a Notify);
+
+impl Drop for WakeAtTheEnd<'_> {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
 }
 
 /// It takes as long as it takes: what is found is kept as it is found.
@@ -358,12 +371,7 @@ pub async fn ask(mut stream: UnixStream, ask: &Ask) -> anyhow::Result<Answer> {
 }
 
 /// Answers commands until `stop`.
-pub(super) async fn run(
-    data_dir: PathBuf,
-    ground: Ground,
-    begun: Arc<Notify>,
-    stop: CancellationToken,
-) {
+pub(super) async fn run(data_dir: PathBuf, ground: Ground, stop: CancellationToken) {
     let mut availability = ground.journal.availability();
     // The socket goes where the lock is held: only then is a socket that lies there a dead one's.
     let open = availability.wait_for(|now| *now == crate::relay::journal::Availability::Open);
@@ -393,9 +401,9 @@ pub(super) async fn run(
         };
         match accepted {
             Ok((stream, _)) => {
-                let (ground, begun, stop) = (ground.clone(), Arc::clone(&begun), stop.clone());
+                let (ground, stop) = (ground.clone(), stop.clone());
                 answering.spawn(async move {
-                    if let Err(error) = answer(stream, &ground, &begun, &stop).await {
+                    if let Err(error) = answer(stream, &ground, &stop).await {
                         tracing::debug!(%error, "control: a command went away");
                     }
                 });
@@ -421,7 +429,6 @@ fn listen(path: &Path) -> std::io::Result<UnixListener> {
 async fn answer(
     stream: UnixStream,
     ground: &Ground,
-    begun: &Notify,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let (read, mut write) = stream.into_split();
@@ -441,15 +448,7 @@ async fn answer(
                 () = stop.cancelled() => Answer::Failed("the relay stops".to_owned()),
             }
         }
-        Ok(ask) => {
-            let begins = matches!(ask, Ask::Begin { .. });
-            let acted = tokio::time::timeout(DEADLINE, act(ground, ask)).await;
-            // An act that was too late to be answered may have been done all the same.
-            if begins {
-                begun.notify_one();
-            }
-            acted?
-        }
+        Ok(ask) => tokio::time::timeout(DEADLINE, act(ground, ask)).await?,
         Err(error) => Answer::Failed(format!("{NOT_UNDERSTOOD}: {error}")),
     };
     let mut line = serde_json::to_vec(&answer)?;

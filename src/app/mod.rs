@@ -12,6 +12,7 @@
 //! hourly  what is kept, the sums, and the counts of refused requests
 //! jobs    does the bulk acts that people asked for
 //! control the socket by which commands ask the running relay for something
+//! handles what the page is given of the running parts
 //! check   whether all is as it should be, and what to do if not
 //! waiting    a configuration that cannot be used: what is answered meanwhile
 //! watch   the folder of the configuration, and what becomes of it
@@ -30,6 +31,7 @@
 pub mod assets;
 pub mod check;
 pub mod control;
+pub mod handles;
 mod hourly;
 mod jobs;
 mod lines;
@@ -55,6 +57,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::assets::Assets;
 use self::check::Subject;
+pub use self::handles::{Handles, Pages, Shown};
 use self::lines::Lines;
 use self::secret::Wanted;
 use self::tasks::{Common, Intake, Served, Tasks};
@@ -132,12 +135,14 @@ impl App {
         listeners: Listeners,
         clock: Clock,
         stop: CancellationToken,
+        pages: Option<Pages>,
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::new().context("the metrics cannot be made")?;
         let lines = Lines::new(&config);
         let configured = config.not_configured.is_none();
         let assets = Arc::new(Assets::load(config.asset_map.clone())?);
-        let subject = config.check_at_start.then(|| Subject::of(&config, None));
+        let (subject, says_check) = (Subject::of(&config, None), config.check_at_start);
+        let shown = Shown::of(&config);
         let journal_config = journal_config(&config);
         let served = config.destinations.into_iter().map(Served::build);
         let served = served.collect::<Result<Vec<_>, _>>()?;
@@ -185,14 +190,17 @@ impl App {
             trusted_proxies: config.trusted_proxies,
             last_test: lines.last_test,
         };
-        tasks.start_intake(listeners, intake);
+        tasks.start_intake(listeners.webhook, intake);
         let (desk, asks) = hook::desk();
         let (desk, mut backfill) = (orbit.is_some().then_some(desk), None);
         tasks.start_orders(&served, orbit.clone());
         let enrich = Enrich::new(orbit.clone(), clock.clone(), Deadlines::default());
-        if let Some(subject) = subject {
-            tasks.start_check(subject, orbit.clone(), &served, tests.clone());
+        let destinations = served.iter().map(Served::named).collect();
+        let subject = subject.of_running(orbit.clone(), destinations);
+        if says_check {
+            tasks.start_check(subject.clone(), tests.clone());
         }
+        let api = orbit.clone();
         if let Some(client) = orbit {
             // Nothing is taken before everything is configured.
             if configured {
@@ -216,7 +224,21 @@ impl App {
             tasks.start_reconcile(reconcile, asks, asked, closing);
         }
         tasks.start_keeping(&served, config.expect_every);
-        tasks.start_commands(&served, desk, backfill, tests);
+        let ground = tasks.start_commands(&served, desk, backfill, tests);
+        let handles = |common: &Common| Handles {
+            ground,
+            parts: common.parts.clone(),
+            metrics: common.metrics.clone(),
+            clock: common.clock.clone(),
+            data_dir: common.data_dir.clone(),
+            assets: Arc::clone(&assets),
+            orbit: api,
+            subject,
+            shown: Arc::new(shown),
+            stop: common.stop.clone(),
+        };
+        let page = pages.map(|pages| pages(handles(&tasks.common)));
+        tasks.start_ops(listeners.ops, page);
         tasks.start_deliveries(served, &assets, enrich);
         Ok(Self {
             tasks: tasks.running,

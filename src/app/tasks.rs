@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use ipnet::IpNet;
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +24,7 @@ use super::notices::{self, Notices};
 use super::orders::polls::{self, Polls};
 use super::orders::tells::{self, Tells};
 use super::secret::{self, KeysOrWhy, Wanted};
-use super::{Listeners, hourly, jobs, retention};
+use super::{hourly, jobs, retention};
 use crate::clock::{Clock, Remote};
 use crate::http::{BuildError, ServerTls};
 use crate::metrics::Metrics;
@@ -68,6 +70,11 @@ impl Served {
             name: self.destination.name().to_owned(),
             secret: self.config.on_closed.as_ref()?.secret.clone()?,
         })
+    }
+
+    pub(super) fn named(&self) -> (String, Destination) {
+        let destination = self.destination.clone();
+        (destination.name().to_owned(), destination)
     }
 
     pub(super) fn health(&self) -> (String, watch::Receiver<Health>) {
@@ -129,8 +136,8 @@ impl Tasks {
         });
     }
 
-    /// What takes events, and what shows how the relay does.
-    pub(super) fn start_intake(&mut self, listeners: Listeners, intake: Intake) {
+    /// What takes events.
+    pub(super) fn start_intake(&mut self, listener: TcpListener, intake: Intake) {
         let Common {
             journal,
             metrics,
@@ -183,13 +190,25 @@ impl Tasks {
             trusted_proxies,
         };
         let events = receive::router(receive);
-        let ops = ops::router(parts.clone(), metrics.clone(), clock.clone());
         let availability = journal.availability();
         let keep = secret::keep(wanted, publish, changes, clock, availability, stop.clone());
         self.start("secret", keep);
-        let events = serve::serve(listeners.webhook, tls, events, closing);
+        let events = serve::serve(listener, tls, events, closing);
         self.start("receive", events);
-        self.start("ops", serve::serve(listeners.ops, None, ops, stop));
+    }
+
+    /// What shows how the relay does: health, metrics, and the page where there is one.
+    pub(super) fn start_ops(&mut self, listener: TcpListener, page: Option<Router>) {
+        let Common {
+            metrics,
+            clock,
+            parts,
+            stop,
+            ..
+        } = &self.common;
+        let ops = ops::router(parts.clone(), metrics.clone(), clock.clone(), page);
+        let serving = serve::serve(listener, None, ops, stop.clone());
+        self.start("ops", serving);
     }
 
     /// What learns Orbit's clock.
@@ -285,17 +304,7 @@ impl Tasks {
     }
 
     /// What says in the log whether all is as it should be.
-    pub(super) fn start_check(
-        &mut self,
-        subject: Subject,
-        client: Option<Arc<orbit::Client>>,
-        served: &[Served],
-        tests: watch::Receiver<Option<Tested>>,
-    ) {
-        let destinations = served.iter();
-        let destinations =
-            destinations.map(|s| (s.destination.name().to_owned(), s.destination.clone()));
-        let subject = subject.of_running(client, destinations.collect());
+    pub(super) fn start_check(&mut self, subject: Subject, tests: watch::Receiver<Option<Tested>>) {
         let Common {
             journal,
             parts,
@@ -348,7 +357,7 @@ impl Tasks {
         webhook: Option<Desk>,
         backfill: Option<mpsc::Sender<backfill::Asked>>,
         last_test: watch::Receiver<Option<Tested>>,
-    ) {
+    ) -> Ground {
         let Common {
             journal,
             clock,
@@ -365,16 +374,16 @@ impl Tasks {
             last_test: Some(last_test),
             ..Ground::new(journal.clone(), destinations.collect(), clock.clone())
         };
-        let begun = Arc::new(Notify::new());
         let jobs = jobs::run(
             journal.clone(),
             clock.clone(),
-            Arc::clone(&begun),
+            Arc::clone(&ground.begun),
             stop.clone(),
         );
-        let control = control::run(data_dir.clone(), ground, begun, stop.clone());
+        let control = control::run(data_dir.clone(), ground.clone(), stop.clone());
         self.start("jobs", jobs);
         self.start("control", control);
+        ground
     }
 
     /// The asset map's file is read when it changes.

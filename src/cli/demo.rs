@@ -76,7 +76,7 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
 
     let tickets = maximo.world();
     let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
-    let app = App::build(config, listeners, clock.clone(), stop.clone())?;
+    let app = App::build(config, listeners, clock.clone(), stop.clone(), None)?;
     let parts = app.parts.clone();
     let assets = Arc::clone(&app.assets);
     let relay = app.run(hard.clone());

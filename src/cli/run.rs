@@ -169,7 +169,7 @@ async fn serve(mut config: Config, input: &Input, watched: Option<Watched>) -> O
     let mut has_changed = false;
     let stop = CancellationToken::new();
     let hard = CancellationToken::new();
-    let app = App::build(config, listeners, Clock::system(), stop.clone())?;
+    let app = App::build(config, listeners, Clock::system(), stop.clone(), None)?;
     let (assets, nudge) = (Arc::clone(&app.assets), app.nudge.clone());
     let hung_up = Arc::clone(&assets);
     let on_hangup = move || {

@@ -31,19 +31,15 @@ struct Ops {
     clock: Clock,
 }
 
-/// The routes of the ops port.
-pub fn router(parts: Parts, metrics: Metrics, clock: Clock) -> Router {
-    Router::new()
+/// The routes of the ops port. What is not about health is the page's, where there is one.
+pub fn router(parts: Parts, metrics: Metrics, clock: Clock, page: Option<Router>) -> Router {
+    let ops = Router::new()
         .route(
             "/healthz",
             get(async || json(StatusCode::OK, "{\"status\":\"ok\"}\n".into())),
         )
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_text))
-        .fallback(async || {
-            let known = "{\"error\":\"no such path; there are /healthz, /readyz and /metrics\"}\n";
-            json(StatusCode::NOT_FOUND, known.into())
-        })
         .method_not_allowed_fallback(async || {
             json(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -54,7 +50,14 @@ pub fn router(parts: Parts, metrics: Metrics, clock: Clock) -> Router {
             parts,
             metrics,
             clock,
-        }))
+        }));
+    match page {
+        Some(page) => ops.merge(page),
+        None => ops.fallback(async || {
+            let known = "{\"error\":\"no such path; there are /healthz, /readyz and /metrics\"}\n";
+            json(StatusCode::NOT_FOUND, known.into())
+        }),
+    }
 }
 
 async fn ready(State(ops): State<Arc<Ops>>) -> Response {

@@ -358,7 +358,7 @@ async fn relay(folder: &TempDir, file: String) -> Relay {
     };
     let config = RelayConfig::load(&input).unwrap();
     let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
-    let app = App::build(config, listeners, clock, stop.clone()).unwrap();
+    let app = App::build(config, listeners, clock, stop.clone(), None).unwrap();
     let (mut journal, mut secret) = (app.parts.journal.clone(), app.parts.secret.clone());
     let sums = app.parts.sums.clone();
     let running = tokio::spawn(app.run(hard));

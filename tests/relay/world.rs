@@ -374,7 +374,7 @@ impl Site {
         config.check_at_start = false;
         (self.tune)(&mut config);
         let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
-        let app = App::build(config, listeners, self.clock.clone(), stop.clone()).unwrap();
+        let app = App::build(config, listeners, self.clock.clone(), stop.clone(), None).unwrap();
         Relay {
             events,
             ops,

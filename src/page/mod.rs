@@ -1,0 +1,97 @@
+//! The page inside Orbit: set up, see, decide.
+//!
+//! ```text
+//! mod      what all screens share, and the routes
+//! access   who may do what: accounts, sessions, the set-up code, tokens
+//! html     how every screen looks, and what screens are made of
+//! read     reading the journal for a screen
+//! live     says to open screens that something changed
+//! failed   what went wrong, as a screen and as JSON
+//! files    style, script and pictures of the page itself
+//! today, waiting, deliveries, assets, setup, health, acts   the screens
+//! api      the same as JSON
+//! ```
+//!
+//! # Invariants
+//! - A screen shows what its view says and nothing else; the API answers the same view.
+//! - What a person does goes through [`crate::app::control`], as what commands do.
+//! - Text from outside is shown as text. No screen asks anything of another host.
+//! - Without a session nothing of any event is shown.
+
+pub mod access;
+mod acts;
+mod api;
+mod assets;
+mod deliveries;
+mod failed;
+mod files;
+mod health;
+mod html;
+mod live;
+mod read;
+mod setup;
+mod today;
+mod waiting;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use tokio::sync::{Notify, Semaphore};
+
+pub use self::access::Access;
+use self::failed::Failed;
+use crate::app::Handles;
+use crate::config::Input;
+
+/// So many screens read the journal at once.
+const READERS: usize = 4;
+
+/// What the page needs of the process; it outlives the parts, which may be built again.
+#[derive(Clone)]
+pub struct Outside {
+    /// Who may do what.
+    pub access: Arc<Access>,
+    /// Flags and environment: what wins over all that the page saves.
+    pub input: Input,
+    /// Told when the parts are to be built again, with what was saved.
+    pub apply: Arc<Notify>,
+}
+
+/// What all screens share.
+pub(crate) struct Page {
+    app: Handles,
+    outside: Outside,
+    readers: Arc<Semaphore>,
+    watchers: Arc<Semaphore>,
+}
+
+/// The routes of the page.
+pub fn router(app: Handles, outside: Outside) -> Router {
+    let page = Arc::new(Page {
+        app,
+        outside,
+        readers: Arc::new(Semaphore::new(READERS)),
+        watchers: Arc::new(Semaphore::new(live::WATCHERS)),
+    });
+    let screens = Router::new()
+        .merge(today::routes())
+        .merge(waiting::routes())
+        .merge(deliveries::routes())
+        .merge(assets::routes())
+        .merge(setup::routes())
+        .merge(health::routes())
+        .merge(acts::routes())
+        .merge(live::routes())
+        .fallback(async || Failed::not_found().into_response());
+    let screens = access::guard(screens, &page);
+    Router::new()
+        .route("/static/{name}", get(files::file))
+        .nest("/api/v1", api::routes())
+        .merge(screens)
+        .with_state(page)
+}
+
+/// A screen, or why there is none.
+pub(crate) type Answer = Result<Response, Failed>;

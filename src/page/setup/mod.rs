@@ -1,0 +1,14 @@
+//! Setup: Orbit, the webhook, destinations, the asset map.
+//!
+//! # Invariants
+//! - What is shown is what the view says.
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use super::Page;
+
+pub(super) fn routes() -> Router<Arc<Page>> {
+    Router::new()
+}

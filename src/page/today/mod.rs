@@ -1,0 +1,14 @@
+//! Today: what came, where it stands, who is silent.
+//!
+//! # Invariants
+//! - What is shown is what the view says.
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use super::Page;
+
+pub(super) fn routes() -> Router<Arc<Page>> {
+    Router::new()
+}
