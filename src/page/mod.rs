@@ -5,6 +5,7 @@
 //! access   who may do what: accounts, sessions, the set-up code, tokens
 //! html     how every screen looks, and what screens are made of
 //! read     reading the journal for a screen
+//! recent   the log of the last hour
 //! live     says to open screens that something changed
 //! failed   what went wrong, as a screen and as JSON
 //! files    style, script and pictures of the page itself
@@ -29,6 +30,7 @@ mod health;
 mod html;
 mod live;
 mod read;
+mod recent;
 mod setup;
 mod today;
 mod waiting;
@@ -42,6 +44,7 @@ use tokio::sync::{Notify, Semaphore};
 
 pub use self::access::Access;
 use self::failed::Failed;
+pub use self::recent::{Line, Recent};
 use crate::app::Handles;
 use crate::config::Input;
 
@@ -57,6 +60,8 @@ pub struct Outside {
     pub input: Input,
     /// Told when the parts are to be built again, with what was saved.
     pub apply: Arc<Notify>,
+    /// The log of the last hour.
+    pub log: Arc<Recent>,
 }
 
 /// What all screens share.
