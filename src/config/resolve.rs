@@ -6,6 +6,7 @@
 //! - A secret's value is in no problem and in no [`Shown`].
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use super::dotenv;
@@ -149,6 +150,17 @@ pub struct Shown {
     pub origin: String,
 }
 
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            value,
+            origin,
+        } = self;
+        write!(f, "{name} = {value} (from {origin})")
+    }
+}
+
 impl Values {
     /// Finds the settings that are wanted; a secret's file is read only if it is.
     pub(super) fn find(
@@ -183,7 +195,7 @@ impl Values {
     }
 
     /// Reads a value with `parse`; a problem names where the value came from.
-    pub(super) fn read<T, E: std::fmt::Display>(
+    pub(super) fn read<T, E: fmt::Display>(
         &self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
@@ -309,7 +321,7 @@ fn by_variable(setting: &Setting, source: Source<'_>) -> Result<Option<(String, 
 }
 
 /// A problem with a setting; a line of the file may hold several.
-fn problem(name: &str, origin: &Origin, what: impl std::fmt::Display) -> Problem {
+fn problem(name: &str, origin: &Origin, what: impl fmt::Display) -> Problem {
     if origin.is_in_file() {
         Problem::new(origin, format!("`{}`: {what}", name.replace('-', "_")))
     } else {
@@ -337,7 +349,7 @@ fn from_file(
 }
 
 fn read_secret(path: &Path, origin: &Origin) -> Result<(String, Origin), Problem> {
-    let unread = |what: &dyn std::fmt::Display| {
+    let unread = |what: &dyn fmt::Display| {
         Problem::new(origin, format!("{} cannot be read: {what}", path.display()))
     };
     // A pipe would hold the reader up.

@@ -40,7 +40,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 
 pub use self::access::Access;
 use self::failed::Failed;
@@ -70,6 +70,16 @@ pub(crate) struct Page {
     outside: Outside,
     readers: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
+    looks: health::Looks,
+    /// Told to open screens besides what the parts tell.
+    stirred: watch::Sender<()>,
+}
+
+impl Page {
+    /// Something changed that screens show and no part tells.
+    fn stir(&self) {
+        self.stirred.send_replace(());
+    }
 }
 
 /// The routes of the page.
@@ -79,6 +89,8 @@ pub fn router(app: Handles, outside: Outside) -> Router {
         outside,
         readers: Arc::new(Semaphore::new(READERS)),
         watchers: Arc::new(Semaphore::new(live::WATCHERS)),
+        looks: health::Looks::default(),
+        stirred: watch::Sender::new(()),
     });
     let screens = Router::new()
         .merge(today::routes())

@@ -11,7 +11,8 @@
 //! destinations what destinations answered (pure)
 //! reach        whether Orbit can call us: the test payload
 //! answers      what nobody outside can know of a real Orbit (pure)
-//! said         the table in the log
+//! said         the table of a running relay, and in the log
+//! report       the table and all else that a bug report needs
 //! ```
 //!
 //! # Invariants
@@ -23,6 +24,7 @@ mod destinations;
 mod orbit;
 mod place;
 pub mod reach;
+pub mod report;
 pub mod said;
 mod subject;
 mod ways;

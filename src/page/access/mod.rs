@@ -43,6 +43,19 @@ pub struct Decide(pub Person);
 /// Who may set up.
 pub struct Configure(pub Person);
 
+#[cfg(test)]
+impl Person {
+    /// Somebody who only looks.
+    pub(crate) fn for_tests(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            role: Role::See,
+            csrf: "token".to_owned(),
+            said: None,
+        }
+    }
+}
+
 fn nobody() -> Person {
     Person {
         name: "nobody".to_owned(),
