@@ -7,6 +7,7 @@
 //! resolve       which value counts, and where it came from
 //! dotenv        `.env`, read kindly
 //! file          the configuration file
+//! saved         what the page has saved, and how that is changed
 //! sources       who sends besides Orbit
 //! destinations  where events go: the integration URL and the file's destinations
 //! subscriptions whether what destinations take exists, and comes to an end
@@ -38,6 +39,7 @@ mod orbit;
 mod parse;
 mod problem;
 mod resolve;
+pub mod saved;
 pub mod settings;
 mod sources;
 mod subscriptions;
@@ -410,7 +412,7 @@ fn uncounted(
     let in_data_dir = input
         .file
         .as_ref()
-        .is_some_and(|f| f.level == Level::DataDir);
+        .is_some_and(|f| f.level >= Level::DataDir);
     if let Some((_, origin)) = file.settings.get("data-dir").filter(|_| in_data_dir) {
         warnings.push(format!(
             "{origin}: `data_dir` does not count here: the file lies in the data directory, or is \
