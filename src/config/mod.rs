@@ -149,6 +149,56 @@ pub fn presets() -> Vec<(&'static Preset, String)> {
         .collect()
 }
 
+/// What somebody gives who uses a preset.
+#[derive(Clone, Debug, Default)]
+pub struct PresetFields {
+    /// What it makes, in a line.
+    pub about: String,
+    /// Its settings.
+    pub settings: Vec<PresetField>,
+    /// Its secrets; all must be given.
+    pub secrets: Vec<PresetField>,
+}
+
+/// A setting or a secret of a preset.
+#[derive(Clone, Debug)]
+pub struct PresetField {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub about: String,
+    /// What it may look like.
+    pub example: Option<String>,
+    /// What holds where it is not given; none: it must be given.
+    pub default: Option<serde_json::Value>,
+}
+
+/// What somebody gives who uses this preset.
+pub fn preset_fields(name: &str) -> Option<PresetFields> {
+    let mut all = file::preset::all().into_iter();
+    let (_, declared) = all.find(|(preset, _)| preset.name == name)?;
+    let settings = declared.settings.into_iter().map(|setting| PresetField {
+        name: setting.name,
+        about: setting.about,
+        example: setting.example,
+        default: setting
+            .default
+            .and_then(|default| serde_json::from_str(&default.to_string()).ok()),
+    });
+    let secrets = declared.secrets.into_iter();
+    let secrets = secrets.map(|(name, about)| PresetField {
+        name,
+        about,
+        example: None,
+        default: None,
+    });
+    Some(PresetFields {
+        about: declared.about,
+        settings: settings.collect(),
+        secrets: secrets.collect(),
+    })
+}
+
 impl Config {
     /// Reads the configuration.
     pub fn load(input: &Input) -> Result<Self, ConfigError> {

@@ -355,6 +355,17 @@ impl ReadError {
     }
 }
 
+/// Keys as they would stand in a configuration file.
+pub fn to_toml(keys: &Keys) -> String {
+    toml::to_string(keys).unwrap_or_default()
+}
+
+/// Keys that somebody wrote as in a configuration file.
+pub fn from_toml(text: &str) -> Result<Keys, String> {
+    // Its message quotes the line, which may hold a secret.
+    toml::from_str(text).map_err(|error: toml::de::Error| format!("not TOML: {}", error.message()))
+}
+
 /// Whether a setting can be set on the page at all; if not, why.
 pub fn settable(name: &str) -> Result<(), &'static str> {
     let elsewhere = ELSEWHERE.iter().find(|(refused, _)| *refused == name);
