@@ -7,6 +7,7 @@
 //! secret  the webhook secret: given, or made and kept in the data directory
 //! assets  the asset map: loaded, and loaded again when it has changed or on SIGHUP
 //! notices what is told to the destinations that `notify` names
+//! preview what an event would become at a destination, and nothing is sent
 //! retention what was delivered long ago goes
 //! orders  closed orders close their anomalies in Orbit
 //! hourly  what is kept, the sums, and the counts of refused requests
@@ -37,6 +38,7 @@ mod jobs;
 mod lines;
 mod notices;
 mod orders;
+pub mod preview;
 mod retention;
 pub mod secret;
 mod tasks;

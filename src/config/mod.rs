@@ -7,6 +7,7 @@
 //! resolve       which value counts, and where it came from
 //! dotenv        `.env`, read kindly
 //! file          the configuration file
+//! saved         what the page has saved, and how that is changed
 //! sources       who sends besides Orbit
 //! destinations  where events go: the integration URL and the file's destinations
 //! subscriptions whether what destinations take exists, and comes to an end
@@ -38,6 +39,7 @@ mod orbit;
 mod parse;
 mod problem;
 mod resolve;
+pub mod saved;
 pub mod settings;
 mod sources;
 mod subscriptions;
@@ -145,6 +147,56 @@ pub fn presets() -> Vec<(&'static Preset, String)> {
     let all = file::preset::all().into_iter();
     all.map(|(preset, declared)| (preset, declared.about))
         .collect()
+}
+
+/// What somebody gives who uses a preset.
+#[derive(Clone, Debug, Default)]
+pub struct PresetFields {
+    /// What it makes, in a line.
+    pub about: String,
+    /// Its settings.
+    pub settings: Vec<PresetField>,
+    /// Its secrets; all must be given.
+    pub secrets: Vec<PresetField>,
+}
+
+/// A setting or a secret of a preset.
+#[derive(Clone, Debug)]
+pub struct PresetField {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub about: String,
+    /// What it may look like.
+    pub example: Option<String>,
+    /// What holds where it is not given; none: it must be given.
+    pub default: Option<serde_json::Value>,
+}
+
+/// What somebody gives who uses this preset.
+pub fn preset_fields(name: &str) -> Option<PresetFields> {
+    let mut all = file::preset::all().into_iter();
+    let (_, declared) = all.find(|(preset, _)| preset.name == name)?;
+    let settings = declared.settings.into_iter().map(|setting| PresetField {
+        name: setting.name,
+        about: setting.about,
+        example: setting.example,
+        default: setting
+            .default
+            .and_then(|default| serde_json::from_str(&default.to_string()).ok()),
+    });
+    let secrets = declared.secrets.into_iter();
+    let secrets = secrets.map(|(name, about)| PresetField {
+        name,
+        about,
+        example: None,
+        default: None,
+    });
+    Some(PresetFields {
+        about: declared.about,
+        settings: settings.collect(),
+        secrets: secrets.collect(),
+    })
 }
 
 impl Config {
@@ -410,7 +462,7 @@ fn uncounted(
     let in_data_dir = input
         .file
         .as_ref()
-        .is_some_and(|f| f.level == Level::DataDir);
+        .is_some_and(|f| f.level >= Level::DataDir);
     if let Some((_, origin)) = file.settings.get("data-dir").filter(|_| in_data_dir) {
         warnings.push(format!(
             "{origin}: `data_dir` does not count here: the file lies in the data directory, or is \

@@ -71,6 +71,7 @@ pub(crate) struct Page {
     readers: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
     looks: health::Looks,
+    saving: setup::Saving,
     /// Told to open screens besides what the parts tell.
     stirred: watch::Sender<()>,
 }
@@ -90,6 +91,7 @@ pub fn router(app: Handles, outside: Outside) -> Router {
         readers: Arc::new(Semaphore::new(READERS)),
         watchers: Arc::new(Semaphore::new(live::WATCHERS)),
         looks: health::Looks::default(),
+        saving: setup::Saving::default(),
         stirred: watch::Sender::new(()),
     });
     let screens = Router::new()

@@ -62,6 +62,37 @@ impl Findings {
     }
 }
 
+/// What a row is about, for whoever shows a part of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// Orbit, and what its token may do.
+    Orbit,
+    /// Our webhook there.
+    Webhook,
+    /// Where events go.
+    Destinations,
+    /// Which asset an action is about.
+    AssetMap,
+    /// This relay and its machine.
+    Relay,
+}
+
+impl About {
+    /// What the row of this name is about.
+    pub fn of(row: &Row) -> Self {
+        match row.name.as_str() {
+            orbit::REACHED | orbit::CERTIFICATE | orbit::VERSION | orbit::TOKEN | orbit::CLOCK => {
+                Self::Orbit
+            }
+            name if name.starts_with(orbit::RIGHT) => Self::Orbit,
+            webhooks::OURS | webhooks::OTHERS | ways::NAME | reach::NAME => Self::Webhook,
+            name if name.starts_with("destination") => Self::Destinations,
+            place::ASSET_MAP => Self::AssetMap,
+            _ => Self::Relay,
+        }
+    }
+}
+
 /// Looks at everything but whether Orbit can call us, which takes a person.
 pub async fn look(subject: &Subject, clock: &Clock) -> Findings {
     let mut rows = place::rows(subject).await;

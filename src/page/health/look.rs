@@ -12,7 +12,7 @@ use super::super::Page;
 use crate::app::check::{Findings, said};
 
 /// A table that is younger is not made again for who only opens the screen.
-pub(super) const FRESH: SignedDuration = SignedDuration::from_mins(10);
+pub(in super::super) const FRESH: SignedDuration = SignedDuration::from_mins(10);
 
 /// What was seen, and when.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Looks {
 }
 
 /// Begins to look, unless somebody does, or what was seen is younger than this.
-pub(super) fn begin(page: &Arc<Page>, younger: SignedDuration) {
+pub(in super::super) fn begin(page: &Arc<Page>, younger: SignedDuration) {
     let now = page.app.clock.wall();
     let last = page.looks.last();
     if last.is_some_and(|last| now.duration_since(last.at) < younger) {

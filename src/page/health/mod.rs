@@ -24,7 +24,7 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 
-pub(super) use self::look::Looks;
+pub(super) use self::look::{FRESH, Looks, begin};
 pub(super) use self::view::{LogQuery, view};
 use super::access::{Decide, See};
 use super::{Answer, Failed, Page};
