@@ -3,6 +3,7 @@
 //! ```text
 //! mod        what others call: the handle, leases, errors
 //! acts       what a person may do, as calls
+//! catalogue  what events are about, as values and calls
 //! claims     a claim and what comes of it, as values
 //! enrich     what Orbit says of events, and what waits for it or for an asset, as calls
 //! orders     work orders, as calls
@@ -29,6 +30,7 @@
 //! Several relays on one journal: one process holds the lock of the data directory.
 
 mod acts;
+mod catalogue;
 mod checkpoint;
 mod claims;
 mod enrich;
@@ -51,6 +53,7 @@ use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 pub use self::acts::{Bulk, Kind, Worked};
+pub use self::catalogue::{About, Field, Mark, Point, Reading, Route};
 pub use self::claims::{
     Asked, Claim, Claims, Disposition, Ended, Enrichment, Fate, Lease, Step, Want, WhileOpen,
 };
@@ -60,8 +63,9 @@ pub use self::orders::{
     Alert, Closing, Due, NewOrder, OpenOrder, OrderName, OrderSums, UntoldOrder,
 };
 pub use self::read::{
-    Act, Counted, DeliveriesPage, Delivery, DeliveryDetail, DeliveryRow, EventRow, EventsPage, Job,
-    OrderRow, ReadError, Reader,
+    Act, AssetSeen, Catalogued, Counted, DeliveriesPage, Delivery, DeliveryDetail, DeliveryRow,
+    EventRow, EventsPage, Found, Hit, Job, OrderRow, ReadError, Reader, Readings, Said, Search,
+    Series,
 };
 pub use self::room::{Disk, Level, Room};
 pub use self::state::State;
