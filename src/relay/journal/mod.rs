@@ -63,9 +63,9 @@ pub use self::orders::{
     Alert, Closing, Due, NewOrder, OpenOrder, OrderName, OrderSums, UntoldOrder,
 };
 pub use self::read::{
-    Act, AssetSeen, Catalogued, Counted, DeliveriesPage, Delivery, DeliveryDetail, DeliveryRow,
-    EventRow, EventsPage, Found, Hit, Job, OrderRow, ReadError, Reader, Readings, Said, Search,
-    Series,
+    Act, ActsPage, AssetSeen, Catalogued, Counted, Day, DayDestination, DeadGroup, DeliveriesPage,
+    Delivery, DeliveryDetail, DeliveryRow, EventRow, EventsPage, Found, Groups, Held, HeldGroup,
+    Hit, Hour, Job, OrderRow, ReadError, Reader, Readings, Said, Search, Series, UnmappedGroup,
 };
 pub use self::room::{Disk, Level, Room};
 pub use self::state::State;
@@ -369,20 +369,15 @@ impl Journal {
 
     /// Counts a request with an event that was there already.
     pub async fn count_duplicate(&self) -> Result<(), WriteError> {
-        self.write(|store| {
-            store.count_duplicate();
-            Ok(())
-        })
-        .await
+        let at = self.clock.wall();
+        self.write(move |store| store.count_duplicate(at)).await
     }
 
     /// Adds to the counts of refused requests.
     pub async fn count_rejected(&self, by_reason: BTreeMap<String, u64>) -> Result<(), WriteError> {
-        self.write(move |store| {
-            store.count_rejected(&by_reason);
-            Ok(())
-        })
-        .await
+        let at = self.clock.wall();
+        self.write(move |store| store.count_rejected(&by_reason, at))
+            .await
     }
 
     /// Reads a small note, such as the record of our webhook.
