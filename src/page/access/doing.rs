@@ -105,7 +105,7 @@ impl Access {
         );
         self.keep(act).await?;
         self.write(book, known.mark).await?;
-        let path = self.dir.join(CODE);
+        let path = self.dir().join(CODE);
         let removed = tokio::task::spawn_blocking(move || file::remove(&path)).await;
         if let Ok(Err(error)) = removed {
             // It is good for nothing while there is an account; a reset makes a new one.
@@ -328,8 +328,8 @@ impl Access {
     }
 
     /// Where the accounts are, for whoever has to see to them.
-    pub(super) fn place(&self) -> String {
-        self.dir.join(ACCOUNTS).display().to_string()
+    pub(super) fn accounts_path(&self) -> String {
+        self.dir().join(ACCOUNTS).display().to_string()
     }
 }
 

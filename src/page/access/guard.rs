@@ -47,11 +47,12 @@ pub(crate) fn guard(routes: Router<Arc<Page>>, page: &Arc<Page>) -> Router<Arc<P
 
 async fn watch(State(page): State<Arc<Page>>, mut request: Request, next: Next) -> Response {
     let access = &page.outside.access;
+    let policy = access.policy(request.headers());
     let mut answer = match refused(access, &mut request).await {
         Some(refusal) => refusal,
         None => next.run(request).await,
     };
-    headers::add(answer.headers_mut(), &access.policy());
+    headers::add(answer.headers_mut(), &policy);
     answer
 }
 
@@ -160,7 +161,7 @@ async fn by_cookie(access: &Access, book: &Book, headers: &HeaderMap) -> Option<
 
 /// Whom a proxy names.
 fn by_proxy(access: &Access, book: &Book, request: &Request) -> Result<Option<Person>, Failed> {
-    let config = access.config();
+    let config = access.place().config;
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
     let header = config.proxy_header.as_deref();
     let refuse = |what: String| {
@@ -231,7 +232,7 @@ fn unusable(access: &Access, why: &str, is_api: bool) -> Response {
         "Put back {} from a backup, or see to it that the relay may read it. If all else fails: \
          `orbit-relay accounts reset` removes all accounts, and a new set-up code is in the log. \
          The relay goes on taking and delivering events.",
-        access.place()
+        access.accounts_path()
     );
     Failed::unavailable(sentence(why), advice).into_response()
 }

@@ -7,8 +7,11 @@
 //! - `Referrer-Policy` is `same-origin` and not `no-referrer`: with that a browser says of our own
 //!   forms that they come from nowhere (`Origin: null`).
 
+use std::net::IpAddr;
+
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderName, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue};
 use url::{Host, Url};
@@ -18,10 +21,50 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// More addresses of Orbit than anybody has.
 const MOST: usize = 20;
 
-/// Whose frame it may stand in: Orbit under its configured name, and under those that browsers know.
-pub(super) fn policy(orbit: Option<&str>, others: &[String]) -> HeaderValue {
+/// Which Orbit it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Orbit {
+    /// None is set.
+    #[default]
+    Unknown,
+    /// The one of this machine: browsers know it by the name by which they know the page.
+    Here,
+    /// The one at this `HOST` or `HOST:PORT`.
+    At(String),
+}
+
+impl Orbit {
+    /// The one of this setting: a gateway's address or our own machine's is none that a browser
+    /// would use.
+    pub fn of(host: &str, gateway: Option<IpAddr>) -> Self {
+        let url = Url::parse(&format!("https://{host}"));
+        let address = match url.as_ref().ok().and_then(Url::host) {
+            None => return Self::Unknown,
+            Some(Host::Domain("gateway" | "localhost")) => return Self::Here,
+            Some(Host::Domain(_)) => return Self::At(host.to_owned()),
+            Some(Host::Ipv4(address)) => IpAddr::V4(address),
+            Some(Host::Ipv6(address)) => IpAddr::V6(address),
+        };
+        if address.is_loopback() || Some(address) == gateway {
+            Self::Here
+        } else {
+            Self::At(host.to_owned())
+        }
+    }
+}
+
+/// Whose frame it may stand in: Orbit under its configured name, or that of this machine, which is
+/// the page's own on another port; and those that the settings name.
+pub(super) fn policy(orbit: &Orbit, others: &[String], request: &HeaderMap) -> HeaderValue {
     let mut ancestors = vec!["'self'".to_owned()];
-    ancestors.extend(orbit.and_then(named));
+    match orbit {
+        Orbit::Unknown => {}
+        Orbit::Here => ancestors.extend(own_host(request)),
+        Orbit::At(host) => {
+            let url = Url::parse(&format!("https://{host}")).ok();
+            ancestors.extend(url.as_ref().and_then(origin_of));
+        }
+    }
     for origin in others.iter().take(MOST) {
         let origin = Url::parse(origin).ok().as_ref().and_then(origin_of);
         ancestors.extend(origin);
@@ -61,16 +104,18 @@ pub(super) fn add(headers: &mut HeaderMap, policy: &HeaderValue) {
         .or_insert(HeaderValue::from_static("no-store"));
 }
 
-/// Orbit's configured `HOST` or `HOST:PORT`, as browsers reach it: a gateway's address or our own
-/// machine's is none that they would use.
-fn named(orbit: &str) -> Option<String> {
-    let url = Url::parse(&format!("https://{orbit}")).ok()?;
-    let ours = match url.host()? {
-        Host::Domain(name) => name == "gateway" || name == "localhost",
-        Host::Ipv4(address) => address.is_loopback() || address.is_unspecified(),
-        Host::Ipv6(address) => address.is_loopback() || address.is_unspecified(),
-    };
-    if ours { None } else { origin_of(&url) }
+/// The name by which the browser knows this machine, on any port. A page of another site cannot
+/// have it say another one.
+fn own_host(request: &HeaderMap) -> Option<String> {
+    let host = request.get(HOST)?.to_str().ok()?;
+    let url = Url::parse(&format!("https://{host}")).ok()?;
+    let port = url
+        .port()
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
+    let origin = origin_of(&url)?;
+    let bare = origin.strip_suffix(&port).unwrap_or(&origin);
+    Some(format!("{bare}:*"))
 }
 
 /// `https://HOST[:PORT]`, in which nothing can be that has a meaning in a policy.
@@ -85,49 +130,53 @@ fn origin_of(url: &Url) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn asked_at(host: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_str(host).unwrap());
+        headers
+    }
+
     #[test]
     fn only_orbit_and_the_page_itself_may_show_it_in_a_frame() {
-        let rows: &[(Option<&str>, &[&str], &str)] = &[
-            (None, &[], "'self'"),
+        let at = |host: &str| Orbit::At(host.to_owned());
+        let rows: &[(Orbit, &[&str], &str)] = &[
+            (Orbit::Unknown, &[], "'self'"),
             (
-                Some("orbit.plant.example"),
+                at("orbit.plant.example"),
                 &[],
                 "'self' https://orbit.plant.example",
             ),
             (
-                Some("orbit.plant.example:8443"),
+                at("orbit.plant.example:8443"),
                 &[],
                 "'self' https://orbit.plant.example:8443",
             ),
-            (Some("10.1.2.3"), &[], "'self' https://10.1.2.3"),
-            (Some("[fd00::1]"), &[], "'self' https://[fd00::1]"),
-            // Nobody's browser calls Orbit by these.
-            (Some("gateway"), &[], "'self'"),
-            (Some("localhost"), &[], "'self'"),
-            (Some("127.0.0.1:443"), &[], "'self'"),
-            (Some("[::1]"), &[], "'self'"),
+            (at("10.1.2.3"), &[], "'self' https://10.1.2.3"),
+            (at("[fd00::1]"), &[], "'self' https://[fd00::1]"),
+            (Orbit::Here, &[], "'self' https://hub.plant.example:*"),
             (
-                Some("gateway"),
+                Orbit::Here,
                 &["https://orbit.plant.example", "http://10.1.2.3:8080/"],
-                "'self' https://orbit.plant.example http://10.1.2.3:8080",
+                "'self' https://hub.plant.example:* https://orbit.plant.example \
+                 http://10.1.2.3:8080",
             ),
             (
-                Some("orbit.plant.example"),
+                at("orbit.plant.example"),
                 &["https://orbit.plant.example"],
                 "'self' https://orbit.plant.example",
             ),
             // What would say something else.
-            (Some("a; script-src *"), &[], "'self'"),
-            (Some("*"), &["https://*", "https://a.example'b"], "'self'"),
+            (at("a; script-src *"), &[], "'self'"),
+            (at("*"), &["https://*", "https://a.example'b"], "'self'"),
             (
-                None,
+                Orbit::Unknown,
                 &["javascript:alert(1)", "data:x", "https:", "*"],
                 "'self'",
             ),
         ];
         for (orbit, others, expected) in rows {
             let others: Vec<_> = others.iter().map(ToString::to_string).collect();
-            let policy = policy(*orbit, &others);
+            let policy = policy(orbit, &others, &asked_at("hub.plant.example:22001"));
             let policy = policy.to_str().unwrap();
             let ancestors = policy.strip_prefix(POLICY);
             assert_eq!(ancestors, Some(*expected), "{orbit:?} {others:?}");
@@ -135,9 +184,40 @@ mod tests {
     }
 
     #[test]
+    fn the_orbit_of_this_machine_is_known_by_the_name_of_the_page() {
+        for (host, ancestors) in [
+            ("hub.plant.example", "'self' https://hub.plant.example:*"),
+            ("10.1.2.3:22001", "'self' https://10.1.2.3:*"),
+            ("[fd00::1]:22001", "'self' https://[fd00::1]:*"),
+            ("*", "'self'"),
+            ("a b", "'self'"),
+            ("a.example;", "'self'"),
+            ("", "'self'"),
+        ] {
+            let policy = policy(&Orbit::Here, &[], &asked_at(host));
+            let found = policy.to_str().unwrap().strip_prefix(POLICY).unwrap();
+            assert_eq!(found, ancestors, "{host}");
+        }
+        let gateway = "172.17.0.1".parse().ok();
+        for (host, orbit) in [
+            ("gateway", Orbit::Here),
+            ("172.17.0.1", Orbit::Here),
+            ("172.17.0.1:8443", Orbit::Here),
+            ("localhost", Orbit::Here),
+            ("127.0.0.1:443", Orbit::Here),
+            ("[::1]", Orbit::Here),
+            ("172.17.0.2", Orbit::At("172.17.0.2".to_owned())),
+            ("orbit.example", Orbit::At("orbit.example".to_owned())),
+            ("", Orbit::Unknown),
+        ] {
+            assert_eq!(Orbit::of(host, gateway), orbit, "{host}");
+        }
+    }
+
+    #[test]
     fn every_answer_has_all_headers_and_may_say_how_long_it_is_kept() {
         let mut headers = HeaderMap::new();
-        let policy = policy(None, &[]);
+        let policy = policy(&Orbit::Unknown, &[], &headers);
         add(&mut headers, &policy);
         let mut all: Vec<_> = headers
             .iter()

@@ -47,7 +47,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use axum::http::HeaderValue;
+use axum::http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
@@ -58,6 +58,7 @@ use self::file::Mark;
 pub(crate) use self::guard::guard;
 pub use self::guard::{Configure, Decide, See};
 use self::hash::Hash;
+pub use self::headers::Orbit;
 use self::limits::Limits;
 use self::passwords::Passwords;
 pub(super) use self::screens::routes;
@@ -80,14 +81,27 @@ const LONGEST_SAID: usize = 2000;
 /// How the page is reached, as the settings say.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// Orbit's `HOST` or `HOST:PORT`, where it is set.
-    pub orbit: Option<String>,
+    /// Which Orbit it is.
+    pub orbit: Orbit,
     /// How browsers reach Orbit besides: origins such as `https://orbit.plant.example`.
     pub orbits: Vec<String>,
     /// The reverse proxies that are believed.
     pub proxies: Vec<IpNet>,
     /// The header in which they name the account.
     pub proxy_header: Option<String>,
+}
+
+impl Config {
+    /// What the settings say of it.
+    pub fn of(config: &crate::config::Config) -> Self {
+        let host = config.orbit_host.as_ref().map(|orbit| &orbit.host);
+        Self {
+            orbit: host.map_or(Orbit::Unknown, |host| Orbit::of(host, config.gateway)),
+            orbits: config.page.orbits.clone(),
+            proxies: config.page.proxies.clone(),
+            proxy_header: config.page.proxy_header.clone(),
+        }
+    }
 }
 
 /// Whoever asks.
@@ -127,9 +141,8 @@ impl std::fmt::Debug for Person {
 
 /// Accounts, sessions and what belongs to them.
 pub struct Access {
-    dir: PathBuf,
     clock: Clock,
-    reach: RwLock<Reach>,
+    place: RwLock<Place>,
     known: Mutex<Known>,
     /// Whose turn it is to look at the file, or to write it.
     turn: tokio::sync::Mutex<()>,
@@ -143,18 +156,11 @@ pub struct Access {
     passwords: Passwords,
 }
 
-struct Reach {
+/// Where the accounts are, and how the page is reached.
+#[derive(Clone, Default)]
+struct Place {
+    dir: PathBuf,
     config: Arc<Config>,
-    policy: HeaderValue,
-}
-
-impl Reach {
-    fn of(config: Config) -> Self {
-        Self {
-            policy: headers::policy(config.orbit.as_deref(), &config.orbits),
-            config: Arc::new(config),
-        }
-    }
 }
 
 #[derive(Clone)]
@@ -210,40 +216,50 @@ pub fn reset(data_dir: &Path) -> std::io::Result<Code> {
 }
 
 impl Access {
-    /// Reads the accounts; where there are none there is a set-up code, which the log says.
-    pub fn open(data_dir: &Path, clock: Clock, config: Config) -> Self {
-        let dir = data_dir.join(DIR);
-        let known = look(&dir, None, clock.steady());
-        let access = Self {
-            dir,
+    /// Knows nobody before it is opened.
+    pub fn new(clock: Clock) -> Self {
+        let known = Known {
+            standing: Standing::Unusable("the relay is starting".to_owned()),
+            mark: None,
+            looked: clock.steady(),
+        };
+        Self {
             clock,
-            reach: RwLock::new(Reach::of(config)),
-            known: Mutex::new(known.clone()),
+            place: RwLock::default(),
+            known: Mutex::new(known),
             turn: tokio::sync::Mutex::new(()),
             used: Mutex::default(),
             touched: Mutex::default(),
             said: Mutex::default(),
             limits: Mutex::default(),
             passwords: Passwords::new(),
-        };
-        tell(None, &known.standing);
-        access
+        }
     }
 
-    /// Takes other settings.
-    pub fn configure(&self, config: Config) {
-        *self.reach.write().unwrap_or_else(PoisonError::into_inner) = Reach::of(config);
+    /// Reads the accounts; where there are none there is a set-up code, which the log says. Again
+    /// each time that the settings may be others.
+    pub fn open(&self, data_dir: &Path, config: Config) {
+        let dir = data_dir.join(DIR);
+        let known = look(&dir, None, self.clock.steady());
+        let before = std::mem::replace(&mut *locked(&self.known), known.clone());
+        tell(Some(&before.standing), &known.standing);
+        let config = Arc::new(config);
+        *self.place.write().unwrap_or_else(PoisonError::into_inner) = Place { dir, config };
     }
 
-    fn config(&self) -> Arc<Config> {
-        let reach = self.reach.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&reach.config)
+    fn place(&self) -> Place {
+        let place = self.place.read().unwrap_or_else(PoisonError::into_inner);
+        place.clone()
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.place().dir
     }
 
     /// The policy of content.
-    fn policy(&self) -> HeaderValue {
-        let reach = self.reach.read().unwrap_or_else(PoisonError::into_inner);
-        reach.policy.clone()
+    fn policy(&self, request: &HeaderMap) -> HeaderValue {
+        let config = self.place().config;
+        headers::policy(&config.orbit, &config.orbits, request)
     }
 
     /// How it stands, as of a second ago at most; of longer, where the disk hangs.
@@ -260,7 +276,7 @@ impl Access {
 
     /// Looks at the file. For whoever has the turn.
     async fn look(&self) -> Known {
-        let (dir, now) = (self.dir.clone(), self.clock.steady());
+        let (dir, now) = (self.dir(), self.clock.steady());
         let before = locked(&self.known).clone();
         let known = before.clone();
         let looked = tokio::task::spawn_blocking(move || look(&dir, Some(&known), now)).await;
@@ -306,7 +322,7 @@ impl Access {
 
     /// Writes the accounts where the file is still the one of this mark. For whoever has the turn.
     async fn write(&self, book: Book, mark: Option<Mark>) -> Result<(), Refused> {
-        let dir = self.dir.clone();
+        let dir = self.dir();
         let written = tokio::task::spawn_blocking(move || {
             let path = dir.join(ACCOUNTS);
             let _lock = file::lock(&dir.join(LOCK))?;
@@ -321,7 +337,7 @@ impl Access {
         let written = written.await.unwrap_or_else(|e| Err(e.into()));
         let (book, mark) = written.map_err(|error| {
             tracing::warn!(%error, "page: the accounts cannot be written");
-            let path = self.dir.join(ACCOUNTS);
+            let path = self.dir().join(ACCOUNTS);
             Refused::Unavailable(format!("{} cannot be written: {error}", path.display()))
         })?;
         *locked(&self.known) = Known {
@@ -464,10 +480,10 @@ fn tell(before: Option<&Standing>, now: &Standing) {
         }
         (Some(Standing::Unusable(before)), Standing::Unusable(now)) if before == now => {}
         (_, Standing::Unusable(why)) => tracing::error!("page: it answers 503: {why}"),
-        (Some(Standing::Unusable(_)), Standing::Ready(_)) => {
-            tracing::info!("page: the accounts can be read again");
+        (Some(Standing::First(_)) | None, Standing::Ready(_)) => {}
+        (Some(_), Standing::Ready(book)) => {
+            tracing::debug!("page: {} accounts", book.accounts.len());
         }
-        (_, Standing::Ready(_)) => {}
     }
 }
 
