@@ -72,7 +72,7 @@ async fn keep_running(mut begun: Begun, recent: Arc<Recent>) -> Outcome {
     let mut signals = Signals::listen()?;
     let mut ports = Ports::default();
     let outside = Outside {
-        access: Arc::new(Access),
+        access: Arc::new(Access::new(Clock::system())),
         input: begun.bare.clone(),
         apply: Arc::default(),
         log: recent,
@@ -265,6 +265,8 @@ async fn serve(
         Taken::Not(why) => config.warnings.push(why),
     }
     announce(&config, &webhook_at.to_string(), &ops_at.to_string());
+    let access = page::access::Config::of(&config);
+    outside.access.open(&config.data_dir, access);
     let taken = [webhook_at.port(), ops_at.port()];
     let mut again = None;
     let stop = CancellationToken::new();

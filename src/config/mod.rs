@@ -16,6 +16,7 @@
 //! describe      destinations as they are shown
 //! gateway       the machine that a container runs on
 //! orbit         Orbit and our webhook there
+//! page          who may show the page in a frame, and log people in to it
 //! parse         what each kind of value may look like
 //! nearest       what somebody meant who wrote a wrong word
 //! problem       what is wrong, and where
@@ -36,6 +37,7 @@ pub mod gateway;
 mod loops;
 mod nearest;
 mod orbit;
+mod page;
 mod parse;
 mod problem;
 mod resolve;
@@ -99,6 +101,8 @@ pub struct Config {
     pub tls: Option<ServerFiles>,
     /// Health and metrics.
     pub ops_listen: SocketAddr,
+    /// Who may show the page in a frame, and log people in to it.
+    pub page: Page,
     /// How old, or how early, a signature may be.
     pub max_age: Duration,
     /// The journal's place.
@@ -129,6 +133,17 @@ pub struct Config {
     pub shown_destinations: Vec<ShownDestination>,
     /// What the user should know, for the log.
     pub warnings: Vec<String>,
+}
+
+/// Who may show the page in a frame, and log people in to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// How browsers reach Orbit: origins.
+    pub orbits: Vec<String>,
+    /// The reverse proxies that log people in.
+    pub proxies: Vec<IpNet>,
+    /// The header in which they name the account, in lower case.
+    pub proxy_header: Option<String>,
 }
 
 /// How the log looks.
@@ -288,6 +303,7 @@ impl Config {
         let keep_delivered = of.of(values.read("keep-delivered", parse::duration));
         let journal_limit = of.of(values.read("journal-limit", parse::journal_limit));
         let work_orders = of.of(values.read("work-orders-auth", work_orders_auth));
+        let page = page::page(&values, of);
         let log = log(&values, &mut warnings, of);
 
         // What has a default is there, or there was a problem with it.
@@ -304,6 +320,7 @@ impl Config {
             not_configured,
             sources_alone,
             ops_listen: ops_listen.unwrap_or(DEFAULT_OPS),
+            page,
             max_age: max_age.unwrap_or(Duration::from_mins(5)),
             data_dir: path(&values, "data-dir").unwrap_or_else(|| "./data".into()),
             asset_map: path(&values, "asset-map"),

@@ -103,13 +103,13 @@ pub fn router(app: Handles, outside: Outside) -> Router {
         .merge(health::routes())
         .merge(acts::routes())
         .merge(live::routes())
+        .merge(access::routes())
         .fallback(async || Failed::not_found().into_response());
-    let screens = access::guard(screens, &page);
-    Router::new()
+    let routes = Router::new()
         .route("/static/{name}", get(files::file))
         .nest("/api/v1", api::routes())
-        .merge(screens)
-        .with_state(page)
+        .merge(screens);
+    access::guard(routes, &page).with_state(page)
 }
 
 /// A screen, or why there is none.
