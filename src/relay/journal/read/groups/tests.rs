@@ -110,16 +110,31 @@ async fn what_died_of_the_same_is_one_group_with_its_times_and_its_newest() {
     let seen = |group: &DeadGroup| {
         let (first, last) = (group.first.as_second(), group.last.as_second());
         let newest = group.newest.to_string();
-        (group.reason.clone(), group.count, first - START, last - START, newest)
+        (
+            group.reason.clone(),
+            group.count,
+            first - START,
+            last - START,
+            newest,
+        )
     };
     let expected = [
-        ("answered 422: asset …".to_owned(), 3, 0, 30, format!("{TO}:4")),
+        (
+            "answered 422: asset …".to_owned(),
+            3,
+            0,
+            30,
+            format!("{TO}:4"),
+        ),
         ("answered 413".to_owned(), 1, 99, 99, format!("{OTHER}:1")),
         ("answered 413".to_owned(), 1, 10, 10, format!("{TO}:2")),
     ];
     assert_eq!(found.groups.iter().map(seen).collect::<Vec<_>>(), expected);
     let first = reader(&world).dead_groups(1).unwrap();
-    assert_eq!((first.groups.len(), first.left_out, first.more), (1, 2, false));
+    assert_eq!(
+        (first.groups.len(), first.left_out, first.more),
+        (1, 2, false)
+    );
 }
 
 #[tokio::test]
@@ -185,7 +200,10 @@ async fn what_is_parked_says_whether_it_is_itself_or_its_destination() {
     ];
     assert_eq!(found.groups.iter().map(seen).collect::<Vec<_>>(), expected);
     for destination in world.journal.sums().borrow().destinations.clone() {
-        let mine = found.groups.iter().filter(|g| g.destination == destination.id);
+        let mine = found
+            .groups
+            .iter()
+            .filter(|g| g.destination == destination.id);
         let parked: u64 = mine.map(|group| group.count).sum();
         assert_eq!(parked, destination.of(State::Parked), "{}", destination.id);
     }
@@ -195,10 +213,16 @@ async fn what_is_parked_says_whether_it_is_itself_or_its_destination() {
 async fn events_without_an_asset_are_grouped_by_action_and_counted_once_for_all_destinations() {
     let world = world(&[TO, OTHER]).await;
     let gauge = (Some("Gauge"), "spot-1", "e1");
-    let of = [gauge, (Some("Pump"), "spot-1", "e2"), (Some("Gauge"), "spot-2", "e1")];
+    let of = [
+        gauge,
+        (Some("Pump"), "spot-1", "e2"),
+        (Some("Gauge"), "spot-2", "e1"),
+    ];
     unmapped(&world, &of, &[TO, OTHER]).await;
     unmapped(&world, &[(None, "spot-3", "e9")], &[OTHER]).await;
-    let found = reader(&world).unmapped_groups(&AssetMap::empty(), 9).unwrap();
+    let found = reader(&world)
+        .unmapped_groups(&AssetMap::empty(), 9)
+        .unwrap();
     assert_eq!((found.left_out, found.more), (0, false));
     let of = &found.groups[0];
     assert_eq!(of.subject.action_name.as_deref(), Some("Gauge"));
@@ -207,10 +231,15 @@ async fn events_without_an_asset_are_grouped_by_action_and_counted_once_for_all_
     assert_eq!((of.first, of.last), (at(1), at(3)));
     assert_eq!(of.destinations.len(), 2);
     assert_eq!(of.line, "Gauge,ASSET-ID-HERE");
-    let rest: Vec<_> = found.groups[1..].iter().map(|g| (g.newest, &*g.line)).collect();
+    let rest: Vec<_> = found.groups[1..]
+        .iter()
+        .map(|g| (g.newest, &*g.line))
+        .collect();
     assert_eq!(rest, [(4, ",ASSET-ID-HERE"), (2, "Pump,ASSET-ID-HERE")]);
     assert!(found.groups[1].destinations.contains(OTHER));
-    let first = reader(&world).unmapped_groups(&AssetMap::empty(), 1).unwrap();
+    let first = reader(&world)
+        .unmapped_groups(&AssetMap::empty(), 1)
+        .unwrap();
     assert_eq!((first.groups.len(), first.left_out), (1, 2));
 }
 
@@ -225,7 +254,10 @@ async fn where_the_map_goes_by_something_else_so_do_the_groups() {
     unmapped(&world, &of, &[TO]).await;
     let map = AssetMap::parse(b"element_id,asset_id\nx,y\n").unwrap();
     let found = reader(&world).unmapped_groups(&map, 9).unwrap();
-    let lines = found.groups.iter().map(|group| (&*group.line, group.events));
+    let lines = found
+        .groups
+        .iter()
+        .map(|group| (&*group.line, group.events));
     assert_eq!(
         lines.collect::<Vec<_>>(),
         [("e1,ASSET-ID-HERE", 2), ("e2,ASSET-ID-HERE", 1)]
@@ -256,8 +288,15 @@ async fn acts_come_in_pages_and_by_who_and_what() {
         ..all.clone()
     };
     assert_eq!(page(all.clone()), [4, 3, 2, 1]);
-    let (limit, before) = (2, Some(4));
-    assert_eq!(page(ActsPage { limit, before, ..all.clone() }), [3, 2]);
+    let (before, limit) = (Some(4), 2);
+    assert_eq!(
+        page(ActsPage {
+            before,
+            limit,
+            ..all.clone()
+        }),
+        [3, 2]
+    );
     assert_eq!(page(of(&who, &None)), [4, 3, 1]);
     assert_eq!(page(of(&None, &what)), [4, 2, 1]);
     assert_eq!(page(of(&who, &what)), [4, 1]);
@@ -270,9 +309,15 @@ async fn every_list_is_read_by_its_index() {
     let world = world(&[TO]).await;
     let reader = reader(&world);
     let plan = |sql: &str| {
-        let mut statement = reader.0.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let mut statement = reader
+            .0
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap();
         let rows = statement.query_map([], |row| row.get::<_, String>(3));
-        rows.unwrap().map(Result::unwrap).collect::<Vec<_>>().join("; ")
+        rows.unwrap()
+            .map(Result::unwrap)
+            .collect::<Vec<_>>()
+            .join("; ")
     };
     for (lane, index) in [
         (Lane::Dead, "delivery_dead"),
@@ -297,8 +342,13 @@ async fn every_list_is_read_by_its_index() {
             what: what.then(String::new),
             ..ActsPage::default()
         };
-        let sql = page.sql().replace("?3 IS NULL", "1").replace("?4 IS NULL", "1");
-        let sql = ["?1", "?2", "?3", "?4"].iter().fold(sql, |sql, value| sql.replace(value, "9"));
+        let sql = page
+            .sql()
+            .replace("?3 IS NULL", "1")
+            .replace("?4 IS NULL", "1");
+        let sql = ["?1", "?2", "?3", "?4"]
+            .iter()
+            .fold(sql, |sql, value| sql.replace(value, "9"));
         let plan = plan(&sql);
         assert!(plan.starts_with(how) && !plan.contains("TEMP"), "{plan}");
     }

@@ -29,9 +29,10 @@ pub(in crate::relay::journal) const HOUR_MS: i64 = 3_600_000;
 const MOST: usize = if cfg!(test) { 30 } else { 200 };
 /// What began so long before the hour counts in it: requests end in another order than they begin.
 const SLACK_MS: i64 = 600_000;
-/// A journal of an earlier version is looked back over for so long, and over so many events.
+/// A journal of an earlier version is looked back over for so long, and over so many deliveries:
+/// while that lasts, which is under a second, no event is taken.
 const BACK_MS: i64 = 8 * 24 * HOUR_MS;
-const BACK_EVENTS: i64 = if cfg!(test) { 100 } else { 100_000 };
+const BACK_DELIVERIES: usize = 50_000;
 
 /// The hours, and what the open transaction changed of their sums.
 #[derive(Clone, Default)]
@@ -69,13 +70,7 @@ impl Hours {
     }
 
     /// Deliveries of these events changed state; a new row comes from none.
-    pub(super) fn moved(
-        &mut self,
-        destination: i64,
-        from: Option<State>,
-        to: State,
-        seqs: &[i64],
-    ) {
+    pub(super) fn moved(&mut self, destination: i64, from: Option<State>, to: State, seqs: &[i64]) {
         for seq in seqs {
             if let Some(hour) = self.holding(*seq) {
                 if from.is_some() {
@@ -252,10 +247,11 @@ impl Store {
     /// The latest events and when they came, the newest first, as far back as none is gone by age:
     /// what became of those that are gone is not known.
     fn latest(&self) -> Result<Vec<(i64, i64)>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT seq, received_at FROM event ORDER BY seq DESC LIMIT ?1",
-        )?;
-        let mut rows = statement.query([BACK_EVENTS])?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT seq, received_at FROM event ORDER BY seq DESC LIMIT ?1")?;
+        let most = BACK_DELIVERIES / self.memory.destinations.len().max(1);
+        let mut rows = statement.query([i64::try_from(most).unwrap_or(i64::MAX)])?;
         let mut latest: Vec<(i64, i64)> = Vec::new();
         while let Some(row) = rows.next()? {
             let (seq, at) = (row.get(0)?, row.get(1)?);

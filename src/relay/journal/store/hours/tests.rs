@@ -88,7 +88,11 @@ async fn a_clock_that_is_set_back_comes_to_an_hour_again_and_nothing_is_lost() {
     assert_eq!(all, 6);
     let expected = named(&[("02:00", 2), ("03:00", 3)]);
     assert_eq!(hours(&world)[..2], expected);
-    assert_eq!(day(&world, at(63)).accepted, 6, "also what came under a wrong clock");
+    assert_eq!(
+        day(&world, at(63)).accepted,
+        6,
+        "also what came under a wrong clock"
+    );
 }
 
 #[tokio::test]
@@ -96,9 +100,15 @@ async fn the_last_day_is_24_whole_hours_and_the_one_under_way() {
     let world = world().await;
     append_at(&world, &[0, 20, 60, 24 * 60, 24 * 60 + 20]).await;
     let before = day(&world, at(24 * 60));
-    assert_eq!((before.since.to_string(), before.accepted), ("2026-02-02T02:00:00Z".into(), 5));
+    assert_eq!(
+        (before.since.to_string(), before.accepted),
+        ("2026-02-02T02:00:00Z".into(), 5)
+    );
     let after = day(&world, at(24 * 60 + 20));
-    assert_eq!((after.since.to_string(), after.accepted), ("2026-02-02T03:00:00Z".into(), 4));
+    assert_eq!(
+        (after.since.to_string(), after.accepted),
+        ("2026-02-02T03:00:00Z".into(), 4)
+    );
     assert_eq!(after.requests_since, after.since);
     assert_eq!(day(&world, at(100_000)).accepted, 0);
 }
@@ -110,7 +120,9 @@ async fn each_hour_follows_what_becomes_of_its_own_events() {
     let claims = claimed(&world, 4).await;
     let reason = || "because".to_owned();
     world.end(&claims[0], Disposition::Delivered).await;
-    world.end(&claims[1], Disposition::Dead { reason: reason() }).await;
+    world
+        .end(&claims[1], Disposition::Dead { reason: reason() })
+        .await;
     world.end(&claims[2], Disposition::Delivered).await;
     let found = reader(&world).hours(at(0)).unwrap();
     let states = |n: usize| -> Vec<(&str, u64)> {
@@ -118,7 +130,10 @@ async fn each_hour_follows_what_becomes_of_its_own_events() {
         states.map(|(state, n)| (state.as_str(), *n)).collect()
     };
     assert_eq!(states(0), [("pending", 2), ("delivered", 1), ("dead", 1)]);
-    assert_eq!(states(1), [("pending", 4), ("sending", 1), ("delivered", 1)]);
+    assert_eq!(
+        states(1),
+        [("pending", 4), ("sending", 1), ("delivered", 1)]
+    );
     let day = day(&world, at(22));
     let of = &day.destinations[0];
     assert_eq!((of.id.as_str(), of.of(State::Delivered)), (TO, 2));
@@ -133,7 +148,13 @@ async fn what_waits_for_a_paused_destination_is_parked_in_the_day_too() {
     let paused = world.journal.pause(at(1), TO, "anna", "works", None);
     assert_eq!(paused.await, Ok(true));
     let day = day(&world, at(1));
-    assert_eq!((day.destinations[0].needs_you(), day.destinations[1].waiting()), (2, 2));
+    assert_eq!(
+        (
+            day.destinations[0].needs_you(),
+            day.destinations[1].waiting()
+        ),
+        (2, 2)
+    );
     let found = reader(&world).hours(at(0)).unwrap();
     assert_eq!(found[0].states[&State::Parked], 2);
 }
@@ -150,7 +171,11 @@ async fn requests_that_bring_nothing_new_count_in_their_hour() {
     hand.advance(Duration::from_hours(2));
     world.journal.count_duplicate().await.unwrap();
     let rejected: BTreeMap<String, u64> = [("signature".to_owned(), 3)].into();
-    world.journal.count_rejected(rejected.clone()).await.unwrap();
+    world
+        .journal
+        .count_rejected(rejected.clone())
+        .await
+        .unwrap();
     let found = reader(&world).hours(at(0)).unwrap();
     let counts = found.iter().map(|h| (h.accepted, h.duplicate, h.rejected));
     assert_eq!(counts.collect::<Vec<_>>(), [(1, 2, 0), (0, 1, 3)]);
@@ -170,7 +195,9 @@ async fn hours_that_are_too_many_go_with_their_sums() {
         .journal
         .write(|store| {
             let sql = "SELECT count(DISTINCT hour) FROM hour_sum";
-            Ok(store.connection().query_row(sql, [], |row| row.get::<_, i64>(0))?)
+            Ok(store
+                .connection()
+                .query_row(sql, [], |row| row.get::<_, i64>(0))?)
         })
         .await;
     assert_eq!(rows, Ok(30));
@@ -214,12 +241,18 @@ async fn a_journal_of_an_earlier_version_has_its_last_days_counted() {
     let claims = claimed(&world, 4).await;
     world.end(&claims[0], Disposition::Delivered).await;
     world.give_back(&claims[1]).await;
-    world.end(&claims[2], Disposition::Dead { reason: "x".into() }).await;
+    world
+        .end(&claims[2], Disposition::Dead { reason: "x".into() })
+        .await;
     let (before, found) = (day(&world, at(200)), hours(&world));
     let world = without_hours(world).await;
     assert_eq!(hours(&world), found);
     let mut after = day(&world, at(200));
-    assert_eq!(after.requests_since, at(0), "requests are counted from now on");
+    assert_eq!(
+        after.requests_since,
+        at(0),
+        "requests are counted from now on"
+    );
     // What was being tried is pending after a restart.
     let states = &mut after.destinations[0].states;
     assert_eq!(states[&State::Pending], 3);
@@ -247,7 +280,11 @@ async fn what_is_older_than_what_is_gone_by_age_is_not_counted() {
     assert_eq!(hours(&world), named(&[("04:00", 1), ("05:00", 1)]));
     let day = reader(&world).day(at(150)).unwrap();
     assert_eq!(day.mistakes(), [""; 0]);
-    assert_eq!((day.since, day.accepted), (at(90), 2), "and it is said since when");
+    assert_eq!(
+        (day.since, day.accepted),
+        (at(90), 2),
+        "and it is said since when"
+    );
 }
 
 #[tokio::test]
