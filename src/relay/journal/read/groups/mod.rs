@@ -1,5 +1,4 @@
-//! What waits for a person, in groups: what died, what is parked, what has no asset; and the acts,
-//! a page at a time.
+//! What waits for a person, in groups: what died, what is parked, what has no asset.
 //!
 //! # Invariants
 //! - Everything is read by an index: what was delivered is never walked through.
@@ -15,7 +14,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use self::reason::common;
-use super::{ACTS, Act, ReadError, Reader, act, timestamp};
+use super::{ReadError, Reader, timestamp};
 use crate::event::Envelope;
 use crate::relay::assets::{AssetMap, Subject};
 use crate::relay::journal::filter::{Scope, scopes};
@@ -119,19 +118,6 @@ pub struct UnmappedGroup {
     pub newest: i64,
     /// What to add to the asset map.
     pub line: String,
-}
-
-/// Which acts to list, the newest first.
-#[derive(Clone, Debug, Default)]
-pub struct ActsPage {
-    /// Only those with a smaller number.
-    pub before: Option<i64>,
-    /// Only those of this person.
-    pub who: Option<String>,
-    /// Only those of this kind.
-    pub what: Option<String>,
-    /// At most this many.
-    pub limit: u32,
 }
 
 /// A kind of delivery that has an index of its own.
@@ -303,33 +289,6 @@ impl Reader {
             left_out: waiting.left_out,
             more: waiting.more,
         })
-    }
-
-    /// A page of acts, the newest first.
-    pub fn acts_page(&mut self, page: &ActsPage) -> Result<Vec<Act>, ReadError> {
-        let sql = page.sql();
-        let mut statement = self.0.prepare_cached(&sql)?;
-        let before = page.before.unwrap_or(i64::MAX);
-        let values = params![before, page.limit, page.who, page.what];
-        let acts = statement.query_map(values, act)?;
-        Ok(acts.collect::<Result<_, _>>()?)
-    }
-}
-
-impl ActsPage {
-    /// What is not asked for is not in it, so that an index serves what is.
-    fn sql(&self) -> String {
-        let who = match self.who {
-            Some(_) => "a.who = ?3",
-            None => "?3 IS NULL",
-        };
-        let what = match self.what {
-            // A name says more than a kind.
-            Some(_) if self.who.is_some() => "+a.what = ?4",
-            Some(_) => "a.what = ?4",
-            None => "?4 IS NULL",
-        };
-        format!("{ACTS} WHERE a.no < ?1 AND {who} AND {what} ORDER BY a.no DESC LIMIT ?2")
     }
 }
 
