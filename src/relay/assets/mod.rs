@@ -9,6 +9,8 @@
 //! pattern  what a key cell means: a name, or `*` and `?`
 //! index    where the row of a subject is found
 //! subject  what is known of an inspection, a capture, a reading
+//! sheet    the file with a row more, a row less, or another cell
+//! difference what one file says and another does not
 //! ```
 //!
 //! # Invariants
@@ -18,9 +20,11 @@
 //! - Cells and what is looked up are compared trimmed, in Unicode NFC, case-sensitive.
 
 mod columns;
+mod difference;
 mod index;
 mod keys;
 mod pattern;
+mod sheet;
 mod subject;
 mod table;
 
@@ -30,16 +34,18 @@ mod tests;
 use sha2::{Digest, Sha256};
 
 use self::columns::{Column, columns, expected, is_known};
+pub use self::difference::{Change, Difference, Says};
 use self::index::{Cells, Found, Index};
 pub use self::keys::KEY_COLUMNS;
 use self::keys::{ACTION_NAME, Columns, ELEMENT_ID, Keys, ORBIT_ASSET_ID, ROBOT};
 use self::pattern::Cell;
+pub use self::sheet::{NoRow, Sheet, SheetRow, literal};
 pub use self::subject::Subject;
 pub use self::table::{LoadError, Problem};
 use self::table::{Problems, Record, Table};
 
 /// What stands for an asset in a line that is to be finished.
-const PLACEHOLDER: &str = "ASSET-ID-HERE";
+pub const PLACEHOLDER: &str = "ASSET-ID-HERE";
 
 /// Which plant asset belongs to what Orbit says about an inspection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,7 +142,7 @@ impl AssetMap {
             ..Self::empty()
         };
         let mut problems = Problems::default();
-        for Record { line, cells } in rows {
+        for Record { line, cells, .. } in rows {
             if let Err(what) = map.add(Row { line, cells }) {
                 problems.add(line, what);
             }
