@@ -180,7 +180,7 @@ async fn serve(mut config: Config, input: &Input, watched: Option<Watched>) -> O
         match watched {
             Some(watched) => {
                 let again = watched.again(ports);
-                watched.changed(assets.path(), again).await
+                watched.changed(Some(assets.path()), again).await
             }
             None => std::future::pending().await,
         }
