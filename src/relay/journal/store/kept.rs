@@ -51,8 +51,8 @@ impl Store {
             "INSERT INTO delivery (destination, seq, state, attempts, due_at, replayed, changed_at)
              VALUES (?1, ?2, 'pending', 0, 0, 1, 0)",
         )?;
-        for seq in seqs {
-            insert.execute([no, seq])?;
+        for seq in &seqs {
+            insert.execute([no, *seq])?;
         }
         drop(insert);
         self.replace_range(no, first, &[(end + 1, Some(last))])?;
@@ -61,8 +61,9 @@ impl Store {
         if let Some(destination) = destinations.find(|d| d.no == no) {
             destination.expired_kept -= gone;
             destination.expired += gone;
-            destination.count(State::Pending, made);
         }
+        self.memory.hours.expired(no, (first, end), &seqs);
+        self.moved(no, None, State::Pending, &seqs);
         Ok(made)
     }
 
