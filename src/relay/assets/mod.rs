@@ -131,12 +131,8 @@ impl AssetMap {
         let columns = columns(&header, &mut problems);
         problems.into_result()?;
 
-        let version: String = hex::encode(Sha256::digest(bytes))
-            .chars()
-            .take(12)
-            .collect();
         let mut map = Self {
-            version,
+            version: Self::version_of(bytes),
             separator,
             columns,
             ..Self::empty()
@@ -150,6 +146,15 @@ impl AssetMap {
         problems.into_result()?;
         map.index.settle();
         Ok(map)
+    }
+
+    /// The version of the map that such a file holds; `none` of an empty one.
+    pub fn version_of(bytes: &[u8]) -> String {
+        if bytes.is_empty() {
+            return Self::empty().version;
+        }
+        let hash = hex::encode(Sha256::digest(bytes));
+        hash.chars().take(12).collect()
     }
 
     /// How many rows there are; identical rows count once.
