@@ -6,7 +6,9 @@
 //! lines   what one part tells and another hears
 //! secret  the webhook secret: given, or made and kept in the data directory
 //! assets  the asset map: loaded, and loaded again when it has changed or on SIGHUP
+//! catalogue what events are about, so that people find them
 //! notices what is told to the destinations that `notify` names
+//! preview what an event would become at a destination, and nothing is sent
 //! retention what was delivered long ago goes
 //! orders  closed orders close their anomalies in Orbit
 //! hourly  what is kept, the sums, and the counts of refused requests
@@ -29,6 +31,7 @@
 //!   under way within the grace period, close the journal.
 
 pub mod assets;
+mod catalogue;
 pub mod check;
 pub mod control;
 pub mod handles;
@@ -37,6 +40,7 @@ mod jobs;
 mod lines;
 mod notices;
 mod orders;
+pub mod preview;
 mod retention;
 pub mod secret;
 mod tasks;
@@ -224,6 +228,7 @@ impl App {
             tasks.start_reconcile(reconcile, asks, asked, closing);
         }
         tasks.start_keeping(&served, config.expect_every);
+        tasks.start_catalogue(&assets);
         let ground = tasks.start_commands(&served, desk, backfill, tests);
         let handles = |common: &Common| Handles {
             ground,
