@@ -388,6 +388,7 @@ impl Site {
                 access: Arc::new(Access),
                 input,
                 apply: Arc::default(),
+                log: Arc::default(),
             };
             let pages: Pages = Box::new(|handles| page::router(handles, outside));
             pages
