@@ -1,0 +1,34 @@
+//! Every screen in the browser.
+
+use crate::first::SCREENS;
+use crate::scene::Scene;
+use crate::world::Site;
+
+#[tokio::test]
+async fn the_first_visit_in_orbits_frame_ends_logged_in() {
+    let scene = Scene::of(Site::new().await).await;
+    scene.first_visit().await;
+    scene.go("/account").await;
+    assert_eq!(scene.browser.text("h1").await, "My account");
+    let cookies = scene.browser.cookies().await;
+    let session = cookies.iter().find(|cookie| cookie["name"] == "orbit_relay");
+    let session = session.unwrap_or_else(|| panic!("{cookies:?}"));
+    assert_eq!(session["httpOnly"], true, "{session}");
+    assert_eq!(session["secure"], true, "{session}");
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn every_screen_is_valid_accessible_and_fits_a_phone() {
+    let scene = Scene::of(Site::new().await).await;
+    scene.judge("first-visit", "/setup-code").await;
+    scene.first_visit().await;
+    for (name, path) in SCREENS {
+        scene.judge(name, path).await;
+    }
+    scene.go("/account").await;
+    scene.browser.click_text("button", "Log out").await;
+    scene.browser.until_there_is("#password").await;
+    scene.judge("login", "/login").await;
+    scene.end().await;
+}
