@@ -119,7 +119,7 @@ impl Visitor {
         let form = self.see("/accounts").await.is(200);
         let form = form.form("/accounts/tokens");
         let seen = self.send(&form, &[("name", name), ("role", role)]).await;
-        let seen = seen.is(200);
+        let seen = seen.is(201);
         let tags = seen.tags();
         let code = tags.iter().find(|tag| tag.name == "code");
         code.unwrap_or_else(|| panic!("no token: {seen:?}"))
