@@ -144,7 +144,7 @@ impl App {
         let metrics = Metrics::new().context("the metrics cannot be made")?;
         let lines = Lines::new(&config);
         let configured = config.not_configured.is_none();
-        let assets = Arc::new(Assets::load(config.asset_map.clone())?);
+        let assets = Arc::new(Assets::load(config.asset_map.clone(), &config.data_dir)?);
         let (subject, says_check) = (Subject::of(&config, None), config.check_at_start);
         let shown = Shown::of(&config);
         let journal_config = journal_config(&config);

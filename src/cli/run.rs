@@ -290,7 +290,7 @@ async fn serve(
         match watched {
             Some(watched) => {
                 let again = watched.again(taken);
-                watched.changed(assets.path(), again).await
+                watched.changed(Some(assets.path()), again).await
             }
             None => std::future::pending().await,
         }

@@ -12,7 +12,7 @@ use std::path::Path;
 use tokio::net::TcpListener;
 
 use super::{Ports, Row, Seen, Subject};
-use crate::app::assets::Assets;
+use crate::app::assets::{self, Assets};
 use crate::relay::journal::{Level, Room};
 
 const DATA: &str = "data directory";
@@ -47,8 +47,11 @@ pub(super) async fn rows(subject: &Subject) -> Vec<Row> {
 }
 
 pub(super) fn rows_of_the_rest(subject: &Subject, seen: &Seen) -> Vec<Row> {
-    let map = subject.asset_map.as_deref().map(|path| {
-        let rows = Assets::rows(path).map_err(|error| format!("{error:#}"));
+    // The page may have made one since the start.
+    let kept = assets::kept(&subject.data_dir);
+    let kept = kept.is_file().then_some(kept);
+    let map = subject.asset_map.clone().or(kept).map(|path| {
+        let rows = Assets::rows(&path).map_err(|error| format!("{error:#}"));
         (path.display().to_string(), rows)
     });
     let notices = match subject.hearing {

@@ -11,3 +11,4 @@
 
 pub(crate) mod layout;
 pub(crate) mod parts;
+pub(crate) mod plot;

@@ -87,6 +87,11 @@ pub(crate) fn text(text: &str, longest: usize) -> Markup {
     }
 }
 
+/// The same where no element may stand, as in attributes and plots.
+pub(crate) fn shortened(text: &str, longest: usize) -> String {
+    cut(text, longest).0
+}
+
 /// The beginning of a text, with a mark where something is left out, and what controls terminals
 /// and directions taken out.
 fn cut(text: &str, longest: usize) -> (String, bool) {

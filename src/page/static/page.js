@@ -5,6 +5,9 @@
     year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
   });
 
+  const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+  const day = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "2-digit", day: "2-digit" });
+
   function ago(from) {
     const s = Math.max(0, Math.floor((Date.now() - from) / 1000));
     if (s < 60) return `${s} s ago`;
@@ -19,6 +22,12 @@
       if (Number.isNaN(at.valueOf())) continue;
       element.textContent = element.classList.contains("ago") ? ago(at) : zone.format(at);
     }
+    for (const element of root.querySelectorAll("text[data-at]")) {
+      const at = new Date(element.getAttribute("data-at"));
+      if (Number.isNaN(at.valueOf())) continue;
+      element.textContent = (element.getAttribute("data-by") === "day" ? day : hour).format(at);
+    }
+    for (const element of root.querySelectorAll("text[data-zone]")) element.textContent = "";
   }
 
   // A part that somebody is using stays as it is.
