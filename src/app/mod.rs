@@ -19,6 +19,8 @@
 //! trial   one post to a destination, to see how it answers
 //! trigger a sample event, made for whoever wants to see how one travels
 //! webhook one act on our webhook, where no relay runs
+//! learnt  what a delivery was made of
+//! words   deliveries and destinations in words
 //! ```
 //!
 //! # Invariants
@@ -34,6 +36,7 @@ pub mod control;
 pub mod handles;
 mod hourly;
 mod jobs;
+pub mod learnt;
 mod lines;
 mod notices;
 mod orders;
@@ -45,6 +48,7 @@ mod trigger;
 pub mod waiting;
 pub mod watch;
 pub mod webhook;
+pub mod words;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -60,7 +60,7 @@ pub use self::orders::{
     Alert, Closing, Due, NewOrder, OpenOrder, OrderName, OrderSums, UntoldOrder,
 };
 pub use self::read::{
-    Act, Counted, DeliveriesPage, Delivery, DeliveryDetail, DeliveryRow, EventRow, EventsPage, Job,
+    Act, AnsweredOrder, Counted, DeliveriesPage, Delivery, DeliveryDetail, DeliveryRow, EventRow, EventsPage, Job,
     OrderRow, ReadError, Reader,
 };
 pub use self::room::{Disk, Level, Room};

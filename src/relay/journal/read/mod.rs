@@ -24,7 +24,7 @@ use rusqlite::{Connection, OpenFlags, Row, params};
 
 pub use self::deliveries::{Counted, DeliveriesPage, Delivery, DeliveryDetail};
 pub use self::events::{DeliveryRow, EventRow, EventsPage};
-pub use self::orders::OrderRow;
+pub use self::orders::{AnsweredOrder, OrderRow};
 pub(super) use self::orders::deliveries_of;
 use super::open::{DATABASE, VERSION};
 use super::{Filter, Kind, Sums, store};
@@ -56,7 +56,7 @@ pub struct Act {
     pub at: Timestamp,
     /// Who: a person, or `relay`.
     pub who: String,
-    /// What: `pause`, `resume`, `test`, `replay`, `discard`.
+    /// What: `pause`, `resume`, `test`, `replay`, `discard`, `send`, and others.
     pub what: String,
     /// To which destination, by its id.
     pub destination: Option<String>,
