@@ -19,6 +19,7 @@
 //! trial   one post to a destination, to see how it answers
 //! trigger a sample event, made for whoever wants to see how one travels
 //! webhook one act on our webhook, where no relay runs
+//! bulk    what a bulk act can be done to, in words
 //! learnt  what a delivery was made of
 //! words   deliveries and destinations in words
 //! ```
@@ -31,6 +32,7 @@
 //!   under way within the grace period, close the journal.
 
 pub mod assets;
+pub mod bulk;
 pub mod check;
 pub mod control;
 pub mod handles;

@@ -14,7 +14,7 @@ use super::{FAILED, Outcome, choose, complain, print, runtime};
 use crate::app::control::{Answer, Ask};
 use crate::app::words::{because, trouble};
 use crate::config::{Config, Input};
-use crate::relay::journal::{Act, DestinationSums, Down, Paused, Reader, State, Sums};
+use crate::relay::journal::{Act, DestinationSums, Reader, State, Sums};
 
 /// So many acts on a destination are shown.
 const ACTS: u32 = 20;
