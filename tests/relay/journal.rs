@@ -126,7 +126,7 @@ async fn a_journal_of_a_newer_version_is_left_alone() {
     let after = std::fs::read(site.data_dir().join(DATABASE)).unwrap();
     assert!(before == after, "not a byte is changed");
 
-    set_version(5);
+    set_version(6);
     assert_it_works(&relay, 2).await;
     let sums = relay.finish().await;
     assert_eq!(sums.accepted, 2);

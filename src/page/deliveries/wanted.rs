@@ -34,9 +34,6 @@ pub(crate) struct Wanted {
     pub(crate) robot: Option<String>,
     /// For this destination, by its id.
     pub(crate) destination: Option<String>,
-    /// Of events of this type.
-    #[serde(rename = "type")]
-    pub(crate) event_type: Option<String>,
     /// In one of these states.
     pub(crate) states: BTreeSet<State>,
     /// Received then or later.
@@ -93,7 +90,6 @@ impl Wanted {
             "mission" => ("mission", &mut self.mission),
             "robot" => ("robot", &mut self.robot),
             "destination" => ("destination", &mut self.destination),
-            "type" => ("type", &mut self.event_type),
             "state" => return self.add_state(value),
             "since" => return time("since", value, now).map(|at| self.since = Some(at)),
             "until" => return time("until", value, now).map(|at| self.until = Some(at)),
@@ -139,7 +135,6 @@ impl Wanted {
             ("mission", &self.mission),
             ("robot", &self.robot),
             ("destination", &self.destination),
-            ("type", &self.event_type),
         ];
         for (name, text) in texts {
             if let Some(text) = text {
@@ -173,7 +168,7 @@ impl Wanted {
         anywhere == Self::default()
     }
 
-    /// The filter of a bulk act; none where it cannot say the same.
+    /// The filter of a bulk act; none where it has no words for what is wanted.
     pub(crate) fn filter(&self) -> Option<Filter> {
         if self.action.is_some() || self.mission.is_some() || self.robot.is_some() {
             return None;
@@ -182,7 +177,6 @@ impl Wanted {
             destination: self.destination.clone(),
             states: self.states.clone(),
             asset: self.asset.clone(),
-            event_type: self.event_type.clone(),
             since: self.since,
             until: self.until,
             text: self.text.clone(),
@@ -244,7 +238,7 @@ mod tests {
     #[test]
     fn an_address_says_the_same_when_it_is_passed_on() {
         let query = "text=a%26b%3D%22%E2%80%AE&asset=P-1&action=x&mission=m&robot=r\
-            &destination=cmms&type=ACTION_COMPLETED&state=dead&state=parked,pending\
+            &destination=cmms&state=dead&state=parked,pending\
             &since=2026-02-01T10%3A00&until=1h&nobody=knows&csrf=1&empty=";
         let wanted = parsed(query);
         assert_eq!(wanted.text.as_deref(), Some("a&b=\"\u{202e}"));
@@ -293,11 +287,11 @@ mod tests {
 
     #[test]
     fn a_bulk_act_is_offered_only_for_what_its_filter_can_say() {
-        let query = "text=t&asset=a&destination=d&type=y&state=dead&since=2d&until=1h";
+        let query = "text=t&asset=a&destination=d&state=dead&since=2d&until=1h";
         let filter = parsed(query).filter().unwrap();
         assert_eq!(
             filter.to_string(),
-            "destination d; state dead; asset \"a\"; type y; since 2026-02-01T12:00:00Z; \
+            "destination d; state dead; asset \"a\"; since 2026-02-01T12:00:00Z; \
              until 2026-02-03T11:00:00Z; text \"t\""
         );
         for no in ["action=x", "mission=x", "robot=x"] {

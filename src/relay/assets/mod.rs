@@ -213,6 +213,11 @@ impl AssetMap {
             .then(|| table::line(self.separator, header.iter().map(Column::name)))
     }
 
+    /// Whether the line for a subject goes by its action's name wherever it has one.
+    pub fn suggests_action_names(&self) -> bool {
+        self.columns.is_empty() || self.columns.contains(&Column::Key(ACTION_NAME))
+    }
+
     /// The line alone of a [`Self::suggestion`].
     pub fn line_for(&self, subject: &Subject) -> String {
         let keys = Keys::of(subject);

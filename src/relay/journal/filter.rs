@@ -198,6 +198,7 @@ impl Filter {
 pub(super) struct Scope {
     pub(super) no: i64,
     pub(super) id: String,
+    pub(super) name: String,
     pub(super) cursor: i64,
     kept: Vec<(i64, Option<i64>)>,
     paused: bool,
@@ -214,11 +215,24 @@ impl Scope {
 
     /// Whether nothing goes out: it is paused, or no longer configured.
     pub(super) fn is_halted(&self) -> bool {
-        self.paused || self.kept.last().is_some_and(|(_, last)| last.is_none())
+        self.paused || self.is_removed()
+    }
+
+    /// Whether it is no longer configured.
+    pub(super) fn is_removed(&self) -> bool {
+        self.kept.last().is_some_and(|(_, last)| last.is_none())
+    }
+
+    /// How many events in `from..=to` are kept rather than this destination's.
+    pub(super) fn kept_within(&self, from: i64, to: i64) -> i64 {
+        let ranges = self.kept.iter();
+        let within = ranges
+            .map(|(first, last)| last.unwrap_or(i64::MAX).min(to) - (*first).max(from) + 1);
+        within.map(|n| n.max(0)).sum()
     }
 
     /// What is pending without a row, in `from..=to`: ranges in order.
-    fn fresh(&self, from: i64, to: i64) -> Vec<(i64, i64)> {
+    pub(super) fn fresh(&self, from: i64, to: i64) -> Vec<(i64, i64)> {
         let mut next = from.max(self.cursor.saturating_add(1));
         let mut ranges = Vec::new();
         for (first, last) in &self.kept {
@@ -237,7 +251,7 @@ impl Scope {
 pub(super) fn scopes(connection: &Connection) -> rusqlite::Result<Vec<Scope>> {
     let mut scopes = connection
         .prepare_cached(
-            "SELECT no, id, cursor, paused_at IS NOT NULL FROM destination ORDER BY no",
+            "SELECT no, id, cursor, paused_at IS NOT NULL, name FROM destination ORDER BY no",
         )?
         .query_map([], |row| {
             Ok(Scope {
@@ -245,6 +259,7 @@ pub(super) fn scopes(connection: &Connection) -> rusqlite::Result<Vec<Scope>> {
                 id: row.get(1)?,
                 cursor: row.get(2)?,
                 paused: row.get(3)?,
+                name: row.get(4)?,
                 kept: Vec::new(),
             })
         })?
@@ -431,6 +446,7 @@ mod tests {
             include_str!("../../../migrations/0003.sql"),
             include_str!("../../../migrations/0004.sql"),
             include_str!("../../../migrations/0005.sql"),
+            include_str!("../../../migrations/0006.sql"),
         ] {
             connection.execute_batch(migration).unwrap();
         }
@@ -441,6 +457,7 @@ mod tests {
         Scope {
             no: 1,
             id: "cmms".into(),
+            name: "CMMS".into(),
             cursor: 10,
             kept,
             paused: false,

@@ -60,8 +60,9 @@ pub use self::orders::{
     Alert, Closing, Due, NewOrder, OpenOrder, OrderName, OrderSums, UntoldOrder,
 };
 pub use self::read::{
-    Act, AnsweredOrder, Counted, DeliveriesPage, Delivery, DeliveryDetail, DeliveryRow, EventRow, EventsPage, Job,
-    OrderRow, ReadError, Reader,
+    Act, ActsPage, AnsweredOrder, Counted, Day, DayDestination, DeadGroup, DeliveriesPage, Delivery,
+    DeliveryDetail, DeliveryRow, EventRow, EventsPage, Groups, Held, HeldGroup, Hour, Job,
+    OrderRow, ReadError, Reader, UnmappedGroup,
 };
 pub use self::room::{Disk, Level, Room};
 pub use self::state::State;
@@ -365,20 +366,15 @@ impl Journal {
 
     /// Counts a request with an event that was there already.
     pub async fn count_duplicate(&self) -> Result<(), WriteError> {
-        self.write(|store| {
-            store.count_duplicate();
-            Ok(())
-        })
-        .await
+        let at = self.clock.wall();
+        self.write(move |store| store.count_duplicate(at)).await
     }
 
     /// Adds to the counts of refused requests.
     pub async fn count_rejected(&self, by_reason: BTreeMap<String, u64>) -> Result<(), WriteError> {
-        self.write(move |store| {
-            store.count_rejected(&by_reason);
-            Ok(())
-        })
-        .await
+        let at = self.clock.wall();
+        self.write(move |store| store.count_rejected(&by_reason, at))
+            .await
     }
 
     /// Reads a small note, such as the record of our webhook.

@@ -24,15 +24,16 @@ const LOCK: &str = "relay.lock";
 
 /// Marks the file as ours for the `file` command and for a curious person.
 const APPLICATION_ID: i32 = 0x6f72_6c79;
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../../../migrations/0001.sql"),
     include_str!("../../../migrations/0002.sql"),
     include_str!("../../../migrations/0003.sql"),
     include_str!("../../../migrations/0004.sql"),
     include_str!("../../../migrations/0005.sql"),
+    include_str!("../../../migrations/0006.sql"),
 ];
 /// The schema that this version writes.
-pub(super) const VERSION: i64 = 5;
+pub(super) const VERSION: i64 = 6;
 
 /// Why the journal cannot be opened now.
 #[derive(Debug, thiserror::Error)]

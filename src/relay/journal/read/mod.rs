@@ -4,6 +4,8 @@
 //! mod        opening, the sums, acts and jobs
 //! events     events and what became of each
 //! deliveries lists of deliveries, and all about one
+//! hours      the last day, and by the hour
+//! groups     what waits for a person, in groups; acts, a page at a time
 //! orders     work orders
 //! walk       all events, a page at a time
 //! ```
@@ -13,6 +15,8 @@
 
 mod deliveries;
 mod events;
+mod groups;
+mod hours;
 mod orders;
 mod walk;
 
@@ -24,6 +28,10 @@ use rusqlite::{Connection, OpenFlags, Row, params};
 
 pub use self::deliveries::{Counted, DeliveriesPage, Delivery, DeliveryDetail};
 pub use self::events::{DeliveryRow, EventRow, EventsPage};
+pub use self::groups::{ActsPage, DeadGroup, Groups, Held, HeldGroup, UnmappedGroup};
+#[cfg(test)]
+pub(super) use self::hours::recount;
+pub use self::hours::{Day, DayDestination, Hour};
 pub use self::orders::{AnsweredOrder, OrderRow};
 pub(super) use self::orders::deliveries_of;
 use super::open::{DATABASE, VERSION};
@@ -60,6 +68,8 @@ pub struct Act {
     pub what: String,
     /// To which destination, by its id.
     pub destination: Option<String>,
+    /// What people call that destination.
+    pub destination_name: Option<String>,
     /// Why, or to which deliveries.
     pub detail: String,
 }
@@ -139,7 +149,7 @@ impl Reader {
     }
 }
 
-const ACTS: &str = "SELECT a.no, a.at, a.who, a.what, t.id, a.detail
+const ACTS: &str = "SELECT a.no, a.at, a.who, a.what, t.id, a.detail, t.name
     FROM act a LEFT JOIN destination t ON t.no = a.destination";
 
 fn act(row: &Row<'_>) -> rusqlite::Result<Act> {
@@ -150,6 +160,7 @@ fn act(row: &Row<'_>) -> rusqlite::Result<Act> {
         what: row.get(3)?,
         destination: row.get(4)?,
         detail: row.get(5)?,
+        destination_name: row.get(6)?,
     })
 }
 

@@ -194,6 +194,8 @@ impl Store {
             insert.execute([no, next])?;
             destination.cursor = next;
             destination.count(State::Pending, 1);
+            let hours = &mut self.memory.hours;
+            hours.moved(no, None, State::Pending, &[next]);
             self.sums_changed = true;
         }
     }
@@ -225,7 +227,7 @@ impl Store {
         if changed == 0 {
             return Ok(0);
         }
-        self.moved(job.destination, Some(from), to, 1);
+        self.moved(job.destination, Some(from), to, &[candidate.seq]);
         if unmapped {
             self.count_unmapped(job.destination, -1);
         }

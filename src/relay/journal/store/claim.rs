@@ -125,17 +125,17 @@ impl Store {
 
     /// A lease that ran out belongs to a try that was lost: the delivery is pending again.
     fn expire(&mut self, no: i64, now: Timestamp) -> Result<(), StoreError> {
-        let expired = self
+        let expired: Vec<i64> = self
             .connection
             .prepare_cached(
                 "UPDATE delivery INDEXED BY delivery_leased
                  SET state = 'pending', due_at = 0, not_before = 0, lease = NULL, lease_until = NULL
-                 WHERE destination = ?1 AND state = 'sending' AND lease_until < ?2",
+                 WHERE destination = ?1 AND state = 'sending' AND lease_until < ?2 RETURNING seq",
             )?
-            .execute([no, now.as_millisecond()])?;
-        if expired > 0 {
-            let expired = i64::try_from(expired).unwrap_or(0);
-            self.moved(no, Some(State::Sending), State::Pending, expired);
+            .query_map([no, now.as_millisecond()], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        if !expired.is_empty() {
+            self.moved(no, Some(State::Sending), State::Pending, &expired);
         }
         Ok(())
     }
@@ -212,6 +212,8 @@ impl Store {
         let lease = lease(destination.no, seq, token, want);
         destination.cursor = seq;
         destination.count(State::Sending, 1);
+        let hours = &mut self.memory.hours;
+        hours.moved(lease.destination, None, State::Sending, &[seq]);
         self.next_token += 1;
         self.sums_changed = true;
         self.connection
@@ -254,7 +256,7 @@ impl Store {
                  lease_until = ?4, for_orbit = 0 WHERE destination = ?1 AND seq = ?2",
             )?
             .execute([no, seq, lease.token, lease.until.as_millisecond()])?;
-        self.moved(no, from, State::Sending, 1);
+        self.moved(no, from, State::Sending, &[seq]);
         let claim = self
             .connection
             .prepare_cached(&format!(

@@ -95,7 +95,12 @@ impl Store {
                 now.as_millisecond(),
             ])?;
         held(changed, lease)?;
-        self.moved(lease.destination, Some(State::Sending), State::Postponed, 1);
+        self.moved(
+            lease.destination,
+            Some(State::Sending),
+            State::Postponed,
+            &[lease.seq],
+        );
         Ok(Fate::Settled)
     }
 
@@ -127,7 +132,12 @@ impl Store {
                 at.as_millisecond(),
             ])?;
         held(changed, lease)?;
-        self.moved(lease.destination, Some(State::Sending), State::Parked, 1);
+        self.moved(
+            lease.destination,
+            Some(State::Sending),
+            State::Parked,
+            &[lease.seq],
+        );
         self.count_unmapped(lease.destination, 1);
         self.release_waiting(lease.destination, lease.seq)?;
         Ok(Fate::Settled)
@@ -171,16 +181,18 @@ impl Store {
             "UPDATE delivery SET state = 'pending', due_at = 0, unmapped = 0, map = NULL
              WHERE destination = ?1 AND seq = ?2 AND state = 'parked'",
         )?;
-        let mut unparked = 0;
+        let mut unparked = Vec::with_capacity(parked.len());
         for seq in &parked {
-            unparked += unpark.execute([no, *seq])?;
+            if unpark.execute([no, *seq])? == 1 {
+                unparked.push(*seq);
+            }
         }
         drop(unpark);
-        let n = i64::try_from(unparked).unwrap_or(0);
-        self.moved(no, Some(State::Parked), State::Pending, n);
-        self.count_unmapped(no, -n);
+        self.moved(no, Some(State::Parked), State::Pending, &unparked);
+        let n = u64::try_from(unparked.len()).unwrap_or(0);
+        self.count_unmapped(no, -i64::try_from(n).unwrap_or(0));
         let next = parked.get(STEP - 1).copied();
-        Ok((u64::try_from(unparked).unwrap_or(0), next))
+        Ok((n, next))
     }
 }
 

@@ -221,7 +221,12 @@ impl Store {
                 asset,
             ])?;
         held(changed, lease)?;
-        self.moved(lease.destination, Some(State::Sending), State::Postponed, 1);
+        self.moved(
+            lease.destination,
+            Some(State::Sending),
+            State::Postponed,
+            &[lease.seq],
+        );
         self.gates.insert(wait.gate);
         Ok(Fate::Settled)
     }
@@ -244,7 +249,12 @@ impl Store {
                 at.as_millisecond(),
             ])?;
         held(changed, lease)?;
-        self.moved(lease.destination, Some(State::Sending), State::Parked, 1);
+        self.moved(
+            lease.destination,
+            Some(State::Sending),
+            State::Parked,
+            &[lease.seq],
+        );
         self.count_unanswered(lease, reason)?;
         self.release_waiting(lease.destination, lease.seq)?;
         Ok(Fate::Settled)

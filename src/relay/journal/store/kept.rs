@@ -72,7 +72,7 @@ impl Store {
                      changed_at, act) VALUES (?1, ?2, 'pending', 0, 0, 1, 0, ?3)",
                 )?
                 .execute([no, seq, act])?;
-            self.moved(no, None, State::Pending, 1);
+            self.moved(no, None, State::Pending, &[seq]);
         }
         Ok(true)
     }
@@ -95,8 +95,8 @@ impl Store {
             "INSERT INTO delivery (destination, seq, state, attempts, due_at, replayed, changed_at)
              VALUES (?1, ?2, 'pending', 0, 0, 1, 0)",
         )?;
-        for seq in seqs {
-            insert.execute([no, seq])?;
+        for seq in &seqs {
+            insert.execute([no, *seq])?;
         }
         drop(insert);
         self.replace_range(no, first, &[(end + 1, Some(last))])?;
@@ -105,8 +105,9 @@ impl Store {
         if let Some(destination) = destinations.find(|d| d.no == no) {
             destination.expired_kept -= gone;
             destination.expired += gone;
-            destination.count(State::Pending, made);
         }
+        self.memory.hours.expired(no, (first, end), &seqs);
+        self.moved(no, None, State::Pending, &seqs);
         Ok(made)
     }
 

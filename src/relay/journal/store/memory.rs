@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::enrich::unmapped;
+use super::hours::Hours;
 use super::orders::order_sums;
 use crate::event::{ORBIT, Origin};
 use crate::relay::journal::{DestinationSums, Down, OrderSums, Paused, State, Sums};
@@ -32,6 +33,7 @@ pub(super) struct Memory {
     pub(super) last_event_at: Option<Timestamp>,
     pub(super) events: BTreeMap<String, i64>,
     pub(super) changed_events: Vec<String>,
+    pub(super) hours: Hours,
     pub(super) destinations: Vec<Destination>,
 }
 
@@ -93,6 +95,7 @@ impl Memory {
             last_event_at: last_at.and_then(|at| Timestamp::from_millisecond(at).ok()),
             events,
             changed_events: Vec::new(),
+            hours: Hours::read(connection)?,
             destinations: destinations(connection)?,
         })
     }

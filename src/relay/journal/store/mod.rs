@@ -13,6 +13,7 @@
 //! own    what the relay itself says of all that
 //! enrich what Orbit said, and what waits for it or for an asset
 //! expire what was delivered long ago goes
+//! hours  sums by hour
 //! dedupe which events were seen before
 //! take_over what an earlier process left
 //! memory cursors and sums, as the tables have them
@@ -30,6 +31,7 @@ mod dedupe;
 mod enrich;
 mod expire;
 mod gates;
+mod hours;
 mod kept;
 mod memory;
 mod orders;
@@ -40,10 +42,12 @@ mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use self::dedupe::Recent;
 pub(super) use self::gates::Unanswered;
+pub(super) use self::hours::{EXPIRED as EXPIRED_IN_HOUR, HOUR_MS, HOURS};
 pub(super) use self::memory::read_sums;
 use self::memory::unsigned;
 use self::memory::{ACCEPTED, BACKFILLED, DUPLICATE, EXPIRED, Memory, REJECTED, destinations};
@@ -224,14 +228,16 @@ impl Store {
     pub(super) fn append(&mut self, event: &Event) -> Result<Appended, StoreError> {
         let appended = self.admit(event)?;
         if appended == Appended::Duplicate {
-            self.count_duplicate();
+            self.count_duplicate(event.received_at)?;
         }
         Ok(appended)
     }
 
-    pub(super) fn count_duplicate(&mut self) {
+    /// `at` is when the request came.
+    pub(super) fn count_duplicate(&mut self, at: Timestamp) -> Result<(), StoreError> {
         self.memory.count(DUPLICATE, 1);
         self.sums_changed = true;
+        self.count_in_hour(at, DUPLICATE.to_owned(), 1)
     }
 
     /// Keeps what is not here yet. What is here is no request that came twice: it is not counted.
@@ -290,6 +296,7 @@ impl Store {
                 event.body,
             ])?;
         self.written += u64::try_from(event.body.len()).unwrap_or(0);
+        self.hour_at(event.received_at)?;
         self.memory.last_seq = seq;
         if event.source == ORBIT && event.origin != Origin::Sample {
             self.memory.last_sent_seq = seq;
@@ -349,12 +356,20 @@ impl Store {
         Ok(())
     }
 
-    pub(super) fn count_rejected(&mut self, by_reason: &BTreeMap<String, u64>) {
+    /// `at` is about when the requests came.
+    pub(super) fn count_rejected(
+        &mut self,
+        by_reason: &BTreeMap<String, u64>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.sums_changed = true;
         for (reason, n) in by_reason {
             let n = i64::try_from(*n).unwrap_or(i64::MAX);
-            self.memory.count(&format!("{REJECTED}{reason}"), n);
+            let name = format!("{REJECTED}{reason}");
+            self.memory.count(&name, n);
+            self.count_in_hour(at, name, n)?;
         }
-        self.sums_changed = true;
+        Ok(())
     }
 
     pub(super) fn note(&mut self, name: &str) -> Result<Option<String>, StoreError> {
@@ -376,15 +391,17 @@ impl Store {
         Ok(Some(self.memory.sums(&self.connection)?))
     }
 
-    /// Counts `n` deliveries that changed state; a new row comes from none, which takes it from
-    /// what the cursor had not passed.
-    fn moved(&mut self, destination: i64, from: Option<State>, to: State, n: i64) {
+    /// Counts the deliveries of these events, which changed state; a new row comes from none,
+    /// which takes it from what the cursor had not passed.
+    fn moved(&mut self, destination: i64, from: Option<State>, to: State, seqs: &[i64]) {
+        self.memory.hours.moved(destination, from, to, seqs);
         if let Some(destination) = self
             .memory
             .destinations
             .iter_mut()
             .find(|d| d.no == destination)
         {
+            let n = i64::try_from(seqs.len()).unwrap_or(i64::MAX);
             if let Some(from) = from {
                 destination.count(from, -n);
             }
@@ -429,7 +446,8 @@ impl Store {
             }
             destination.changed = false;
         }
-        Ok(())
+        drop(event_sum);
+        self.write_hours()
     }
 }
 

@@ -176,7 +176,12 @@ impl Store {
                 reason
             ])?;
         held(changed, lease)?;
-        self.moved(lease.destination, Some(State::Sending), State::Postponed, 1);
+        self.moved(
+            lease.destination,
+            Some(State::Sending),
+            State::Postponed,
+            &[lease.seq],
+        );
         Ok(Fate::Settled)
     }
 
@@ -203,7 +208,12 @@ impl Store {
                 at.as_millisecond(),
             ])?;
         held(changed, lease)?;
-        self.moved(lease.destination, Some(State::Sending), state, 1);
+        self.moved(
+            lease.destination,
+            Some(State::Sending),
+            state,
+            &[lease.seq],
+        );
         if state == State::Dead {
             self.count_death(lease, reason)?;
             let end = End {
@@ -255,7 +265,12 @@ impl Store {
                 .execute([lease.destination, lease.seq, lease.token])?;
             // One whose lease ran out is pending already.
             if released == 1 {
-                self.moved(lease.destination, Some(State::Sending), State::Pending, 1);
+                self.moved(
+            lease.destination,
+            Some(State::Sending),
+            State::Pending,
+            &[lease.seq],
+        );
             }
         }
         Ok(())
@@ -323,7 +338,12 @@ impl Store {
                 ended.cancels.as_ref().filter(|_| state == State::Delivered),
             ])?;
         held(changed, lease)?;
-        self.moved(lease.destination, Some(State::Sending), state, 1);
+        self.moved(
+            lease.destination,
+            Some(State::Sending),
+            state,
+            &[lease.seq],
+        );
         if let Disposition::Dead { reason } = &ended.disposition {
             self.count_death(lease, reason)?;
         }
@@ -421,7 +441,7 @@ impl Store {
                 )?
                 .execute([no, *seq])?;
             if revived == 1 {
-                self.moved(no, Some(State::Dead), State::Pending, 1);
+                self.moved(no, Some(State::Dead), State::Pending, &[*seq]);
                 if self.is_told_of(*seq)? {
                     self.destination(id)?.died -= 1;
                 }

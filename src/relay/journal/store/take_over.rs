@@ -27,6 +27,7 @@ impl Store {
         destinations: Option<&[Registered]>,
     ) -> Result<(), StoreError> {
         self.begin()?;
+        self.fill_hours(now)?;
         if let Some(registered) = destinations {
             self.register(registered)?;
         }
@@ -49,14 +50,16 @@ impl Store {
     }
 
     fn free_leases(&mut self, no: i64) -> Result<(), StoreError> {
-        let freed = self.connection.execute(
-            "UPDATE delivery INDEXED BY delivery_leased
-             SET state = 'pending', lease = NULL, lease_until = NULL, due_at = 0, not_before = 0
-             WHERE destination = ?1 AND state = 'sending'",
-            [no],
-        )?;
-        let freed = i64::try_from(freed).unwrap_or(0);
-        self.moved(no, Some(State::Sending), State::Pending, freed);
+        let freed: Vec<i64> = self
+            .connection
+            .prepare_cached(
+                "UPDATE delivery INDEXED BY delivery_leased
+                 SET state = 'pending', lease = NULL, lease_until = NULL, due_at = 0, not_before = 0
+                 WHERE destination = ?1 AND state = 'sending' RETURNING seq",
+            )?
+            .query_map([no], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        self.moved(no, Some(State::Sending), State::Pending, &freed);
         Ok(())
     }
 

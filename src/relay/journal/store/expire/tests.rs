@@ -220,6 +220,7 @@ impl Alone {
             include_str!("../../../../../migrations/0003.sql"),
             include_str!("../../../../../migrations/0004.sql"),
             include_str!("../../../../../migrations/0005.sql"),
+            include_str!("../../../../../migrations/0006.sql"),
         ] {
             connection.execute_batch(migration).unwrap();
         }
