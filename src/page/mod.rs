@@ -65,6 +65,10 @@ pub(crate) struct Page {
     outside: Outside,
     readers: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
+    /// Photographs that are fetched from Orbit.
+    pictures: Semaphore,
+    /// Counts of what a bulk act would be done to: each looks at all that may match.
+    counting: Semaphore,
 }
 
 /// The routes of the page.
@@ -74,6 +78,8 @@ pub fn router(app: Handles, outside: Outside) -> Router {
         outside,
         readers: Arc::new(Semaphore::new(READERS)),
         watchers: Arc::new(Semaphore::new(live::WATCHERS)),
+        pictures: Semaphore::new(deliveries::picture::AT_ONCE),
+        counting: Semaphore::new(1),
     });
     let screens = Router::new()
         .merge(today::routes())

@@ -1,0 +1,1 @@
+//! The screens of deliveries, over views that were made by hand.
