@@ -6,6 +6,7 @@
 //! lines   what one part tells and another hears
 //! secret  the webhook secret: given, or made and kept in the data directory
 //! assets  the asset map: loaded, and loaded again when it has changed or on SIGHUP
+//! catalogue what events are about, so that people find them
 //! notices what is told to the destinations that `notify` names
 //! retention what was delivered long ago goes
 //! orders  closed orders close their anomalies in Orbit
@@ -33,6 +34,7 @@
 
 pub mod assets;
 pub mod bulk;
+mod catalogue;
 pub mod check;
 pub mod control;
 pub mod handles;
@@ -230,6 +232,7 @@ impl App {
             tasks.start_reconcile(reconcile, asks, asked, closing);
         }
         tasks.start_keeping(&served, config.expect_every);
+        tasks.start_catalogue(&assets);
         let ground = tasks.start_commands(&served, desk, backfill, tests);
         let handles = |common: &Common| Handles {
             ground,
