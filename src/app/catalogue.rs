@@ -114,11 +114,7 @@ impl Catalogue {
     }
 
     /// One small step; gives whether there may be more to do.
-    async fn step(
-        &self,
-        reader: &mut Option<Reader>,
-        map: Arc<AssetMap>,
-    ) -> Result<bool, Trouble> {
+    async fn step(&self, reader: &mut Option<Reader>, map: Arc<AssetMap>) -> Result<bool, Trouble> {
         let (opened, data_dir) = (reader.take(), self.data_dir.clone());
         let looking = tokio::task::spawn_blocking(move || look(opened, &data_dir, &map));
         let (opened, step) = looking.await??;

@@ -343,13 +343,7 @@ async fn on_webhook(ground: &Ground, wish: Wish, who: &str) -> Answer {
 }
 
 /// What is kept for the destination becomes its delivery; what it has a delivery of is replayed.
-async fn send(
-    ground: &Ground,
-    at: Timestamp,
-    destination: String,
-    seq: i64,
-    who: &str,
-) -> Answer {
+async fn send(ground: &Ground, at: Timestamp, destination: String, seq: i64, who: &str) -> Answer {
     if !ground.destinations.contains_key(&destination) {
         let why = format!("the destination `{destination}` is not configured");
         return Answer::Failed(why);

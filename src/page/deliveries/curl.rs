@@ -98,7 +98,9 @@ fn url(url: &str) -> Vec<Part<'_>> {
     let behind_scheme = url.find("://").map_or(0, |at| at + 3);
     let (scheme, rest) = url.split_at_checked(behind_scheme).unwrap_or(("", url));
     let host = rest.find('/').unwrap_or(rest.len());
-    let (origin, mut path) = url.split_at_checked(scheme.len() + host).unwrap_or((url, ""));
+    let (origin, mut path) = url
+        .split_at_checked(scheme.len() + host)
+        .unwrap_or((url, ""));
     let mut parts = vec![Part::Text(origin)];
     if let Some(behind) = path.strip_prefix("/***") {
         parts.push(Part::Text("/"));

@@ -58,7 +58,10 @@ async fn one(page: &Arc<Page>, person: &Person, id: &str, kind: Kind, as_sent: b
     let found = page.read(move |reader| reader.delivery(&wanted)).await?;
     let found = found.ok_or_else(Failed::not_found)?;
     if let Some(why) = refuses(kind, &found) {
-        return Err(Failed::wrong(why, "Look again: it may have gone on meanwhile."));
+        return Err(Failed::wrong(
+            why,
+            "Look again: it may have gone on meanwhile.",
+        ));
     }
     let filter = Filter {
         ids: [id.clone()].into(),

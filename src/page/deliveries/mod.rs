@@ -67,21 +67,13 @@ pub(super) fn routes() -> Router<Arc<Page>> {
         .route("/events/{seq}/picture", get(picture::picture))
 }
 
-async fn all(
-    State(page): State<Arc<Page>>,
-    See(person): See,
-    RawQuery(query): RawQuery,
-) -> Answer {
+async fn all(State(page): State<Arc<Page>>, See(person): See, RawQuery(query): RawQuery) -> Answer {
     let list = view::list(&page, &query.unwrap_or_default()).await?;
     let body = list::html(&person, &list);
     Ok(layout::screen(&person, Here::Deliveries, "Deliveries", &body).into_response())
 }
 
-async fn one(
-    State(page): State<Arc<Page>>,
-    See(person): See,
-    Path(id): Path<String>,
-) -> Answer {
+async fn one(State(page): State<Arc<Page>>, See(person): See, Path(id): Path<String>) -> Answer {
     let story = story::story(&page, &id_of(&id)?).await?;
     let title: String = story.summary.chars().take(120).collect();
     let body = detail::html(&person, &story);
@@ -100,6 +92,7 @@ pub(crate) fn href(id: &str) -> String {
 
 /// A form of one button of this class.
 fn one_of(person: &Person, action: &str, word: &str, class: &str) -> Markup {
-    let inside = html! { button type="submit" class=[(!class.is_empty()).then_some(class)] { (word) } };
+    let inside =
+        html! { button type="submit" class=[(!class.is_empty()).then_some(class)] { (word) } };
     parts::form(person, action, inside)
 }

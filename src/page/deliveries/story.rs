@@ -16,9 +16,9 @@ use super::super::{Failed, Page};
 use super::says::{Says, pretty};
 use super::view::{Named, called, destinations};
 use super::{curl, href};
+use crate::app::bulk::refuses;
 use crate::app::learnt::Learnt;
 use crate::app::words;
-use crate::app::bulk::refuses;
 use crate::relay::assets::AssetMap;
 use crate::relay::deliver::preview::Came;
 use crate::relay::deliver::retrace::{Kept, Retraced, retrace};
@@ -220,7 +220,10 @@ impl Known<'_> {
             destination: self.named(&delivery.id.destination),
             state: delivery.state,
             unmapped: detail.unmapped,
-            summary: says.summary.clone().unwrap_or_else(|| event.event_type.clone()),
+            summary: says
+                .summary
+                .clone()
+                .unwrap_or_else(|| event.event_type.clone()),
             source: event.source.clone(),
             event_type: event.event_type.clone(),
             identity: event.identity.clone(),
@@ -284,7 +287,10 @@ impl Known<'_> {
             template: detail.template.as_deref(),
         };
         match retrace(config, self.map, &came, self.orbit, &kept) {
-            Err(why) => (Vec::new(), Some(format!("The requests cannot be shown: {why}"))),
+            Err(why) => (
+                Vec::new(),
+                Some(format!("The requests cannot be shown: {why}")),
+            ),
             Ok(all) => {
                 let note = note(detail, config);
                 let all = all.into_iter();
@@ -363,8 +369,14 @@ impl Known<'_> {
         }
         for order in &self.orders {
             let to = self.named(&order.order.destination).name;
-            add(Some(order.order.taken_at), format!("{to} made an order of it."));
-            add(order.order.closed_at, format!("The order at {to} was closed."));
+            add(
+                Some(order.order.taken_at),
+                format!("{to} made an order of it."),
+            );
+            add(
+                order.order.closed_at,
+                format!("The order at {to} was closed."),
+            );
             let told = "Orbit had heard that its order is closed.";
             add(order.order.orbit_closed_at, told.to_owned());
         }
@@ -393,7 +405,10 @@ fn came(event: &EventRow) -> String {
             "{} called the webhook, what came was verified and then kept",
             event.source
         ),
-        "backfill" => format!("found at {} where the webhook had not brought it", event.source),
+        "backfill" => format!(
+            "found at {} where the webhook had not brought it",
+            event.source
+        ),
         "replay" => "a person asked for it again".to_owned(),
         "relay" => "the relay itself has something to say".to_owned(),
         "work_order" => format!("{} asked for a work order", event.source),

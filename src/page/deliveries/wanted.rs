@@ -59,7 +59,10 @@ impl Wanted {
         let (mut wanted, mut problems) = (Self::default(), Vec::new());
         if query.len() > LONGEST_QUERY {
             let what = "The address is too long: begin again.".to_owned();
-            problems.push(Problem { field: "text", what });
+            problems.push(Problem {
+                field: "text",
+                what,
+            });
             return (wanted, problems);
         }
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -201,7 +204,8 @@ fn time(field: &'static str, text: &str, now: Timestamp) -> Result<Timestamp, Pr
     let read = read.or_else(|| text.parse::<DateTime>().ok().and_then(utc));
     let read = read.or_else(|| text.parse::<Date>().ok().and_then(|at| utc(at.into())));
     read.or_else(|| so_long_ago(text, now)).ok_or_else(|| {
-        let what = "Write a date and a time such as 2026-02-03T09:14 (UTC), or 24h for so long ago.";
+        let what =
+            "Write a date and a time such as 2026-02-03T09:14 (UTC), or 24h for so long ago.";
         Problem {
             field,
             what: what.to_owned(),

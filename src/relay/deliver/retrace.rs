@@ -49,7 +49,9 @@ pub fn retrace(
 ) -> Result<Vec<Retraced>, String> {
     let known = Known {
         relay: kept.relay.map(str::to_owned),
-        requests: kept.message.map_or_else(|| Ok(Requests::default()), Requests::parse)?,
+        requests: kept
+            .message
+            .map_or_else(|| Ok(Requests::default()), Requests::parse)?,
         progress: Progress::parse(kept.progress)?,
     };
     let of_now = config.filter(|config| {

@@ -39,8 +39,8 @@ pub use self::groups::{ActsPage, DeadGroup, Groups, Held, HeldGroup, UnmappedGro
 #[cfg(test)]
 pub(super) use self::hours::recount;
 pub use self::hours::{Day, DayDestination, Hour};
-pub use self::orders::{AnsweredOrder, OrderRow};
 pub(super) use self::orders::deliveries_of;
+pub use self::orders::{AnsweredOrder, OrderRow};
 pub use self::search::{Found, Hit, Search};
 use super::open::{DATABASE, VERSION};
 use super::{Filter, Kind, Sums, store};

@@ -73,7 +73,8 @@ impl Reader {
     }
 }
 
-const SELECT: &str = "SELECT t.id, o.run_event, o.seq, o.title, o.taken_at, o.poll_why, o.closed_at,
+const SELECT: &str =
+    "SELECT t.id, o.run_event, o.seq, o.title, o.taken_at, o.poll_why, o.closed_at,
     o.closed_by, o.orbit_closed_at, o.orbit_why, o.asset, o.action, o.no, o.answer
     FROM work_order o JOIN destination t ON t.no = o.destination";
 

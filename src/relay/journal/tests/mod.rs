@@ -451,7 +451,10 @@ async fn one_kept_event_is_sent_with_an_act_and_the_others_stay_kept() {
     assert_eq!(world.journal.replay_kept(TO, 9).await, Ok(2));
     let mut reader = Reader::open(world.dir.path()).unwrap();
     let acts = reader.acts(TO, 9).unwrap();
-    let acts: Vec<_> = acts.iter().map(|a| (&*a.who, &*a.what, &*a.detail)).collect();
+    let acts: Vec<_> = acts
+        .iter()
+        .map(|a| (&*a.who, &*a.what, &*a.detail))
+        .collect();
     assert_eq!(acts, [("ann", "send", "integration:3")]);
     let id = "integration:3".parse().unwrap();
     let shown = reader.delivery(&id).unwrap().unwrap();
