@@ -73,6 +73,7 @@ CREATE TABLE catalogue_again (
     no  INTEGER PRIMARY KEY,
     seq INTEGER NOT NULL REFERENCES event
 );
+-- Sums by hour, and what waits in groups.
 
 CREATE TABLE hour (
     no        INTEGER PRIMARY KEY,

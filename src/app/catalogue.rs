@@ -179,3 +179,172 @@ async fn until_changed(maps: &mut watch::Receiver<Arc<AssetMap>>) {
         std::future::pending::<()>().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+    use crate::event::{ALERT, Event, Identity, ORBIT, Origin, RELAY};
+    use crate::relay::journal::{Config, Enrichment, Field, Writer};
+
+    const BOUND: Duration = Duration::from_secs(60);
+
+    struct World {
+        dir: tempfile::TempDir,
+        journal: Journal,
+        _writer: Writer,
+        maps: watch::Sender<Arc<AssetMap>>,
+        stop: CancellationToken,
+        running: Option<JoinHandle<()>>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let config = Config {
+                data_dir: dir.path().to_owned(),
+                destinations: None,
+                keep_delivered: Config::KEEP_DELIVERED,
+                limit_bytes: Config::LIMIT_BYTES,
+                says: Vec::new(),
+            };
+            let (journal, writer) = Journal::start(config, Clock::system()).unwrap();
+            let mut world = Self {
+                dir,
+                journal,
+                _writer: writer,
+                maps: watch::Sender::new(map("P-1")),
+                stop: CancellationToken::new(),
+                running: None,
+            };
+            world.start();
+            world
+        }
+
+        fn start(&mut self) {
+            self.stop = CancellationToken::new();
+            let catalogue = Catalogue {
+                journal: self.journal.clone(),
+                data_dir: self.dir.path().to_owned(),
+                assets: self.maps.subscribe(),
+                clock: Clock::system(),
+            };
+            self.running = Some(tokio::spawn(run(catalogue, self.stop.clone())));
+        }
+
+        async fn stop(&mut self) {
+            self.stop.cancel();
+            let running = self.running.take().unwrap();
+            tokio::time::timeout(BOUND, running).await.unwrap().unwrap();
+        }
+
+        async fn append(&self, numbers: std::ops::Range<usize>) {
+            for n in numbers {
+                self.came(n, ORBIT, Origin::Webhook).await;
+            }
+        }
+
+        async fn came(&self, n: usize, source: &str, origin: Origin) {
+            let event = Event {
+                source: source.into(),
+                event_type: ALERT.into(),
+                identity: Identity::RunEvent(n.to_string()),
+                origin,
+                received_at: Timestamp::from_second(1_770_000_000).unwrap(),
+                body: br#"{"type":"X","data":{"actionName":"Pump"}}"#.to_vec(),
+            };
+            // Until the journal is open.
+            let mut availability = self.journal.availability();
+            let open = availability.wait_for(|now| *now == Availability::Open);
+            drop(tokio::time::timeout(BOUND, open).await.unwrap().unwrap());
+            self.journal.append(event).await.unwrap();
+        }
+
+        /// Until the catalogue is as this wants it.
+        async fn until(&self, is: impl Fn(&mut Reader) -> bool) {
+            let reached = async {
+                loop {
+                    // A commit each time: nothing runs hot.
+                    self.journal.note("catalogue").await.unwrap();
+                    let mut reader = Reader::open(self.dir.path()).unwrap();
+                    let is_behind = reader.catalogue_mark().unwrap().is_behind();
+                    if !is_behind && is(&mut reader) {
+                        return;
+                    }
+                }
+            };
+            tokio::time::timeout(BOUND, reached).await.unwrap();
+        }
+
+        /// Until so many events, no more and no less, are about this asset.
+        async fn until_there_are(&self, n: u64, asset: &str) {
+            self.until(|reader| {
+                let seen = reader.assets_seen(None, 9).unwrap();
+                matches!(&seen[..], [one] if one.asset == asset && one.n == n)
+            })
+            .await;
+        }
+    }
+
+    fn map(asset: &str) -> Arc<AssetMap> {
+        let csv = format!("action_name,asset_id\nPump,{asset}\n");
+        Arc::new(AssetMap::parse(csv.as_bytes()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_comes_is_catalogued_and_all_of_it_anew_where_the_map_changed() {
+        let mut world = World::new();
+        world.append(0..250).await;
+        world.until_there_are(250, "P-1").await;
+        world.maps.send_replace(map("P-2"));
+        world.until_there_are(250, "P-2").await;
+        world.append(250..251).await;
+        world.until_there_are(251, "P-2").await;
+
+        // What was cut off is gone on with, and so is what changed while it did not run.
+        world.stop().await;
+        world.append(251..260).await;
+        world.maps.send_replace(map("P-3"));
+        world.start();
+        world.until_there_are(260, "P-3").await;
+        world.stop().await;
+    }
+
+    #[tokio::test]
+    async fn the_relays_own_and_samples_are_passed_over() {
+        let mut world = World::new();
+        world.came(1, RELAY, Origin::Relay).await;
+        world.came(2, ORBIT, Origin::Sample).await;
+        world.came(3, "github", Origin::Webhook).await;
+        let mark = |reader: &mut Reader| reader.catalogue_mark().unwrap().upto == 3;
+        world.until(mark).await;
+        let mut reader = Reader::open(world.dir.path()).unwrap();
+        assert_eq!(reader.values_of(Field::Action, "", 9).unwrap(), [ALERT]);
+        assert_eq!(reader.assets_seen(None, 9).unwrap(), []);
+        world.stop().await;
+    }
+
+    #[tokio::test]
+    async fn what_orbit_says_later_is_catalogued_too() {
+        let mut world = World::new();
+        world.append(0..1).await;
+        world.until_there_are(1, "P-1").await;
+        let said = Enrichment {
+            run: Some(r#"{"robotNickname":"spot-7"}"#.into()),
+            anomaly: None,
+        };
+        world
+            .journal
+            .keep_enrichment(vec![(1, said)])
+            .await
+            .unwrap();
+        // What comes next wakes it.
+        world.append(1..2).await;
+        world
+            .until(|reader| reader.values_of(Field::Robot, "", 9).unwrap() == ["spot-7"])
+            .await;
+        world.stop().await;
+    }
+}

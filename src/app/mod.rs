@@ -8,6 +8,7 @@
 //! assets  the asset map: loaded, and loaded again when it has changed or on SIGHUP
 //! catalogue what events are about, so that people find them
 //! notices what is told to the destinations that `notify` names
+//! preview what an event would become at a destination, and nothing is sent
 //! retention what was delivered long ago goes
 //! orders  closed orders close their anomalies in Orbit
 //! hourly  what is kept, the sums, and the counts of refused requests
@@ -44,6 +45,7 @@ pub mod learnt;
 mod lines;
 mod notices;
 mod orders;
+pub mod preview;
 mod retention;
 pub mod secret;
 mod tasks;

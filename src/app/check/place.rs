@@ -16,6 +16,7 @@ use crate::app::assets::Assets;
 use crate::relay::journal::{Level, Room};
 
 const DATA: &str = "data directory";
+pub(super) const ASSET_MAP: &str = "asset map";
 const ROOM: &str = "free space";
 /// The file that is written and removed.
 const PROBE: &str = "check.new";
@@ -228,7 +229,7 @@ fn range(port: u16) -> Option<Row> {
 }
 
 fn asset_map(map: Option<(String, Result<usize, String>)>) -> Row {
-    let name = "asset map";
+    let name = ASSET_MAP;
     match map {
         None => Row::unknown(name, "none is configured: events go out without an asset"),
         Some((path, Ok(rows))) => Row::good(name, format!("{rows} rows in {path}")),

@@ -145,3 +145,6 @@ impl Journal {
             .await
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -356,3 +356,18 @@ pub(super) fn catalogued(
 fn unsigned(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::journal::catalogue::tests::{assert_by_index, plan};
+
+    #[test]
+    fn the_catalogue_is_read_by_indexes() {
+        for sql in [READINGS, ASSETS, VALUES, ENTRY] {
+            assert_by_index(sql);
+        }
+        // As many as are asked for, and no more, in the order of their index.
+        assert_eq!(plan(ROUTES), "SCAN route USING INDEX route_last");
+    }
+}

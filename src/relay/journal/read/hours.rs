@@ -301,6 +301,13 @@ fn unsigned(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
 }
 
+#[cfg(test)]
+impl Reader {
+    pub(in crate::relay::journal) fn recount_hours(&self) {
+        recount(&self.0);
+    }
+}
+
 /// Counts anew what the sums of each hour are about, and says where they are wrong.
 #[cfg(test)]
 pub(in crate::relay::journal) fn recount(connection: &Connection) {

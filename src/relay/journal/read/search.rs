@@ -307,3 +307,14 @@ fn first_at(connection: &Connection, at: Timestamp) -> rusqlite::Result<i64> {
     }
     Ok(from)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::journal::catalogue::tests::assert_by_index;
+
+    #[test]
+    fn where_a_time_begins_is_read_by_an_index() {
+        assert_by_index(NEXT_EVENT);
+    }
+}

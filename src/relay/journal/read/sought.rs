@@ -393,3 +393,18 @@ fn subject_of(connection: &Connection, seq: i64) -> rusqlite::Result<Option<i64>
 fn behind(text: &str) -> String {
     format!("{text}{}", char::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::journal::catalogue::tests::assert_by_index;
+
+    #[test]
+    fn what_is_sought_is_read_by_indexes() {
+        for sql in [
+            OF_SUBJECT, ON_THE_WAY, SUBJECT, SUBJECTS, SUBJECT_OF, KNOWN_BY,
+        ] {
+            assert_by_index(sql);
+        }
+    }
+}

@@ -76,15 +76,16 @@ impl Store {
             at,
         };
         if before.as_ref() != Some(&entry) {
-            if let Some(before) = before {
-                self.remove(seq, &before)?;
-            }
             self.connection
                 .prepare_cached(
                     "UPDATE subject SET n = n + 1, alerts = alerts + ?2, last_at = max(last_at, ?3)
                      WHERE no = ?1",
                 )?
                 .execute(params![subject, about.alert, at])?;
+            // Only then: the last entry of a subject takes the subject with it.
+            if let Some(before) = before {
+                self.remove(seq, &before)?;
+            }
             self.connection
                 .prepare_cached(
                     "INSERT INTO entry (seq, at, subject, alert) VALUES (?1, ?2, ?3, ?4)",

@@ -166,9 +166,9 @@ impl Store {
             .execute([hour.no, hour.at, hour.first_seq])?;
         if let Some(first) = self.memory.hours.forget() {
             for sql in [
-                "DELETE FROM hour WHERE no < ?1",
                 "DELETE FROM hour_sum WHERE hour < ?1",
                 "DELETE FROM hour_event WHERE hour < ?1",
+                "DELETE FROM hour WHERE no < ?1",
             ] {
                 self.connection.prepare_cached(sql)?.execute([first])?;
             }
