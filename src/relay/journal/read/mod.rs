@@ -42,8 +42,8 @@ pub use self::groups::{DeadGroup, Groups, Held, HeldGroup, UnmappedGroup};
 #[cfg(test)]
 pub(super) use self::hours::recount;
 pub use self::hours::{Day, DayDestination, Hour};
-pub use self::orders::OrderRow;
 pub(super) use self::orders::deliveries_of;
+pub use self::orders::{AnsweredOrder, OrderRow};
 pub use self::search::{Found, Hit, Search};
 use super::open::{DATABASE, VERSION};
 use super::{Filter, Kind, Sums, store};
@@ -75,7 +75,7 @@ pub struct Act {
     pub at: Timestamp,
     /// Who: a person, or `relay`.
     pub who: String,
-    /// What: `pause`, `resume`, `test`, `replay`, `discard`.
+    /// What: `pause`, `resume`, `test`, `replay`, `discard`, `send`, and others.
     pub what: String,
     /// To which destination, by its id.
     pub destination: Option<String>,
