@@ -114,11 +114,7 @@ impl Catalogue {
     }
 
     /// One small step; gives whether there may be more to do.
-    async fn step(
-        &self,
-        reader: &mut Option<Reader>,
-        map: Arc<AssetMap>,
-    ) -> Result<bool, Trouble> {
+    async fn step(&self, reader: &mut Option<Reader>, map: Arc<AssetMap>) -> Result<bool, Trouble> {
         let (opened, data_dir) = (reader.take(), self.data_dir.clone());
         let looking = tokio::task::spawn_blocking(move || look(opened, &data_dir, &map));
         let (opened, step) = looking.await??;
@@ -193,7 +189,7 @@ mod tests {
     use crate::event::{ALERT, Event, Identity, ORBIT, Origin, RELAY};
     use crate::relay::journal::{Config, Enrichment, Field, Writer};
 
-    const BOUND: Duration = Duration::from_secs(60);
+    const BOUND: Duration = Duration::from_mins(1);
 
     struct World {
         dir: tempfile::TempDir,
@@ -339,7 +335,11 @@ mod tests {
             run: Some(r#"{"robotNickname":"spot-7"}"#.into()),
             anomaly: None,
         };
-        world.journal.keep_enrichment(vec![(1, said)]).await.unwrap();
+        world
+            .journal
+            .keep_enrichment(vec![(1, said)])
+            .await
+            .unwrap();
         // What comes next wakes it.
         world.append(1..2).await;
         world

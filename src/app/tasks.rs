@@ -350,7 +350,10 @@ impl Tasks {
             assets: assets.current(),
             clock: self.common.clock.clone(),
         };
-        self.start("catalogue", catalogue::run(catalogue, self.common.stop.clone()));
+        self.start(
+            "catalogue",
+            catalogue::run(catalogue, self.common.stop.clone()),
+        );
     }
 
     /// What does as people ask.

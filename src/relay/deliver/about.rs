@@ -34,7 +34,10 @@ pub fn about(map: &AssetMap, event: &EventRow, known: &Enrichment) -> Option<Abo
     let ids = model.get("assets").map_or(&[][..], Json::items).iter();
     let of_whole = model.get("asset").and_then(|asset| self::text(asset, "id"));
     let mut assets = Vec::new();
-    for id in of_whole.into_iter().chain(ids.filter_map(|asset| self::text(asset, "id"))) {
+    for id in of_whole
+        .into_iter()
+        .chain(ids.filter_map(|asset| self::text(asset, "id")))
+    {
         if assets.len() < MOST_ASSETS && !assets.contains(&id) {
             assets.push(id);
         }
@@ -97,11 +100,15 @@ fn readings(model: &Json, assets: &[String], at: Timestamp, came: Timestamp) -> 
             Some(false) => Some("no".to_owned()),
             None => text(json, "text"),
         };
-        let words = if value.is_none() { Some(words()?) } else { None };
+        let words = if value.is_none() {
+            Some(words()?)
+        } else {
+            None
+        };
         let name = text(json, "name").or_else(|| text(json, "channel"));
         let name = name.unwrap_or_else(|| "value".to_owned());
         Some(Reading {
-            name: next_name(&mut names, &asset, name),
+            name: next_name(&mut names, &asset, &name),
             asset,
             at: time(Some(json), came).unwrap_or(at),
             value,
@@ -113,8 +120,8 @@ fn readings(model: &Json, assets: &[String], at: Timestamp, came: Timestamp) -> 
 }
 
 /// A name that no other reading of the asset has in this event.
-fn next_name(names: &mut HashSet<(String, String)>, asset: &str, name: String) -> String {
-    let mut next = name.clone();
+fn next_name(names: &mut HashSet<(String, String)>, asset: &str, name: &str) -> String {
+    let mut next = name.to_owned();
     let mut count = 1;
     while !names.insert((asset.to_owned(), next.clone())) {
         count += 1;
@@ -173,7 +180,10 @@ mod tests {
         let event = event(ORBIT, ALERT, PUMP);
         let about = about(&map(), &event, &Enrichment::default()).unwrap();
         let some = |text: &str| Some(text.to_owned());
-        assert_eq!((about.robot, about.mission), (some("spot-1"), some("Round")));
+        assert_eq!(
+            (about.robot, about.mission),
+            (some("spot-1"), some("Round"))
+        );
         assert_eq!((about.action, about.alert), (some("Pump 1"), true));
         assert_eq!(about.at.to_string(), "2026-02-03T09:14:07Z");
         assert_eq!(about.assets, ["P-1", "P-1-MOTOR"]);
@@ -211,9 +221,15 @@ mod tests {
         let known = Enrichment::default();
         let other = about(&map(), &event("github", "issues.opened", PUMP), &known).unwrap();
         assert_eq!(other.action.as_deref(), Some("issues.opened"));
-        assert_eq!((other.assets.len(), other.robot, other.alert), (0, None, false));
+        assert_eq!(
+            (other.assets.len(), other.robot, other.alert),
+            (0, None, false)
+        );
         assert_eq!(other.at.to_string(), CAME);
-        assert_eq!(about(&map(), &event(RELAY, "RELAY_NOTICE", "{}"), &known), None);
+        assert_eq!(
+            about(&map(), &event(RELAY, "RELAY_NOTICE", "{}"), &known),
+            None
+        );
         let mut sample = event(ORBIT, ALERT, PUMP);
         sample.origin = "sample".into();
         assert_eq!(about(&map(), &sample, &known), None);

@@ -209,14 +209,23 @@ mod tests {
         all.extend([3 * DAY, 0, -900 * DAY]);
         let after = route(all);
         assert_eq!(after.n, before.n + 3);
-        assert_eq!(Route { n: before.n, ..after }, before);
+        assert_eq!(
+            Route {
+                n: before.n,
+                ..after
+            },
+            before
+        );
     }
 
     #[test]
     fn many_within_minutes_are_late_by_ten_minutes_at_least() {
         let all: Vec<i64> = (0..3 * 24 * 60).map(|n| n * MINUTE).collect();
         let last = *all.last().unwrap();
-        silent(all, &[(last + 11 * MINUTE, false), (last + 12 * MINUTE, true)]);
+        silent(
+            all,
+            &[(last + 11 * MINUTE, false), (last + 12 * MINUTE, true)],
+        );
     }
 
     #[test]

@@ -86,7 +86,8 @@ mod tests {
         let one = (value, prop::bool::weighted(0.1));
         prop::collection::vec(one, 0..300).prop_map(|all| {
             let all = all.into_iter().enumerate();
-            all.map(|(n, (value, alert))| point(n, value, alert)).collect()
+            all.map(|(n, (value, alert))| point(n, value, alert))
+                .collect()
         })
     }
 

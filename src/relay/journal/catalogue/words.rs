@@ -58,7 +58,10 @@ mod tests {
     fn words_are_letters_and_digits_without_case_and_accents() {
         for (text, expected) in [
             ("P-101 Kühlung", vec!["p", "101", "kuhlung"]),
-            ("\"pump\"* NEAR(a, b) -x", vec!["pump", "near", "a", "b", "x"]),
+            (
+                "\"pump\"* NEAR(a, b) -x",
+                vec!["pump", "near", "a", "b", "x"],
+            ),
             ("a\0b\u{202e}c 🔥", vec!["a", "b", "c"]),
             ("ÉTÉ ﬁn Ⅳ", vec!["ete", "fin", "iv"]),
             ("점검 ポンプ", vec!["점검", "ポンプ"]),

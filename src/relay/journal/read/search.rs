@@ -198,8 +198,7 @@ impl<'c> Look<'c> {
             for scope in &scopes {
                 let to = if self.is_left(scope, to) { to } else { to - 1 };
                 let range = (from, to);
-                let some =
-                    candidates(self.connection, scope, &self.filter, range, true, step)?;
+                let some = candidates(self.connection, scope, &self.filter, range, true, step)?;
                 if let Some(last) = some.last().filter(|_| some.len() >= step) {
                     floor = floor.max(last.seq);
                 }
@@ -273,22 +272,27 @@ impl<'c> Look<'c> {
 /// The events among which those of this time are. They came in the order of their numbers, but
 /// where the clock was set back.
 fn time_range(connection: &Connection, search: &Search) -> rusqlite::Result<(i64, i64)> {
-    let from = search.since.map(|at| first_at(connection, at)).transpose()?;
-    let to = search.until.map(|at| first_at(connection, at)).transpose()?;
+    let from = search
+        .since
+        .map(|at| first_at(connection, at))
+        .transpose()?;
+    let to = search
+        .until
+        .map(|at| first_at(connection, at))
+        .transpose()?;
     Ok((
         from.map_or(1, |from| from.saturating_sub(SLACK).max(1)),
         to.map_or(i64::MAX - 1, |to| to.saturating_add(SLACK)),
     ))
 }
 
-const NEXT_EVENT: &str =
-    "SELECT seq, received_at FROM event WHERE seq >= ?1 ORDER BY seq LIMIT 1";
+const NEXT_EVENT: &str = "SELECT seq, received_at FROM event WHERE seq >= ?1 ORDER BY seq LIMIT 1";
 
 /// The first event that was received then or later; behind the last where there is none.
 fn first_at(connection: &Connection, at: Timestamp) -> rusqlite::Result<i64> {
     let at = at.as_millisecond();
-    let last: Option<i64> = connection
-        .query_row("SELECT max(seq) FROM event", [], |row| row.get(0))?;
+    let last: Option<i64> =
+        connection.query_row("SELECT max(seq) FROM event", [], |row| row.get(0))?;
     let (mut from, mut to) = (1, last.unwrap_or(0).saturating_add(1));
     let mut next = connection.prepare_cached(NEXT_EVENT)?;
     while from < to {
@@ -303,7 +307,6 @@ fn first_at(connection: &Connection, at: Timestamp) -> rusqlite::Result<i64> {
     }
     Ok(from)
 }
-
 
 #[cfg(test)]
 mod tests {

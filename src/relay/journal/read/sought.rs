@@ -63,7 +63,10 @@ impl Sought {
         let exact = exact.into_iter();
         let exact = exact.filter_map(|(field, text)| Some((field, kept(text.as_ref()?))));
         let exact: Vec<_> = exact.filter(|(_, text)| !text.is_empty()).collect();
-        let text = search.text.as_deref().filter(|text| !text.trim().is_empty());
+        let text = search
+            .text
+            .as_deref()
+            .filter(|text| !text.trim().is_empty());
         if exact.is_empty() && text.is_none() {
             return Ok(None);
         }
@@ -99,7 +102,9 @@ impl Sought {
             let has: BTreeSet<String> = subject.texts().flat_map(words).collect();
             let begins = |word: &String| {
                 let mut behind = has.range(word.clone()..);
-                behind.next().is_some_and(|next| next.starts_with(word.as_str()))
+                behind
+                    .next()
+                    .is_some_and(|next| next.starts_with(word.as_str()))
             };
             !wanted.is_empty() && wanted.iter().all(begins)
         };
@@ -198,7 +203,9 @@ impl Subject {
 
     fn texts(&self) -> impl Iterator<Item = &str> {
         let names = [&*self.action, &*self.robot, &*self.mission];
-        names.into_iter().chain(self.assets.iter().map(|asset| &**asset))
+        names
+            .into_iter()
+            .chain(self.assets.iter().map(|asset| &**asset))
     }
 }
 
@@ -255,17 +262,14 @@ impl<'s> Stream<'s> {
         statements: &'s mut [Statement<'_>],
         (from, to): (i64, i64),
     ) -> rusqlite::Result<Self> {
-        let cursors = match &sought.few {
-            Some(few) => {
-                let all = statements.iter_mut().zip(few);
-                all.map(|(statement, no)| statement.query(params![no, from, to]))
-                    .collect::<Result<_, _>>()?
-            }
-            None => {
-                let all = statements.iter_mut();
-                all.map(|statement| statement.query([from, to]))
-                    .collect::<Result<Vec<_>, _>>()?
-            }
+        let cursors = if let Some(few) = &sought.few {
+            let all = statements.iter_mut().zip(few);
+            all.map(|(statement, no)| statement.query(params![no, from, to]))
+                .collect::<Result<Vec<_>, _>>()?
+        } else {
+            let all = statements.iter_mut();
+            all.map(|statement| statement.query([from, to]))
+                .collect::<Result<Vec<_>, _>>()?
         };
         Ok(Self {
             sought,
@@ -334,16 +338,14 @@ const OF_SUBJECT: &str = "SELECT seq FROM entry WHERE subject = ?1 AND seq BETWE
 const ON_THE_WAY: &str =
     "SELECT seq, subject FROM entry WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq DESC";
 
-const SUBJECT: &str =
-    "SELECT action, robot, mission, asset, others, n FROM subject WHERE no = ?1";
+const SUBJECT: &str = "SELECT action, robot, mission, asset, others, n FROM subject WHERE no = ?1";
 
 const SUBJECTS: &str =
     "SELECT subject FROM term WHERE kind = ?1 AND text >= ?2 AND text < ?3 LIMIT ?4";
 
 const SUBJECT_OF: &str = "SELECT subject FROM entry WHERE seq = ?1";
 
-const KNOWN_BY: &str =
-    "SELECT seq FROM known_by WHERE identity >= ?1 AND identity < ?2 LIMIT ?3";
+const KNOWN_BY: &str = "SELECT seq FROM known_by WHERE identity >= ?1 AND identity < ?2 LIMIT ?3";
 
 /// The subjects of the terms from one to before another; none where they are too many.
 fn subjects(
@@ -396,7 +398,9 @@ mod tests {
 
     #[test]
     fn what_is_sought_is_read_by_indexes() {
-        for sql in [OF_SUBJECT, ON_THE_WAY, SUBJECT, SUBJECTS, SUBJECT_OF, KNOWN_BY] {
+        for sql in [
+            OF_SUBJECT, ON_THE_WAY, SUBJECT, SUBJECTS, SUBJECT_OF, KNOWN_BY,
+        ] {
             assert_by_index(sql);
         }
     }

@@ -116,7 +116,9 @@ fn holds(world: &World) -> BTreeMap<String, Vec<i64>> {
         let names: BTreeSet<&str> = names.filter(|name| !name.is_empty()).collect();
         let mut terms: BTreeSet<String> = names.iter().map(|name| (*name).to_owned()).collect();
         terms.extend(names.iter().flat_map(|name| words(name)));
-        let found = all(&format!("SELECT subject, text FROM term WHERE subject = {no}"));
+        let found = all(&format!(
+            "SELECT subject, text FROM term WHERE subject = {no}"
+        ));
         let found: BTreeSet<String> = found.into_iter().map(|(_, text)| text).collect();
         assert_eq!(found, terms, "{name}");
         subjects.insert(name, entries.into_iter().map(|(seq, _)| seq).collect());
@@ -137,35 +139,65 @@ fn holds(world: &World) -> BTreeMap<String, Vec<i64>> {
 #[tokio::test]
 async fn an_event_is_catalogued_once_and_as_it_was_said_last() {
     let world = world(3).await;
-    catalogue(&world, vec![about(1, "Pump", &["P-1"]), about(2, "Pump", &["P-1"])]).await;
+    catalogue(
+        &world,
+        vec![about(1, "Pump", &["P-1"]), about(2, "Pump", &["P-1"])],
+    )
+    .await;
     catalogue(&world, vec![about(1, "Pump", &["P-1"])]).await;
     assert_eq!(
         holds(&world),
         [("Pump/spot-1/Round/P-1/".to_owned(), vec![1, 2])].into()
     );
-    catalogue(&world, vec![about(2, "Pump", &["P-2", "P-3"]), about(9, "Gone", &[])]).await;
+    catalogue(
+        &world,
+        vec![about(2, "Pump", &["P-2", "P-3"]), about(9, "Gone", &[])],
+    )
+    .await;
     let expected = [("P-1/", vec![1]), ("P-2/P-3", vec![2])];
     let expected = expected.map(|(of, seqs)| (format!("Pump/spot-1/Round/{of}"), seqs));
-    assert_eq!(holds(&world), expected.into(), "of what is gone nothing is written");
+    assert_eq!(
+        holds(&world),
+        expected.into(),
+        "of what is gone nothing is written"
+    );
     let readings = reader(&world).readings("P-1", None, 100).unwrap();
-    assert_eq!(readings.series[0].points.len(), 1, "the other is no longer its own");
+    assert_eq!(
+        readings.series[0].points.len(),
+        1,
+        "the other is no longer its own"
+    );
 }
 
 #[tokio::test]
 async fn what_the_catalogue_has_of_an_event_goes_with_it() {
     let world = world(3).await;
     for seq in 1..=3 {
-        catalogue(&world, vec![about(seq, &format!("Pump {seq}"), &["P", "Q"])]).await;
+        catalogue(
+            &world,
+            vec![about(seq, &format!("Pump {seq}"), &["P", "Q"])],
+        )
+        .await;
     }
     for claim in world.claim(3).await {
         world.end(&claim, Disposition::Delivered).await;
     }
-    let later = later(event(0).received_at, std::time::Duration::from_hours(24 * 31));
+    let later = later(
+        event(0).received_at,
+        std::time::Duration::from_hours(24 * 31),
+    );
     world.journal.let_go(0, later).await.unwrap();
     let left = [("Pump 3/spot-1/Round/P/Q".to_owned(), vec![3])];
     assert_eq!(holds(&world), left.into());
-    assert_eq!(reader(&world).readings("Q", None, 9).unwrap().series[0].n, 1);
-    assert_eq!(reader(&world).routes().unwrap(), [], "nobody misses it any more");
+    assert_eq!(
+        reader(&world).readings("Q", None, 9).unwrap().series[0].n,
+        1
+    );
+    assert_eq!(
+        reader(&world).routes().unwrap(),
+        [],
+        "nobody misses it any more"
+    );
 }
 
 #[tokio::test]
@@ -218,7 +250,11 @@ async fn the_mark_is_kept_with_what_it_says() {
     let mark = Mark::default().with_map("a");
     assert_eq!(reader(&world).catalogue_mark().unwrap(), Mark::default());
     let mark = Mark { upto: 7, ..mark };
-    world.journal.catalogue(Vec::new(), mark.clone(), None).await.unwrap();
+    world
+        .journal
+        .catalogue(Vec::new(), mark.clone(), None)
+        .await
+        .unwrap();
     assert_eq!(reader(&world).catalogue_mark().unwrap(), mark);
     let other = mark.clone().with_map("b");
     assert!(other.is_behind() && !mark.with_map("a").is_behind());
@@ -235,8 +271,13 @@ async fn a_route_counts_each_event_once_whatever_is_looked_at_anew() {
     nameless.robot = None;
     catalogue(&world, vec![nameless]).await;
     let routes = reader(&world).routes().unwrap();
-    let [route] = &routes[..] else { panic!("{routes:?}") };
-    assert_eq!((&*route.robot, route.mission.as_deref(), route.n), ("spot-1", Some("Round"), 30));
+    let [route] = &routes[..] else {
+        panic!("{routes:?}")
+    };
+    assert_eq!(
+        (&*route.robot, route.mission.as_deref(), route.n),
+        ("spot-1", Some("Round"), 30)
+    );
     assert_eq!(route.usual_gap, Some(std::time::Duration::from_hours(1)));
     assert!(!route.is_silent(later(route.last_at, std::time::Duration::from_mins(90))));
     assert!(route.is_silent(later(route.last_at, std::time::Duration::from_mins(91))));
@@ -306,10 +347,20 @@ async fn an_asset_is_seen_by_its_own_events_and_by_readings_and_lists_go_on_wher
     let all = reader.assets_seen(None, 100).unwrap();
     let shown = |all: &[AssetSeen]| -> Vec<(String, u64, u64)> {
         let all = all.iter();
-        all.map(|one| (one.asset.clone(), one.n, one.alerts)).collect()
+        all.map(|one| (one.asset.clone(), one.n, one.alerts))
+            .collect()
     };
-    let expected = [("B", 2, 1), ("E", 1, 1), ("A", 3, 0), ("D", 1, 1), ("C", 2, 0)];
-    assert_eq!(shown(&all), expected.map(|(a, n, alerts)| (a.to_owned(), n, alerts)));
+    let expected = [
+        ("B", 2, 1),
+        ("E", 1, 1),
+        ("A", 3, 0),
+        ("D", 1, 1),
+        ("C", 2, 0),
+    ];
+    assert_eq!(
+        shown(&all),
+        expected.map(|(a, n, alerts)| (a.to_owned(), n, alerts))
+    );
     let (mut paged, mut before) = (Vec::new(), None);
     loop {
         let page = reader.assets_seen(before.as_ref(), 2).unwrap();
@@ -322,7 +373,10 @@ async fn an_asset_is_seen_by_its_own_events_and_by_readings_and_lists_go_on_wher
     let seqs = |events: Vec<crate::relay::journal::Catalogued>| -> Vec<i64> {
         events.into_iter().map(|event| event.seq).collect()
     };
-    assert_eq!(seqs(reader.asset_events("A", None, 100).unwrap()), [7, 3, 1]);
+    assert_eq!(
+        seqs(reader.asset_events("A", None, 100).unwrap()),
+        [7, 3, 1]
+    );
     assert_eq!(seqs(reader.asset_events("C", None, 1).unwrap()), [5]);
     assert_eq!(seqs(reader.asset_events("C", Some(5), 9).unwrap()), [3]);
     assert_eq!(seqs(reader.asset_events("", None, 9).unwrap()), [0_i64; 0]);
@@ -332,7 +386,9 @@ async fn an_asset_is_seen_by_its_own_events_and_by_readings_and_lists_go_on_wher
 #[tokio::test]
 async fn there_is_to_choose_from_what_events_are_about() {
     let world = world(9).await;
-    let names = ["Kühlung", "kuh", "Pump 2", "Pump 1", "pump", "*", "Pump 1", "\"x", "KÜ\0"];
+    let names = [
+        "Kühlung", "kuh", "Pump 2", "Pump 1", "pump", "*", "Pump 1", "\"x", "KÜ\0",
+    ];
     let rows = (1..).zip(names).map(|(seq, name)| about(seq, name, &[]));
     catalogue(&world, rows.collect()).await;
     let mut reader = reader(&world);

@@ -34,10 +34,13 @@ struct Came {
 fn came() -> impl Strategy<Value = Came> {
     let name = || 0..NAMES.len();
     let about = (name(), 0_usize..3, 0_usize..3, name(), 0_usize..3);
-    let about = about.prop_map(|(action, robot, mission, asset, other)| {
-        [action, robot, mission, asset, other]
-    });
-    (prop::option::weighted(0.9, about), 0_i64..4, any::<Option<bool>>())
+    let about = about
+        .prop_map(|(action, robot, mission, asset, other)| [action, robot, mission, asset, other]);
+    (
+        prop::option::weighted(0.9, about),
+        0_i64..4,
+        any::<Option<bool>>(),
+    )
         .prop_map(|(about, back, end)| Came { about, back, end })
 }
 
@@ -86,12 +89,17 @@ async fn filled(came: &[Came]) -> World {
             covered_by: None,
         }
     });
-    world.journal.append_missing(missing.collect(), None).await.unwrap();
+    world
+        .journal
+        .append_missing(missing.collect(), None)
+        .await
+        .unwrap();
     let claims = world.claim(came.len() * 2 / 3).await;
     let ends = claims.iter().zip(came).filter_map(|(claim, came)| {
-        let end = match came.end? {
-            true => Disposition::Delivered,
-            false => Disposition::Dead { reason: "x".into() },
+        let end = if came.end? {
+            Disposition::Delivered
+        } else {
+            Disposition::Dead { reason: "x".into() }
         };
         Some((claim.lease, world.ended(end)))
     });
@@ -105,7 +113,20 @@ fn a_search() -> impl Strategy<Value = Search> {
     let texts: Vec<String> = NAMES
         .map(str::to_owned)
         .into_iter()
-        .chain(["pum", "PUMP 1", "101 pump", "kuhl", "9554", "0000000", "ab00", "id:pump 1", "*"].map(str::to_owned))
+        .chain(
+            [
+                "pum",
+                "PUMP 1",
+                "101 pump",
+                "kuhl",
+                "9554",
+                "0000000",
+                "ab00",
+                "id:pump 1",
+                "*",
+            ]
+            .map(str::to_owned),
+        )
         .chain((0..20).map(identity))
         .collect();
     let text = prop::option::weighted(0.5, prop::sample::select(texts));
@@ -138,7 +159,10 @@ fn a_search() -> impl Strategy<Value = Search> {
 /// What a plain look says.
 fn wants(search: &Search, delivery: &Delivery, about: Option<&About>) -> bool {
     let is = |wanted: &Option<String>, has: &[&str]| {
-        let wanted = wanted.as_deref().map(kept).filter(|wanted| !wanted.is_empty());
+        let wanted = wanted
+            .as_deref()
+            .map(kept)
+            .filter(|wanted| !wanted.is_empty());
         wanted.is_none_or(|wanted| has.iter().any(|has| kept(has) == wanted))
     };
     let one = |text: &'_ Option<String>| text.clone().unwrap_or_default();
@@ -152,12 +176,17 @@ fn wants(search: &Search, delivery: &Delivery, about: Option<&About>) -> bool {
     let of = about.unwrap_or(&empty);
     let names = [one(&of.robot), one(&of.mission), one(&of.action)];
     let all = || names.iter().chain(&of.assets);
-    let by_text = search.text.as_deref().filter(|text| !text.trim().is_empty());
+    let by_text = search
+        .text
+        .as_deref()
+        .filter(|text| !text.trim().is_empty());
     let by_text = by_text.is_none_or(|text| {
         let has: Vec<String> = all().flat_map(|name| words(name)).collect();
         let wanted = words(text);
         let by_words = !wanted.is_empty()
-            && wanted.iter().all(|word| has.iter().any(|has| has.starts_with(word.as_str())));
+            && wanted
+                .iter()
+                .all(|word| has.iter().any(|has| has.starts_with(word.as_str())));
         let (known, begins) = (bare(&delivery.event), bare(text));
         let by_identity =
             known == begins || begins.chars().count() >= 4 && known.starts_with(&begins);
@@ -169,10 +198,17 @@ fn wants(search: &Search, delivery: &Delivery, about: Option<&About>) -> bool {
         && is(&search.action, &[&names[2]])
         && is(&search.mission, &[&names[1]])
         && is(&search.robot, &[&names[0]])
-        && search.destination.as_ref().is_none_or(|to| *to == delivery.id.destination)
+        && search
+            .destination
+            .as_ref()
+            .is_none_or(|to| *to == delivery.id.destination)
         && (search.states.is_empty() || search.states.contains(&delivery.state))
-        && search.since.is_none_or(|since| delivery.received_at >= since)
-        && search.until.is_none_or(|until| delivery.received_at < until)
+        && search
+            .since
+            .is_none_or(|since| delivery.received_at >= since)
+        && search
+            .until
+            .is_none_or(|until| delivery.received_at < until)
 }
 
 /// All pages, one after the other.
@@ -258,9 +294,25 @@ proptest! {
 async fn syntax_and_length_do_no_harm() {
     let world = world(3).await;
     let long = "x".repeat(10_000);
-    let hostile = ["\"", "*", "NEAR(a b)", "-a", "a\0b", &long, "🔥", "\u{202e}", "a* OR", "'", "%"];
+    let hostile = [
+        "\"",
+        "*",
+        "NEAR(a b)",
+        "-a",
+        "a\0b",
+        &long,
+        "🔥",
+        "\u{202e}",
+        "a* OR",
+        "'",
+        "%",
+    ];
     for text in hostile {
-        catalogue(&world, vec![about(1, text, &[text]), about(2, "plain", &[])]).await;
+        catalogue(
+            &world,
+            vec![about(1, text, &[text]), about(2, "plain", &[])],
+        )
+        .await;
         let mut reader = reader(&world);
         let search = Search {
             text: Some(text.to_owned()),
@@ -290,12 +342,20 @@ async fn an_event_is_found_by_its_uuid_alone_or_its_beginning() {
             ..Search::default()
         };
         let found = reader.search(&search, 9).unwrap();
-        found.deliveries.iter().map(|hit| hit.delivery.id.seq).collect()
+        found
+            .deliveries
+            .iter()
+            .map(|hit| hit.delivery.id.seq)
+            .collect()
     };
     assert_eq!(find("run-event-1"), [2]);
     assert_eq!(find(" RUN-EVENT-1 "), [2]);
     assert_eq!(find("run-event"), [3, 2, 1]);
-    assert_eq!(find("run"), [0_i64; 0], "too short to be the beginning of one");
+    assert_eq!(
+        find("run"),
+        [0_i64; 0],
+        "too short to be the beginning of one"
+    );
     assert_eq!(find("pump run-event-1"), [0_i64; 0]);
 }
 
@@ -305,15 +365,24 @@ async fn what_is_not_catalogued_yet_is_listed_and_is_about_nothing() {
     catalogue(&world, vec![about(1, "Pump", &["P-1"])]).await;
     let found = reader(&world).search(&Search::default(), 9).unwrap();
     assert_eq!((found.deliveries.len(), found.more), (2, None));
-    let [new, old] = &found.deliveries[..] else { panic!() };
+    let [new, old] = &found.deliveries[..] else {
+        panic!()
+    };
     assert_eq!((&new.action, &new.robot, new.alert), (&None, &None, false));
-    assert_eq!((old.action.as_deref(), old.asset.as_deref()), (Some("Pump"), Some("P-1")));
+    assert_eq!(
+        (old.action.as_deref(), old.asset.as_deref()),
+        (Some("Pump"), Some("P-1"))
+    );
 }
 
 #[tokio::test]
 async fn a_page_that_looked_at_enough_says_where_to_go_on() {
     let world = world(100).await;
-    catalogue(&world, (1..=100).map(|seq| about(seq, "Pump", &[])).collect()).await;
+    catalogue(
+        &world,
+        (1..=100).map(|seq| about(seq, "Pump", &[])).collect(),
+    )
+    .await;
     let search = Search {
         robot: Some("spot-1".into()),
         states: [State::Delivered].into(),
@@ -324,5 +393,8 @@ async fn a_page_that_looked_at_enough_says_where_to_go_on() {
         destination: TO.into(),
         seq: 41,
     };
-    assert_eq!((page.deliveries.len(), page.looked, page.more), (0, 60, Some(place)));
+    assert_eq!(
+        (page.deliveries.len(), page.looked, page.more),
+        (0, 60, Some(place))
+    );
 }
