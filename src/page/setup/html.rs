@@ -15,10 +15,11 @@ use crate::app::check::reach::{PRESS, Tested};
 use crate::table::Row;
 
 /// The settings of a step, each with what its field is called.
-pub(super) const ORBIT: [(&str, &str); 3] = [
+pub(super) const ORBIT: [(&str, &str); 4] = [
     ("hostname", "Orbit's address"),
     ("api-token", "API token"),
     ("verify", "Orbit's certificate"),
+    ("page-orbit", "How browsers reach Orbit"),
 ];
 pub(super) const WEBHOOK: [(&str, &str); 6] = [
     (

@@ -536,3 +536,6 @@ impl From<NotSaved> for Failed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,7 +111,8 @@ fn every_preset_can_be_used_with_its_examples() {
         let secrets = declared
             .secrets
             .iter()
-            .map(|(name, _)| format!("{name} = \"x\""));
+            .keys()
+            .map(|name| format!("{name} = \"x\""));
         let text = format!(
             "{DESTINATION}preset = \"{}\"\nsettings = {{ {} }}\nsecrets = {{ {} }}\n",
             preset.name,
