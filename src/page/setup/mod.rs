@@ -12,3 +12,7 @@ use super::Page;
 pub(super) fn routes() -> Router<Arc<Page>> {
     Router::new()
 }
+
+/// Whose turn it is to save.
+#[derive(Default)]
+pub(in crate::page) struct Saving;
