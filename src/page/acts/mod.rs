@@ -59,7 +59,7 @@ fn field(name: &str, label: &str, value: Option<&str>) -> Markup {
 
 fn list(acts: &Acts) -> Markup {
     html! {
-        @if acts.acts.is_empty() {
+        @if acts.found.is_empty() {
             (parts::nothing("There are no such acts."))
         } @else {
             div.scroll tabindex="0" role="region" aria-label="Acts" {
@@ -74,7 +74,7 @@ fn list(acts: &Acts) -> Markup {
                         }
                     }
                     tbody {
-                        @for act in &acts.acts {
+                        @for act in &acts.found {
                             tr {
                                 td { (parts::time(act.at)) }
                                 td { (text(&act.who, 60)) }
@@ -111,7 +111,7 @@ mod tests {
                 who: Some(hostile.to_owned()),
                 ..Wanted::default()
             },
-            acts: vec![ActRow {
+            found: vec![ActRow {
                 no: 7,
                 at: Timestamp::UNIX_EPOCH,
                 who: hostile.to_owned(),

@@ -33,7 +33,7 @@ pub(crate) struct Wanted {
 pub(crate) struct Acts {
     pub(crate) wanted: Wanted,
     /// The newest first.
-    pub(crate) acts: Vec<ActRow>,
+    pub(crate) found: Vec<ActRow>,
     /// Where to go on; none at the end.
     pub(crate) more: Option<i64>,
 }
@@ -101,7 +101,7 @@ pub(crate) async fn acts(page: &Arc<Page>, query: &str) -> Result<Acts, Failed> 
         Ok(Acts {
             wanted,
             more: found.last().map(|act| act.no).filter(|_| is_more),
-            acts: found.into_iter().map(row).collect(),
+            found: found.into_iter().map(row).collect(),
         })
     })
     .await

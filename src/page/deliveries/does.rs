@@ -248,8 +248,8 @@ pub(super) async fn bulk(
 fn counts(bulk: &Bulk, counted: Counted, names: &[Named]) -> Counts {
     let total = counted.total();
     let name = |id: &str| {
-        let named = names.iter().find(|named| named.id == id);
-        named.map_or(id, |named| &named.name).to_owned()
+        let found = names.iter().find(|to| to.id == id);
+        found.map_or(id, |to| &to.name).to_owned()
     };
     let by_state = counted.by_state.iter();
     let first = counted.first.into_iter();
