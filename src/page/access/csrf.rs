@@ -5,7 +5,7 @@
 //! - Pure. Codes are compared in constant time.
 //! - A code of one session is good for no other, and of one kind for no other kind.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
@@ -39,7 +39,7 @@ pub(super) fn is(code: &str, query: Option<&str>) -> bool {
 /// Whether the browser says that another site or another port had it sent. Browsers that say
 /// nothing came over plain HTTP, or are none.
 pub(super) fn from_elsewhere(headers: &HeaderMap) -> bool {
-    let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
     site.is_some_and(|site| !matches!(site, b"same-origin" | b"none"))
 }
 
@@ -52,8 +52,6 @@ pub(super) fn in_query(query: Option<&str>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     #[test]

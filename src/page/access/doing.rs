@@ -32,13 +32,13 @@ pub(in crate::page) struct Doer<'a> {
 }
 
 impl Doer<'_> {
-    fn act(&self, what: &'static str, detail: String) -> Option<Act<'_>> {
-        Some(Act {
+    fn act(&self, what: &'static str, detail: String) -> Act<'_> {
+        Act {
             journal: self.journal,
             who: self.name,
             what,
             detail,
-        })
+        }
     }
 }
 
@@ -138,9 +138,10 @@ impl Access {
             .passwords
             .is(&leave, passwords::given(password), hash.clone());
         if !is.await.map_err(failed)? {
-            match book.account(&name) {
-                Some(_) => tracing::warn!("page: a wrong password for the account {name}"),
-                None => tracing::warn!("page: a login with a name that there is not"),
+            if book.account(&name).is_some() {
+                tracing::warn!("page: a wrong password for the account {name}");
+            } else {
+                tracing::warn!("page: a login with a name that there is not");
             }
             return Err(Refused::Wrong(NOT_SO.to_owned()));
         }
@@ -206,7 +207,7 @@ impl Access {
         self.right(&leave);
         let (session, token) = Session::new(doer.name, self.clock.wall()).map_err(failed)?;
         let act = doer.act("account password", format!("{}, their own", doer.name));
-        self.change(act, |book| {
+        self.change(Some(act), |book| {
             let still = book.account(doer.name).and_then(|a| a.password.clone()) == hash;
             let changed = || "It was changed meanwhile: log in again.".to_owned();
             still.then_some(()).ok_or_else(changed)?;
@@ -250,7 +251,8 @@ impl Access {
             ""
         };
         let act = doer.act("account add", format!("{name}, role {role}{without}"));
-        self.change(act, |book| book.add(&name, role, hash)).await?;
+        self.change(Some(act), |book| book.add(&name, role, hash))
+            .await?;
         Ok(name)
     }
 
@@ -324,7 +326,7 @@ impl Access {
         detail: String,
         change: impl FnOnce(&mut Book) -> Result<(), Wrong>,
     ) -> Result<(), Refused> {
-        self.change(doer.act(what, detail), change).await
+        self.change(Some(doer.act(what, detail)), change).await
     }
 
     /// Where the accounts are, for whoever has to see to them.

@@ -17,7 +17,7 @@ use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 
 use super::accounts::Book;
 use super::proxy::Named;
@@ -271,44 +271,119 @@ pub(super) fn sentence(text: &str) -> String {
         .collect()
 }
 
+/// Why somebody may not do it.
+#[derive(Clone, Copy, Debug)]
+pub enum Denied {
+    /// Nobody is known.
+    Nobody,
+    /// The role is too little.
+    Role {
+        /// The one of whoever asks.
+        has: Role,
+        /// The least that would do.
+        takes: Role,
+        /// Whether it is a program, by the API.
+        by_token: bool,
+    },
+}
+
+impl IntoResponse for Denied {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Nobody => no_token(),
+            Self::Role {
+                has,
+                takes,
+                by_token: true,
+            } => {
+                let why = format!("this token has the role {has}; this takes the role {takes}");
+                json(StatusCode::FORBIDDEN, &why)
+            }
+            Self::Role { has, takes, .. } => {
+                let what = format!("Your account has the role {has}; this takes the role {takes}.");
+                let advice = "Somebody with the role configure can give you another one.";
+                Failed::forbidden(what, advice).into_response()
+            }
+        }
+    }
+}
+
 /// Who asks, where he may do at least that.
-fn asker(parts: &Parts, least: Role) -> Result<Person, Response> {
+fn asker(parts: &Parts, least: Role) -> Result<Person, Denied> {
     let Some(Asker { person, by_token }) = parts.extensions.get() else {
-        return Err(no_token());
+        return Err(Denied::Nobody);
     };
     if person.role >= least {
         return Ok(person.clone());
     }
-    let role = person.role;
-    if *by_token {
-        let why = format!("this token has the role {role}; this takes the role {least}");
-        return Err(json(StatusCode::FORBIDDEN, &why));
-    }
-    let what = format!("Your account has the role {role}; this takes the role {least}.");
-    let advice = "Somebody with the role configure can give you another one.";
-    Err(Failed::forbidden(what, advice).into_response())
+    Err(Denied::Role {
+        has: person.role,
+        takes: least,
+        by_token: *by_token,
+    })
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for See {
-    type Rejection = Response;
+    type Rejection = Denied;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Denied> {
         asker(parts, Role::See).map(Self)
     }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Decide {
-    type Rejection = Response;
+    type Rejection = Denied;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Denied> {
         asker(parts, Role::Decide).map(Self)
     }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Configure {
-    type Rejection = Response;
+    type Rejection = Denied;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Denied> {
         asker(parts, Role::Configure).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn see_cannot_decide_and_decide_cannot_configure_and_nobody_can_nothing() {
+        for (role, may) in [
+            (Some(Role::See), [true, false, false]),
+            (Some(Role::Decide), [true, true, false]),
+            (Some(Role::Configure), [true, true, true]),
+            (None, [false, false, false]),
+        ] {
+            for by_token in [false, true] {
+                let mut request = Request::new(());
+                if let Some(role) = role {
+                    let mut person = Person::for_tests("ann");
+                    person.role = role;
+                    request.extensions_mut().insert(Asker { person, by_token });
+                }
+                let (mut parts, ()) = request.into_parts();
+                let see = See::from_request_parts(&mut parts, &()).await;
+                let decide = Decide::from_request_parts(&mut parts, &()).await;
+                let configure = Configure::from_request_parts(&mut parts, &()).await;
+                assert_eq!(
+                    [see.is_ok(), decide.is_ok(), configure.is_ok()],
+                    may,
+                    "{role:?}"
+                );
+                let Err(denied) = configure.map(|_| ()) else {
+                    continue;
+                };
+                let answer = denied.into_response();
+                let expected = role.map_or(401, |_| 403);
+                assert_eq!(answer.status(), expected, "{role:?}");
+                let kind = answer.headers()[CONTENT_TYPE].to_str().unwrap();
+                assert_eq!(kind == "application/json", by_token || role.is_none());
+            }
+        }
     }
 }

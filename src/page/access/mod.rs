@@ -56,7 +56,7 @@ use self::accounts::{Book, Wrong};
 pub use self::code::Code;
 use self::file::Mark;
 pub(crate) use self::guard::guard;
-pub use self::guard::{Configure, Decide, See};
+pub use self::guard::{Configure, Decide, Denied, See};
 use self::hash::Hash;
 pub use self::headers::Orbit;
 use self::limits::Limits;
@@ -303,15 +303,14 @@ impl Access {
         };
         self.keep_used(&mut book);
         let changed = change(&mut book).map_err(Refused::Wrong)?;
-        self.keep(act).await?;
+        if let Some(act) = act {
+            self.keep(act).await?;
+        }
         self.write(book, known.mark).await?;
         Ok(changed)
     }
 
-    async fn keep(&self, act: Option<Act<'_>>) -> Result<(), Refused> {
-        let Some(act) = act else {
-            return Ok(());
-        };
+    async fn keep(&self, act: Act<'_>) -> Result<(), Refused> {
         let at = self.clock.wall();
         let kept = act
             .journal
