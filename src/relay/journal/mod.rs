@@ -11,6 +11,7 @@
 //! store      the SQL of events, deliveries and sums
 //! checkpoint copies the log into the database, beside the writer
 //! filter     which deliveries a person means
+//! reason     what the reasons of many deliveries have in common (pure)
 //! open       data directory, lock, schema
 //! sums       what was received, and what became of it
 //! room       how much it takes, how much it may, and what is left of the disk
@@ -36,6 +37,7 @@ mod filter;
 mod open;
 mod orders;
 mod read;
+mod reason;
 mod room;
 mod state;
 mod store;
@@ -54,7 +56,7 @@ pub use self::acts::{Bulk, Kind, Worked};
 pub use self::claims::{
     Asked, Claim, Claims, Disposition, Ended, Enrichment, Fate, Lease, Step, Want, WhileOpen,
 };
-pub use self::filter::{DeliveryId, Filter};
+pub use self::filter::{DeliveryId, Filter, Stopped};
 pub use self::open::{DATABASE, OpenError};
 pub use self::orders::{
     Alert, Closing, Due, NewOrder, OpenOrder, OrderName, OrderSums, UntoldOrder,

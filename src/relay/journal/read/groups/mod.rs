@@ -5,19 +5,17 @@
 //! - Everything is read by an index: what was delivered is never walked through.
 //! - At most [`LOOKED`] deliveries are looked at, the newest ones; what that leaves out is said.
 
-mod reason;
-
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use self::reason::common;
 use super::{ACTS, Act, ReadError, Reader, act, timestamp};
 use crate::event::Envelope;
 use crate::relay::assets::{AssetMap, Subject};
 use crate::relay::journal::filter::{Scope, scopes};
+use crate::relay::journal::reason::common;
 use crate::relay::journal::{DeliveryId, State};
 
 /// So many deliveries are looked at, all destinations together; few in a test.
