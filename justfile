@@ -14,7 +14,7 @@ test *args:
 lint:
     cargo fmt --check
     cargo clippy --all-targets --locked -- -D warnings
-    cargo clippy --test disk --test extension --test mqtt --locked -- -D warnings
+    cargo clippy --test api --test browser --test disk --test extension --test mqtt --locked -- -D warnings
     cargo clippy --no-default-features --locked -- -D warnings
 
 # Licences, banned crates and where crates come from (needs cargo-deny).
@@ -64,6 +64,20 @@ disk:
 # A real MQTT broker (needs mosquitto, mosquitto-clients).
 mqtt:
     cargo test --locked --test mqtt
+
+# The JSON API against its own document, as root (needs python3-venv, iproute2 and network).
+api:
+    tests/api/run.sh
+
+# The page in a real browser (needs chromium, chromium-driver, fonts, nodejs, npm).
+browser *args:
+    npm ci --prefix tests/browser --no-audit --no-fund
+    cargo test --locked --test browser {{ args }} -- --test-threads=1
+
+# The pictures of the documents, taken anew: docs/images.
+screenshots:
+    npm ci --prefix tests/browser --no-audit --no-fund
+    SCREENSHOTS=1 cargo test --locked --test browser -- --test-threads=1
 
 # The extension on a real Docker engine, as root (needs docker.io, docker-compose, musl-tools).
 extension:

@@ -3,6 +3,8 @@
 //! # Invariants
 //! - A bad file at start is an error; a bad or missing file later keeps the map that is in use, and
 //!   is said once for each change.
+//! - Where none is configured the map is the one that the page keeps; while that file is not there,
+//!   the map is empty.
 //! - A change is read once size and time stood still for [`STILL`]; one that goes on meanwhile is
 //!   not taken. So a file that is being written is not read half-way.
 //! - One reader at a time: an older file never takes the place of a newer one.
@@ -26,10 +28,18 @@ const EVERY: Duration = Duration::from_millis(500);
 /// So long it must have looked the same.
 const STILL: Duration = Duration::from_secs(2);
 
+const NOT_THERE: Seen = Seen::Not(ErrorKind::NotFound);
+
+/// Where the page keeps the asset map.
+pub fn kept(data_dir: &Path) -> PathBuf {
+    data_dir.join("page").join("assets.csv")
+}
+
 /// The asset map in use, and where it came from.
 #[derive(Debug)]
 pub struct Assets {
-    path: Option<PathBuf>,
+    path: PathBuf,
+    is_kept: bool,
     current: watch::Sender<Arc<AssetMap>>,
     stand: Mutex<Stand>,
 }
@@ -54,17 +64,16 @@ enum Seen {
 }
 
 impl Assets {
-    /// Loads the map; without a path it is empty.
-    pub fn load(path: Option<PathBuf>) -> anyhow::Result<Self> {
+    /// Loads the map: of the file that is configured, else the one that the page keeps.
+    pub fn load(configured: Option<PathBuf>, data_dir: &Path) -> anyhow::Result<Self> {
+        let kept = kept(data_dir);
+        let path = configured.unwrap_or_else(|| kept.clone());
+        let is_kept = path == kept;
         // Before it is read: what changes meanwhile is then seen.
-        let seen = path
-            .as_deref()
-            .map_or(Seen::Not(ErrorKind::NotFound), Seen::look);
-        let map = path
-            .as_deref()
-            .map_or_else(|| Ok(AssetMap::empty()), read)?;
-        if let Some(path) = &path {
-            say(&map, path);
+        let seen = Seen::look(&path);
+        let map = read_of(&path, is_kept)?;
+        if seen != NOT_THERE {
+            say(&map, &path);
         }
         let stand = Stand {
             read: seen,
@@ -74,6 +83,7 @@ impl Assets {
         };
         Ok(Self {
             path,
+            is_kept,
             current: watch::Sender::new(Arc::new(map)),
             stand: Mutex::new(stand),
         })
@@ -94,9 +104,14 @@ impl Assets {
         path.map_or_else(|| Ok(AssetMap::empty()), read)
     }
 
-    /// The file, if there is one.
-    pub fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+    /// The file, which may not be there yet where the page keeps it.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it is the one that the page keeps.
+    pub fn is_kept(&self) -> bool {
+        self.is_kept
     }
 
     /// The map in use.
@@ -106,14 +121,11 @@ impl Assets {
 
     /// Reads the file again, since a person asks for it.
     pub fn reload(&self) {
-        let Some(path) = &self.path else {
-            tracing::info!("asset map: none is configured, nothing to load");
-            return;
-        };
+        let path = &self.path;
         let mut stand = self.stand.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = Seen::look(path);
         (stand.read, stand.last) = (seen, seen);
-        match read(path) {
+        match read_of(path, self.is_kept) {
             Ok(map) => {
                 stand.trouble = false;
                 self.publish(map, path);
@@ -127,9 +139,6 @@ impl Assets {
 
     /// Reads the file whenever it has changed, until the stop.
     pub async fn watch(self: Arc<Self>, clock: Clock, stop: CancellationToken) {
-        if self.path.is_none() {
-            return stop.cancelled().await;
-        }
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -145,15 +154,13 @@ impl Assets {
 
     /// Looks at the file, and reads it if it has changed and stands still.
     fn look(&self, now: Timestamp) {
-        let Some(path) = &self.path else {
-            return;
-        };
+        let path = &self.path;
         let mut stand = self.stand.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = Seen::look(path);
         if !stand.is_still(seen, now) {
             return;
         }
-        let map = read(path);
+        let map = read_of(path, self.is_kept);
         if Seen::look(path) != seen {
             // It is looked at again, and read once it stands still.
             return;
@@ -207,7 +214,7 @@ fn say(map: &AssetMap, path: &Path) {
 }
 
 fn complain(error: &anyhow::Error, path: &Path, seen: Seen) {
-    if seen == Seen::Not(ErrorKind::NotFound) {
+    if seen == NOT_THERE {
         let path = path.display();
         tracing::error!(
             "asset map: the old one stays in use until the next start: {path} is not there"
@@ -217,6 +224,13 @@ fn complain(error: &anyhow::Error, path: &Path, seen: Seen) {
             "asset map: the old one stays in use until the next start, which this file would stop: {error:#}"
         );
     }
+}
+
+fn read_of(path: &Path, is_kept: bool) -> anyhow::Result<AssetMap> {
+    if is_kept && Seen::look(path) == NOT_THERE {
+        return Ok(AssetMap::empty());
+    }
+    read(path)
 }
 
 fn read(path: &Path) -> anyhow::Result<AssetMap> {
@@ -248,7 +262,7 @@ mod tests {
             let path = dir.path().join("assets.csv");
             std::fs::write(&path, "robot,asset_id\nr,P1\n").unwrap();
             let (clock, hand) = Clock::manual(Timestamp::UNIX_EPOCH);
-            let assets = Arc::new(Assets::load(Some(path)).unwrap());
+            let assets = Arc::new(Assets::load(Some(path), dir.path()).unwrap());
             let maps = assets.current();
             Self {
                 dir,
@@ -335,6 +349,36 @@ mod tests {
         world.assets.reload();
         assert_eq!(world.looks(1), Some(2));
         assert_eq!(world.looks(10), None);
+    }
+
+    #[test]
+    fn without_a_configured_map_the_one_that_the_page_keeps_counts_as_soon_as_it_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = kept(dir.path());
+        let (clock, hand) = Clock::manual(Timestamp::UNIX_EPOCH);
+        let assets = Arc::new(Assets::load(None, dir.path()).unwrap());
+        let maps = assets.current();
+        assert!(assets.is_kept() && maps.borrow().is_empty());
+        let mut world = World {
+            dir,
+            assets,
+            maps,
+            clock,
+            hand,
+        };
+        assert_eq!(world.looks(10), None);
+        std::fs::create_dir(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "robot,asset_id\nr,P1\n").unwrap();
+        world.assets.reload();
+        assert_eq!(world.looks(1), Some(1), "a person asked for it");
+        std::fs::write(&path, "robot,asset_id\nr,P1\ns,P2\n").unwrap();
+        assert_eq!(world.looks(6), Some(2), "it is seen to change");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(world.looks(6), Some(0), "without it there is no row");
+        assert_eq!(world.maps.borrow().version(), "none");
+        std::fs::write(&path, "asset_id\nP1\n").unwrap();
+        let bad = Assets::load(Some(path), world.dir.path());
+        assert!(bad.is_err(), "a bad one is an error at start");
     }
 
     #[tokio::test]

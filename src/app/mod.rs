@@ -6,7 +6,9 @@
 //! lines   what one part tells and another hears
 //! secret  the webhook secret: given, or made and kept in the data directory
 //! assets  the asset map: loaded, and loaded again when it has changed or on SIGHUP
+//! catalogue what events are about, so that people find them
 //! notices what is told to the destinations that `notify` names
+//! preview what an event would become at a destination, and nothing is sent
 //! retention what was delivered long ago goes
 //! orders  closed orders close their anomalies in Orbit
 //! hourly  what is kept, the sums, and the counts of refused requests
@@ -29,6 +31,7 @@
 //!   under way within the grace period, close the journal.
 
 pub mod assets;
+mod catalogue;
 pub mod check;
 pub mod control;
 pub mod handles;
@@ -37,6 +40,7 @@ mod jobs;
 mod lines;
 mod notices;
 mod orders;
+pub mod preview;
 mod retention;
 pub mod secret;
 mod tasks;
@@ -140,7 +144,7 @@ impl App {
         let metrics = Metrics::new().context("the metrics cannot be made")?;
         let lines = Lines::new(&config);
         let configured = config.not_configured.is_none();
-        let assets = Arc::new(Assets::load(config.asset_map.clone())?);
+        let assets = Arc::new(Assets::load(config.asset_map.clone(), &config.data_dir)?);
         let (subject, says_check) = (Subject::of(&config, None), config.check_at_start);
         let shown = Shown::of(&config);
         let journal_config = journal_config(&config);
@@ -224,6 +228,7 @@ impl App {
             tasks.start_reconcile(reconcile, asks, asked, closing);
         }
         tasks.start_keeping(&served, config.expect_every);
+        tasks.start_catalogue(&assets);
         let ground = tasks.start_commands(&served, desk, backfill, tests);
         let handles = |common: &Common| Handles {
             ground,

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::assets::Assets;
+use super::catalogue::{self, Catalogue};
 use super::check::reach::Tested;
 use super::check::{self, Subject};
 use super::control::{self, Ground};
@@ -348,6 +349,20 @@ impl Tasks {
         if served.iter().any(|s| s.config.hears_notices()) {
             self.start("notices", notices::run(notices, stop));
         }
+    }
+
+    /// What says of events what they are about.
+    pub(super) fn start_catalogue(&mut self, assets: &Arc<Assets>) {
+        let catalogue = Catalogue {
+            journal: self.common.journal.clone(),
+            data_dir: self.common.data_dir.clone(),
+            assets: assets.current(),
+            clock: self.common.clock.clone(),
+        };
+        self.start(
+            "catalogue",
+            catalogue::run(catalogue, self.common.stop.clone()),
+        );
     }
 
     /// What does as people ask.

@@ -10,7 +10,8 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::{
-    assets, choose, dump, presets, schema, send, sources, template, trigger, verify, webhook,
+    accounts, assets, choose, dump, presets, schema, send, sources, template, trigger, verify,
+    webhook,
 };
 use crate::config::settings::{Kind, SETTINGS, Setting};
 
@@ -59,6 +60,7 @@ pub(super) fn command() -> Command {
         .subcommand(webhook::command())
         .subcommand(orders())
         .subcommand(assets::command())
+        .subcommand(accounts::command())
         .subcommand(
             Command::new("config")
                 .about("Look at the configuration")

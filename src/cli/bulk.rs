@@ -219,8 +219,13 @@ impl Progress {
 }
 
 fn confirmed(kind: Kind) -> anyhow::Result<bool> {
+    asked(&format!("{} them?", kind.as_str()))
+}
+
+/// Asks at the terminal.
+pub(super) fn asked(question: &str) -> anyhow::Result<bool> {
     let mut stderr = std::io::stderr().lock();
-    write!(stderr, "{} them? [y/N] ", kind.as_str()).ok();
+    write!(stderr, "{question} [y/N] ").ok();
     stderr.flush().ok();
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;

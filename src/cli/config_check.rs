@@ -21,7 +21,7 @@ pub(super) fn check(input: &Input, as_json: bool) -> Outcome {
         print(&object(&config, &warnings).to_string())?;
     } else {
         for setting in config.shown_settings() {
-            print(&line(&setting))?;
+            print(&setting.to_string())?;
         }
         let sources = config.shown_sources.iter();
         let sources = sources.map(|source| ("source", &source.name, &source.keys));
@@ -31,7 +31,7 @@ pub(super) fn check(input: &Input, as_json: bool) -> Outcome {
             print("")?;
             print(&format!("{kind} {name}"))?;
             for key in keys {
-                print(&format!("  {}", line(key)))?;
+                print(&format!("  {key}"))?;
             }
         }
         for warning in warnings {
@@ -39,10 +39,6 @@ pub(super) fn check(input: &Input, as_json: bool) -> Outcome {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-pub(super) fn line(shown: &Shown) -> String {
-    format!("{} = {} (from {})", shown.name, shown.value, shown.origin)
 }
 
 fn object(config: &Config, warnings: &[&str]) -> Value {

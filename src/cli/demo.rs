@@ -44,7 +44,7 @@ pub(super) fn demo(matches: &ArgMatches) -> Outcome {
 }
 
 async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
-    let signals = Signals::listen()?;
+    let mut signals = Signals::listen()?;
     let clock = Clock::system();
     let orbit = Orbit::start(OrbitConfig {
         listen: ANY_PORT,
@@ -71,7 +71,7 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
     let (backend_url, maximo_url) = (backend.url(), maximo.url());
     let plant = [&*backend_url, &*maximo_url];
     let config = configure(dir, &orbit, plant, webhook_at, ops_at)?;
-    super::log::start(&config.log);
+    super::log::start(&config.log, &Arc::default());
     introduce(dir, &orbit, plant, webhook_at, ops_at, seed)?;
 
     let tickets = maximo.world();

@@ -7,10 +7,12 @@
 
 use std::fmt;
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::field::{MakeExt as _, RecordFields};
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{FormatFields, Writer, debug_fn};
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -18,9 +20,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::clock::Clock;
 use crate::config::Log;
+use crate::page::{Line, Recent};
 
-/// Starts logging to standard output.
-pub(super) fn start(log: &Log) {
+/// Starts logging to standard output, and to what the page shows of it.
+pub(super) fn start(log: &Log, recent: &Arc<Recent>) {
     let ours = Targets::new()
         .with_target(env!("CARGO_CRATE_NAME"), LevelFilter::from_level(log.level))
         .with_default(LevelFilter::OFF);
@@ -31,7 +34,14 @@ pub(super) fn start(log: &Log) {
     let lines = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_timer(times);
-    let registry = tracing_subscriber::registry().with(ours);
+    let shown = tracing_subscriber::fmt::layer()
+        .with_target(false)
+        .with_level(false)
+        .without_time()
+        .with_ansi(false)
+        .fmt_fields(Shown(fields()))
+        .with_writer(ToPage(Arc::clone(recent)));
+    let registry = tracing_subscriber::registry().with(ours).with(shown);
     // A second start, as in tests, keeps the first.
     if log.json {
         registry
@@ -42,6 +52,57 @@ pub(super) fn start(log: &Log) {
         let colours = std::io::stdout().is_terminal();
         let lines = lines.with_ansi(colours).fmt_fields(fields());
         registry.with(lines).try_init().ok();
+    }
+}
+
+/// What the page shows formats fields as a text line does, and keeps them apart from other forms.
+struct Shown<F>(F);
+
+impl<'out, F: FormatFields<'out>> FormatFields<'out> for Shown<F> {
+    fn format_fields<R: RecordFields>(&self, out: Writer<'out>, fields: R) -> fmt::Result {
+        self.0.format_fields(out, fields)
+    }
+}
+
+/// Hands each line on to the page.
+struct ToPage(Arc<Recent>);
+
+/// One line on its way.
+struct OneLine {
+    to: Arc<Recent>,
+    level: tracing::Level,
+}
+
+impl<'a> MakeWriter<'a> for ToPage {
+    type Writer = OneLine;
+
+    fn make_writer(&'a self) -> OneLine {
+        OneLine {
+            to: Arc::clone(&self.0),
+            level: tracing::Level::INFO,
+        }
+    }
+
+    fn make_writer_for(&'a self, meta: &tracing::Metadata<'_>) -> OneLine {
+        OneLine {
+            to: Arc::clone(&self.0),
+            level: *meta.level(),
+        }
+    }
+}
+
+impl std::io::Write for OneLine {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.to.add(Line {
+            at: Clock::system().wall(),
+            level: self.level,
+            text: String::from_utf8_lossy(bytes).trim().to_owned(),
+        });
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

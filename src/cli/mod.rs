@@ -18,6 +18,7 @@
 //! webhook      our webhook in Orbit: status, list, sync, delete, rotate-secret
 //! orders       orders that destinations made of alerts
 //! assets       the asset map: check, unmapped, export
+//! accounts     the accounts of the page: reset
 //! asker        who does it: the running relay, or this process
 //! check        whether all is as it should be, and what to do if not
 //! report       the same, and all else that a bug report needs
@@ -45,6 +46,7 @@
 //! - Errors are printed once, with their causes, on standard error; of a configuration all, one
 //!   a line.
 
+mod accounts;
 mod args;
 mod asker;
 mod assets;
@@ -192,6 +194,10 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
             Some(("unmapped", matches)) => assets::unmapped(&whole_input(matches)?, matches),
             Some(("export", matches)) => assets::export(&whole_input(matches)?),
             _ => Err(Usage("say check, unmapped or export".into()).into()),
+        },
+        Some(("accounts", matches)) => match matches.subcommand() {
+            Some(("reset", matches)) => accounts::reset(&input(matches)?, matches),
+            _ => Err(Usage("say reset".into()).into()),
         },
         Some(("config", matches)) => match matches.subcommand() {
             Some(("check", matches)) => {

@@ -3,6 +3,7 @@
 //! # Invariants
 //! - A port that is taken is exit 1; a malformed configuration is exit 2 where no folder of it is
 //!   watched; a configuration that changed is exit 5, once all is drained; all else keeps it up.
+//! - What the page saves is taken in this process, once all is drained; the sockets stay open.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -23,28 +24,129 @@ use crate::app::watch::{Load, Watch};
 use crate::app::{App, Exit, Listeners};
 use crate::clock::Clock;
 use crate::config::{Config, Input, Shown};
+use crate::page::{self, Access, Outside, Recent};
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
-    let mut input = super::without_files(matches)?;
-    // Before anything is read: what changes meanwhile is then seen.
-    let watch = input.config_dir().map(Watch::begin);
-    let bare = input.clone();
-    let read = input.read_files().map_err(anyhow::Error::from);
-    let loaded = read.and_then(|()| load(&input));
-    let watched = watch.map(|watch| Watched { watch, bare });
-    match (loaded, watched) {
-        (Ok(config), watched) => {
-            log::start(&config.log);
-            block_on(serve(config, &input, watched))
-        }
+    let begun = Begun::read(super::without_files(matches)?);
+    let recent = Arc::<Recent>::default();
+    match &begun.loaded {
+        Ok(config) => log::start(&config.log, &recent),
         // Who sees nothing but a log must not be left with a program that ends again and again.
-        (Err(error), Some(watched)) => {
-            let (config, _) = Config::as_far_as_it_goes(&input);
-            log::start(&config.log);
-            block_on(wait(&config, &super::lines(&error), watched))
+        Err(_) if begun.watch.is_some() => {
+            let (config, _) = Config::as_far_as_it_goes(&begun.input);
+            log::start(&config.log, &recent);
         }
-        (Err(error), None) => Err(error),
+        Err(_) => {}
     }
+    block_on(keep_running(begun, recent))
+}
+
+/// A start: what was read, and what it is read with again.
+struct Begun {
+    /// Flags and environment.
+    bare: Input,
+    /// With the files.
+    input: Input,
+    watch: Option<Watch>,
+    loaded: anyhow::Result<Config>,
+}
+
+impl Begun {
+    fn read(bare: Input) -> Self {
+        // Before anything is read: what changes meanwhile is then seen.
+        let watch = bare.config_dir().map(Watch::begin);
+        let mut input = bare.clone();
+        let read = input.read_files().map_err(anyhow::Error::from);
+        let loaded = read.and_then(|()| load(&input));
+        Self {
+            bare,
+            input,
+            watch,
+            loaded,
+        }
+    }
+}
+
+/// Runs the relay, and runs it anew each time that the page has saved another configuration.
+async fn keep_running(mut begun: Begun, recent: Arc<Recent>) -> Outcome {
+    let mut signals = Signals::listen()?;
+    let mut ports = Ports::default();
+    let outside = Outside {
+        access: Arc::new(Access::new(Clock::system())),
+        input: begun.bare.clone(),
+        apply: Arc::default(),
+        log: recent,
+    };
+    loop {
+        let Begun {
+            bare,
+            input,
+            watch,
+            loaded,
+        } = begun;
+        let watched = watch.map(|watch| Watched {
+            watch,
+            bare: bare.clone(),
+        });
+        let ended = match (loaded, watched) {
+            (Ok(config), watched) => {
+                serve(config, &input, &mut ports, watched, &mut signals, &outside).await?
+            }
+            (Err(error), Some(watched)) => {
+                let (config, _) = Config::as_far_as_it_goes(&input);
+                let wrong = super::lines(&error);
+                Some(wait(&config, &wrong, &mut ports, watched, &mut signals).await?)
+            }
+            (Err(error), None) => return Err(error),
+        };
+        match ended {
+            Some(code) => return Ok(code),
+            None => begun = Begun::read(bare),
+        }
+    }
+}
+
+/// The sockets, kept from one run to the next: who connects in between waits a moment.
+#[derive(Default)]
+struct Ports {
+    webhook: Option<(SocketAddr, std::net::TcpListener)>,
+    ops: Option<(SocketAddr, std::net::TcpListener)>,
+}
+
+impl Ports {
+    /// Listens where the relay would.
+    async fn listen(&mut self, config: &Config) -> anyhow::Result<Listeners> {
+        let webhook = of(&mut self.webhook, config.listen)
+            .await
+            .with_context(|| {
+                format!(
+                    "cannot listen on {} (--bind, --webhook-port)",
+                    config.listen
+                )
+            })?;
+        let ops = of(&mut self.ops, config.ops_listen).await;
+        let ops =
+            ops.with_context(|| format!("cannot listen on {} (--ops-bind)", config.ops_listen))?;
+        Ok(Listeners { webhook, ops })
+    }
+}
+
+/// The socket that is kept, if it is at this address, else a new one.
+async fn of(
+    kept: &mut Option<(SocketAddr, std::net::TcpListener)>,
+    address: SocketAddr,
+) -> std::io::Result<TcpListener> {
+    if let Some((at, listener)) = kept
+        && *at == address
+    {
+        return TcpListener::from_std(listener.try_clone()?);
+    }
+    // The one of before may hold this very port.
+    *kept = None;
+    let listener = TcpListener::bind(address).await?.into_std()?;
+    let ours = TcpListener::from_std(listener.try_clone()?);
+    *kept = Some((address, listener));
+    ours
 }
 
 /// A file that is being read, from a disk that hangs for instance, does not hold up the end.
@@ -102,23 +204,14 @@ impl Watched {
     }
 }
 
-/// Listens where the relay would.
-async fn listen(config: &Config) -> anyhow::Result<Listeners> {
-    let webhook = TcpListener::bind(config.listen).await.with_context(|| {
-        format!(
-            "cannot listen on {} (--bind, --webhook-port)",
-            config.listen
-        )
-    })?;
-    let ops = TcpListener::bind(config.ops_listen)
-        .await
-        .with_context(|| format!("cannot listen on {} (--ops-bind)", config.ops_listen))?;
-    Ok(Listeners { webhook, ops })
-}
-
 /// Says what is wrong until it is set right, or until a signal ends it.
-async fn wait(config: &Config, wrong: &[String], watched: Watched) -> Outcome {
-    let signals = Signals::listen()?;
+async fn wait(
+    config: &Config,
+    wrong: &[String],
+    ports: &mut Ports,
+    watched: Watched,
+    signals: &mut Signals,
+) -> Outcome {
     for problem in wrong {
         tracing::error!("config: {problem}");
     }
@@ -130,7 +223,7 @@ async fn wait(config: &Config, wrong: &[String], watched: Watched) -> Outcome {
     let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
     let again = watched.again([config.listen.port(), config.ops_listen.port()]);
     let answering = async {
-        match listen(config).await {
+        match ports.listen(config).await {
             Ok(listeners) => answer(listeners, wrong, &stop).await,
             Err(error) => {
                 tracing::error!("config: {error:#}");
@@ -148,9 +241,16 @@ async fn wait(config: &Config, wrong: &[String], watched: Watched) -> Outcome {
     Ok(ExitCode::from(CHANGED))
 }
 
-async fn serve(mut config: Config, input: &Input, watched: Option<Watched>) -> Outcome {
-    let signals = Signals::listen()?;
-    let listeners = listen(&config).await?;
+/// Runs the relay until it is to end; none where it is to be run anew.
+async fn serve(
+    mut config: Config,
+    input: &Input,
+    ports: &mut Ports,
+    watched: Option<Watched>,
+    signals: &mut Signals,
+    outside: &Outside,
+) -> anyhow::Result<Option<ExitCode>> {
+    let listeners = ports.listen(&config).await?;
     let (webhook_at, ops_at) = (listeners.webhook.local_addr()?, listeners.ops.local_addr()?);
     if config.listen.port() == 0 {
         // Setting a port fails only where the URL has no host, and ours has one.
@@ -165,11 +265,21 @@ async fn serve(mut config: Config, input: &Input, watched: Option<Watched>) -> O
         Taken::Not(why) => config.warnings.push(why),
     }
     announce(&config, &webhook_at.to_string(), &ops_at.to_string());
-    let ports = [webhook_at.port(), ops_at.port()];
-    let mut has_changed = false;
+    let access = page::access::Config::of(&config);
+    outside.access.open(&config.data_dir, access);
+    let taken = [webhook_at.port(), ops_at.port()];
+    let mut again = None;
     let stop = CancellationToken::new();
     let hard = CancellationToken::new();
-    let app = App::build(config, listeners, Clock::system(), stop.clone(), None)?;
+    let of_page = outside.clone();
+    let pages = Box::new(move |handles| page::router(handles, of_page));
+    let app = App::build(
+        config,
+        listeners,
+        Clock::system(),
+        stop.clone(),
+        Some(pages),
+    )?;
     let (assets, nudge) = (Arc::clone(&app.assets), app.nudge.clone());
     let hung_up = Arc::clone(&assets);
     let on_hangup = move || {
@@ -179,30 +289,43 @@ async fn serve(mut config: Config, input: &Input, watched: Option<Watched>) -> O
     let changed = async {
         match watched {
             Some(watched) => {
-                let again = watched.again(ports);
-                watched.changed(assets.path(), again).await
+                let again = watched.again(taken);
+                watched.changed(Some(assets.path()), again).await
             }
             None => std::future::pending().await,
         }
     };
     let (running, signals) = (
         app.run(hard.clone()),
-        signals.watch(stop.clone(), hard, Arc::new(on_hangup)),
+        signals.watch(stop.clone(), hard.clone(), Arc::new(on_hangup)),
     );
     tokio::pin!(running, signals);
     let first = tokio::select! {
         exit = &mut running => Some(exit),
         () = &mut signals => Some(Exit::Died),
+        () = stop.cancelled() => None,
         why = changed => {
             // A signal to stop may have come just before.
             if !stop.is_cancelled() {
                 tracing::info!("config: {why}: finishing what is under way, to be started again");
                 stop.cancel();
-                has_changed = true;
+                again = Some(Again::Process);
+            }
+            None
+        }
+        () = outside.apply.notified() => {
+            if !stop.is_cancelled() {
+                tracing::info!("config: saved on the page: finishing what is under way, to go on with it");
+                stop.cancel();
+                again = Some(Again::Parts);
             }
             None
         }
     };
+    if again != Some(Again::Parts) {
+        // What comes now goes to whoever is started next.
+        *ports = Ports::default();
+    }
     let exit = if let Some(exit) = first {
         exit
     } else {
@@ -211,21 +334,32 @@ async fn serve(mut config: Config, input: &Input, watched: Option<Watched>) -> O
             () = signals => Exit::Died,
         }
     };
-    Ok(match exit {
-        Exit::Drained | Exit::Cut if has_changed => {
+    Ok(match (exit, again) {
+        (Exit::Died, _) => Some(ExitCode::from(FAILED)),
+        // A signal may have come meanwhile.
+        (Exit::Drained | Exit::Cut, Some(Again::Parts)) if !hard.is_cancelled() => None,
+        (Exit::Drained | Exit::Cut, Some(Again::Process)) => {
             tracing::info!("stopped, to be started again with the new configuration");
-            ExitCode::from(CHANGED)
+            Some(ExitCode::from(CHANGED))
         }
-        Exit::Drained => {
+        (Exit::Drained, _) => {
             tracing::info!("stopped");
-            ExitCode::SUCCESS
+            Some(ExitCode::SUCCESS)
         }
-        Exit::Cut => {
+        (Exit::Cut, _) => {
             tracing::warn!("stopped before all was finished; the rest is in the journal");
-            ExitCode::SUCCESS
+            Some(ExitCode::SUCCESS)
         }
-        Exit::Died => ExitCode::from(FAILED),
     })
+}
+
+/// What is begun anew.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// The parts, in this process: the page has saved something.
+    Parts,
+    /// The process, by whoever started it.
+    Process,
 }
 
 fn announce(config: &Config, webhook_at: &str, ops_at: &str) {

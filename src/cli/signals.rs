@@ -26,7 +26,7 @@ impl Signals {
 
     /// Cancels `stop` at the first signal to stop and `hard` at the second. Never returns.
     pub(super) async fn watch(
-        mut self,
+        &mut self,
         stop: CancellationToken,
         hard: CancellationToken,
         on_hangup: Arc<dyn Fn() + Send + Sync>,
@@ -43,7 +43,7 @@ impl Signals {
 
 /// What the work gives; nothing where a signal ends it.
 pub(super) async fn until_stopped<T>(work: impl Future<Output = T>) -> std::io::Result<Option<T>> {
-    let signals = Signals::listen()?;
+    let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
     let watching = signals.watch(stop.clone(), CancellationToken::new(), Arc::new(|| {}));
     Ok(tokio::select! {

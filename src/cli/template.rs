@@ -8,41 +8,19 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Command};
-use serde::Serialize;
 
 use super::args::{json, settings};
 use super::{Outcome, Usage, print};
 use crate::app::assets::Assets;
+use crate::app::preview;
 use crate::clock::Clock;
 use crate::config::{Config, Input};
 use crate::orbit::client;
-use crate::relay::assets::AssetMap;
+use crate::relay::assets::Match;
 use crate::relay::deliver;
-use crate::relay::deliver::preview::{Came, PreviewedRequest, Verdict, preview, row, verdict};
+use crate::relay::deliver::preview::{Came, PreviewedRequest, Verdict};
 use crate::relay::journal::Reader;
 use crate::relay::receive::LARGEST_BODY;
-
-/// What came of it, for programs.
-#[derive(Serialize)]
-struct TestedJson<'a> {
-    destination: &'a str,
-    asset: Option<&'a str>,
-    why: Option<&'a str>,
-    verdict: &'static str,
-    reason: Option<&'a str>,
-    requests: Vec<RequestJson<'a>>,
-}
-
-#[derive(Serialize)]
-struct RequestJson<'a> {
-    request: &'a str,
-    adds: bool,
-    when: Option<&'a str>,
-    method: &'static str,
-    url: &'a str,
-    headers: &'a [(String, String)],
-    body: Option<&'a str>,
-}
 
 pub(super) fn command() -> Command {
     Command::new("template")
@@ -84,33 +62,15 @@ pub(super) fn test(input: &Input, matches: &ArgMatches) -> Outcome {
     let orbit = config.orbit_host.as_ref();
     let orbit = orbit.and_then(|orbit| client::base_url(&orbit.host));
     let orbit = orbit.as_ref();
-    let verdict = verdict(to, &map, &event, orbit).map_err(anyhow::Error::msg)?;
-    let requests = preview(to, &map, &event, orbit);
-    let requests = match (&verdict, requests) {
-        // What is not sent needs no template that fits it.
-        (Verdict::Skipped(_) | Verdict::Parked, Err(_)) => Vec::new(),
-        (_, requests) => requests.map_err(anyhow::Error::msg)?,
-    };
+    let preview = preview::at(to, &map, &event, orbit).map_err(anyhow::Error::msg)?;
     if matches.get_flag("json") {
-        let row = row(&map, &event.source, &event.body, &event.enrichment);
-        let (word, reason) = match &verdict {
-            Verdict::Sent => ("sent", None),
-            Verdict::Skipped(reason) => ("skipped", Some(&**reason)),
-            Verdict::Parked => ("parked", None),
-        };
-        print(&serde_json::to_string(&TestedJson {
-            destination: &to.destination.name,
-            asset: row.as_ref().map(|row| &*row.asset_id),
-            why: row.as_ref().map(|row| &*row.why),
-            verdict: word,
-            reason,
-            requests: requests.iter().map(RequestJson::of).collect(),
-        })?)?;
+        let json = preview.json(&to.destination.name);
+        print(&serde_json::to_string(&json)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    print(&asset(&map, &event))?;
-    print(&becomes(&verdict, requests.len()))?;
-    for request in &requests {
+    print(&asset(preview.row.as_ref()))?;
+    print(&becomes(&preview.verdict, preview.requests.len()))?;
+    for request in &preview.requests {
         for line in lines(request) {
             print(&line)?;
         }
@@ -146,15 +106,7 @@ fn event(config: &Config, wanted: &str) -> anyhow::Result<Came> {
         ))
         .into());
     };
-    Ok(Came {
-        enrichment: reader.enrichment(event.seq)?,
-        source: event.source,
-        event_type: event.event_type,
-        origin: event.origin,
-        identity: event.identity,
-        received_at: event.received_at,
-        body: event.body,
-    })
+    Ok(preview::kept(&mut reader, event)?)
 }
 
 /// The event in a file, if there is one.
@@ -175,8 +127,8 @@ pub(super) fn file(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
     Ok(Some(body))
 }
 
-fn asset(map: &AssetMap, event: &Came) -> String {
-    match row(map, &event.source, &event.body, &event.enrichment) {
+fn asset(row: Option<&Match>) -> String {
+    match row {
         Some(row) => format!("asset: {:?} ({})", row.asset_id, row.why),
         None => "asset: none is known".to_owned(),
     }
@@ -227,18 +179,4 @@ fn lines(request: &PreviewedRequest) -> Vec<String> {
         lines.push(body.clone());
     }
     lines
-}
-
-impl<'a> RequestJson<'a> {
-    fn of(request: &'a PreviewedRequest) -> Self {
-        Self {
-            request: &request.round,
-            adds: request.adds,
-            when: request.when.as_deref(),
-            method: request.method,
-            url: &request.url,
-            headers: &request.headers,
-            body: request.body.as_deref(),
-        }
-    }
 }

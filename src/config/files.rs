@@ -3,6 +3,7 @@
 //! # Invariants
 //! - What lies in the working directory wins over `CONFIG_DIR`, and that over the data directory; in
 //!   one of them `.env` wins over the configuration file, and that over an asset map that is there.
+//!   What the page saved comes last, and of it no configuration file where there is another one.
 //! - A file that is not there is no error, unless somebody named it.
 //! - No file is opened that is not needed for what is wanted.
 
@@ -23,11 +24,13 @@ pub enum Level {
     ConfigDir,
     /// The data directory, with what `PACKAGE_DIR` brings.
     DataDir,
+    /// What the page saved.
+    Page,
 }
 
 impl Level {
-    /// All, in their order.
-    pub(super) const ALL: [Self; 3] = [Self::WorkingDir, Self::ConfigDir, Self::DataDir];
+    /// All that win over what the page saved, in their order.
+    pub(super) const ABOVE_PAGE: [Self; 3] = [Self::WorkingDir, Self::ConfigDir, Self::DataDir];
 }
 
 /// A file that was read.
@@ -52,11 +55,13 @@ pub struct Found {
     pub path: PathBuf,
 }
 
-const DOTENV: &str = ".env";
+pub(super) const DOTENV: &str = ".env";
 /// No `.env` and no configuration file is larger.
-const LARGEST: u64 = 1024 * 1024;
-const FILE: &str = "relay.toml";
+pub(super) const LARGEST: u64 = 1024 * 1024;
+pub(super) const FILE: &str = "relay.toml";
 const ASSET_MAP: &str = "assets.csv";
+/// The folder of the data directory that holds what the page saved.
+pub(super) const PAGE: &str = "page";
 
 impl Input {
     /// Reads all that may hold settings; with a problem for each file that cannot be read.
@@ -64,7 +69,26 @@ impl Input {
         let mut problems = Problems::default();
         self.read(|_| false, &mut problems);
         self.read_below(|_| false, &mut problems);
+        self.read_page(|_| false, &mut problems);
         problems.into_result()
+    }
+
+    /// The same without what the page saved.
+    pub fn read_above_page(&mut self) -> Result<(), ConfigError> {
+        let mut problems = Problems::default();
+        self.read(|_| false, &mut problems);
+        self.read_below(|_| false, &mut problems);
+        problems.into_result()
+    }
+
+    /// Lays this below all that was read, as what the page saved.
+    pub(super) fn add_page(&mut self, dotenv: Option<Text>, file: Option<Text>) {
+        self.dotenvs.extend(dotenv);
+        if self.file_of_page_counts() {
+            self.file = file;
+        }
+        let map = Config::data_dir_of(self).join(PAGE).join(ASSET_MAP);
+        self.find(Level::Page, "asset-map", map, &mut Problems::default());
     }
 
     /// Reads no more than is needed to know where the data directory is.
@@ -79,6 +103,7 @@ impl Input {
         let mut unheard = Problems::default();
         self.read(|input| input.gives(name), &mut unheard);
         self.read_below(|input| input.gives(name), &mut unheard);
+        self.read_page(|input| input.gives(name), &mut unheard);
     }
 
     /// The working directory, and `CONFIG_DIR`.
@@ -120,6 +145,30 @@ impl Input {
         if let Some(dir) = dir {
             self.find(Level::DataDir, "asset-map", dir.join(ASSET_MAP), problems);
         }
+    }
+
+    /// What the page saved.
+    fn read_page(&mut self, enough: impl Fn(&Self) -> bool, problems: &mut Problems) {
+        if enough(self) {
+            return;
+        }
+        let dir = Config::data_dir_of(self).join(PAGE);
+        if std::fs::metadata(dir.join(".")).is_err() {
+            return;
+        }
+        self.read_dotenv(Level::Page, &dir.join(DOTENV), problems);
+        if !enough(self) && self.file_of_page_counts() {
+            let (level, path) = (Level::Page, dir.join(FILE));
+            let origin = Origin::outside(path.display().to_string());
+            let bytes = problems.of(read(&path, &origin));
+            self.file = bytes.map(|bytes| Text { level, path, bytes });
+        }
+        self.find(Level::Page, "asset-map", dir.join(ASSET_MAP), problems);
+    }
+
+    /// One configuration file counts, as a whole.
+    fn file_of_page_counts(&self) -> bool {
+        self.file.is_none() && !self.gives("config")
     }
 
     /// The `.env` that a package brings, whether it is there or not.

@@ -7,6 +7,7 @@
 //! resolve       which value counts, and where it came from
 //! dotenv        `.env`, read kindly
 //! file          the configuration file
+//! saved         what the page has saved, and how that is changed
 //! sources       who sends besides Orbit
 //! destinations  where events go: the integration URL and the file's destinations
 //! subscriptions whether what destinations take exists, and comes to an end
@@ -15,6 +16,7 @@
 //! describe      destinations as they are shown
 //! gateway       the machine that a container runs on
 //! orbit         Orbit and our webhook there
+//! page          who may show the page in a frame, and log people in to it
 //! parse         what each kind of value may look like
 //! nearest       what somebody meant who wrote a wrong word
 //! problem       what is wrong, and where
@@ -35,9 +37,11 @@ pub mod gateway;
 mod loops;
 mod nearest;
 mod orbit;
+mod page;
 mod parse;
 mod problem;
 mod resolve;
+pub mod saved;
 pub mod settings;
 mod sources;
 mod subscriptions;
@@ -97,6 +101,8 @@ pub struct Config {
     pub tls: Option<ServerFiles>,
     /// Health and metrics.
     pub ops_listen: SocketAddr,
+    /// Who may show the page in a frame, and log people in to it.
+    pub page: Page,
     /// How old, or how early, a signature may be.
     pub max_age: Duration,
     /// The journal's place.
@@ -129,6 +135,17 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
+/// Who may show the page in a frame, and log people in to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// How browsers reach Orbit: origins.
+    pub orbits: Vec<String>,
+    /// The reverse proxies that log people in.
+    pub proxies: Vec<IpNet>,
+    /// The header in which they name the account, in lower case.
+    pub proxy_header: Option<String>,
+}
+
 /// How the log looks.
 #[derive(Clone, Debug)]
 pub struct Log {
@@ -145,6 +162,56 @@ pub fn presets() -> Vec<(&'static Preset, String)> {
     let all = file::preset::all().into_iter();
     all.map(|(preset, declared)| (preset, declared.about))
         .collect()
+}
+
+/// What somebody gives who uses a preset.
+#[derive(Clone, Debug, Default)]
+pub struct PresetFields {
+    /// What it makes, in a line.
+    pub about: String,
+    /// Its settings.
+    pub settings: Vec<PresetField>,
+    /// Its secrets; all must be given.
+    pub secrets: Vec<PresetField>,
+}
+
+/// A setting or a secret of a preset.
+#[derive(Clone, Debug)]
+pub struct PresetField {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub about: String,
+    /// What it may look like.
+    pub example: Option<String>,
+    /// What holds where it is not given; none: it must be given.
+    pub default: Option<serde_json::Value>,
+}
+
+/// What somebody gives who uses this preset.
+pub fn preset_fields(name: &str) -> Option<PresetFields> {
+    let mut all = file::preset::all().into_iter();
+    let (_, declared) = all.find(|(preset, _)| preset.name == name)?;
+    let settings = declared.settings.into_iter().map(|setting| PresetField {
+        name: setting.name,
+        about: setting.about,
+        example: setting.example,
+        default: setting
+            .default
+            .and_then(|default| serde_json::from_str(&default.to_string()).ok()),
+    });
+    let secrets = declared.secrets.into_iter();
+    let secrets = secrets.map(|(name, about)| PresetField {
+        name,
+        about,
+        example: None,
+        default: None,
+    });
+    Some(PresetFields {
+        about: declared.about,
+        settings: settings.collect(),
+        secrets: secrets.collect(),
+    })
 }
 
 impl Config {
@@ -236,6 +303,7 @@ impl Config {
         let keep_delivered = of.of(values.read("keep-delivered", parse::duration));
         let journal_limit = of.of(values.read("journal-limit", parse::journal_limit));
         let work_orders = of.of(values.read("work-orders-auth", work_orders_auth));
+        let page = page::page(&values, of);
         let log = log(&values, &mut warnings, of);
 
         // What has a default is there, or there was a problem with it.
@@ -252,6 +320,7 @@ impl Config {
             not_configured,
             sources_alone,
             ops_listen: ops_listen.unwrap_or(DEFAULT_OPS),
+            page,
             max_age: max_age.unwrap_or(Duration::from_mins(5)),
             data_dir: path(&values, "data-dir").unwrap_or_else(|| "./data".into()),
             asset_map: path(&values, "asset-map"),
@@ -410,7 +479,7 @@ fn uncounted(
     let in_data_dir = input
         .file
         .as_ref()
-        .is_some_and(|f| f.level == Level::DataDir);
+        .is_some_and(|f| f.level >= Level::DataDir);
     if let Some((_, origin)) = file.settings.get("data-dir").filter(|_| in_data_dir) {
         warnings.push(format!(
             "{origin}: `data_dir` does not count here: the file lies in the data directory, or is \

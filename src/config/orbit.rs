@@ -173,12 +173,17 @@ fn nowhere() -> url::Url {
     url::Url::parse("http://nowhere.invalid/").expect("this text is a URL")
 }
 
+/// Whether nobody has edited it yet.
+pub(super) fn is_placeholder(value: &str) -> bool {
+    PLACEHOLDERS.contains(&value.trim())
+}
+
 /// Takes out the values that nobody has edited yet, and names them.
 pub(super) fn remove_placeholders(values: &mut Values) -> Vec<String> {
     let mut found = Vec::new();
     for setting in settings::SETTINGS {
         if let Some((value, origin)) = values.get(setting.name)
-            && PLACEHOLDERS.contains(&value.trim())
+            && is_placeholder(value)
         {
             found.push(format!(
                 "{origin} still holds the placeholder {}",

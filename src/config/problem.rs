@@ -17,7 +17,21 @@ pub(super) struct Origin {
     line: usize,
     /// The variable or file that holds the value, where the place only names it.
     holder: Option<String>,
+    /// Where in what the page saved, if it stands there.
+    saved: Option<SavedIn>,
 }
+
+/// A line of what the page saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SavedIn {
+    /// Of its `.env`.
+    Dotenv(usize),
+    /// Of its configuration file.
+    File(usize),
+}
+
+/// What the page saved, as an origin in words.
+pub(super) const SAVED: &str = "saved on the page";
 
 impl Origin {
     /// Not from the file.
@@ -26,6 +40,7 @@ impl Origin {
             place: place.into(),
             line: 0,
             holder: None,
+            saved: None,
         }
     }
 
@@ -35,7 +50,19 @@ impl Origin {
             place: format!("{file}:{line}"),
             line,
             holder: None,
+            saved: None,
         }
+    }
+
+    /// The same place, which the page wrote.
+    pub(super) fn saved(self, saved: SavedIn) -> Self {
+        let saved = Some(saved);
+        Self { saved, ..self }
+    }
+
+    /// Where it stands in what the page saved.
+    pub(super) fn saved_in(&self) -> Option<SavedIn> {
+        self.saved
     }
 
     /// The same place, which names another one that holds the value.
@@ -60,6 +87,8 @@ impl Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.holder {
+            // Nobody who set it there has seen a file.
+            _ if self.saved.is_some() => f.write_str(SAVED),
             None => f.write_str(&self.place),
             Some(holder) => write!(f, "{holder}, {}", self.place),
         }
@@ -80,6 +109,16 @@ impl Problem {
             origin: origin.clone(),
             what: what.split_whitespace().collect::<Vec<_>>().join(" "),
         }
+    }
+
+    /// Where it is.
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// What is wrong, without where.
+    pub(super) fn what(&self) -> &str {
+        &self.what
     }
 }
 

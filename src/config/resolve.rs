@@ -6,13 +6,16 @@
 //! - A secret's value is in no problem and in no [`Shown`].
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use super::dotenv;
 use super::file::{self, Place};
 use super::files::{Found, Level, Text};
 use super::gateway::Routes;
-use super::problem::{ConfigError, Origin, Problem, Problems};
+use super::orbit::is_placeholder;
+use super::problem::{ConfigError, Origin, Problem, Problems, SAVED, SavedIn};
+use super::saved;
 use super::settings::{Kind, SETTINGS, Setting};
 
 /// What the settings are found in. The program reads it once; a test makes one.
@@ -50,6 +53,28 @@ impl Input {
     pub(super) fn gives(&self, name: &str) -> bool {
         self.given(name).is_some()
     }
+
+    /// Where a setting comes from that the page cannot change, because a flag, the environment or a
+    /// file above what the page saves has it.
+    pub fn locked(&self, name: &str) -> Option<String> {
+        let variables = Variables::as_far_as_they_go(self);
+        let wanted = |setting: &Setting| setting.name == name;
+        let file = file::File::settings(self, wanted, &mut Problems::default());
+        let setting = SETTINGS.iter().find(|setting| wanted(setting))?;
+        match above_page(setting, self, &variables, file.get(setting.name)) {
+            Ok(Some((value, _))) if is_placeholder(&value) => None,
+            Ok(found) => found.map(|(_, origin)| origin.to_string()),
+            Err(problem) => Some(problem.origin().to_string()),
+        }
+    }
+
+    /// The configuration file that counts in the place of the one that the page saves.
+    pub fn file_above_page(&self) -> Option<String> {
+        let file = self.file.as_ref().filter(|file| file.level < Level::Page);
+        let path = file.map(|file| file.path.display().to_string());
+        // One that is named and cannot be read counts too.
+        path.or_else(|| self.value("config"))
+    }
 }
 
 /// The environment, and each `.env` below it.
@@ -78,6 +103,15 @@ impl Dotenv {
                 .map(|(name, value, line)| (name, (value, line)))
                 .collect(),
         })
+    }
+
+    /// A value that names a file which the page saved, with that file's path.
+    fn beside(&self, value: &str) -> String {
+        if !value.starts_with(saved::SECRETS) {
+            return value.to_owned();
+        }
+        let path = Path::new(&self.path).with_file_name(value);
+        path.display().to_string()
     }
 }
 
@@ -149,6 +183,17 @@ pub struct Shown {
     pub origin: String,
 }
 
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            value,
+            origin,
+        } = self;
+        write!(f, "{name} = {value} (from {origin})")
+    }
+}
+
 impl Values {
     /// Finds the settings that are wanted; a secret's file is read only if it is.
     pub(super) fn find(
@@ -183,7 +228,7 @@ impl Values {
     }
 
     /// Reads a value with `parse`; a problem names where the value came from.
-    pub(super) fn read<T, E: std::fmt::Display>(
+    pub(super) fn read<T, E: fmt::Display>(
         &self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
@@ -219,6 +264,7 @@ impl Values {
 pub(super) fn may_stand(name: &str, level: Level) -> bool {
     match name {
         "config-dir" | "package-dir" => false,
+        "config" => level < Level::Page,
         "data-dir" => level < Level::DataDir,
         _ => true,
     }
@@ -245,6 +291,22 @@ fn given(
     variables: &Variables<'_>,
     in_file: Option<&(Place, Origin)>,
 ) -> Result<Option<(String, Origin)>, Problem> {
+    let above = above_page(setting, input, variables, in_file)?;
+    // What nobody has edited yet must not keep the page from setting it.
+    let counts = |(value, _): &(String, Origin)| !is_placeholder(value);
+    if above.as_ref().is_some_and(counts) || !may_stand(setting.name, Level::Page) {
+        return Ok(above);
+    }
+    let saved = at(Level::Page, setting, input, variables, in_file)?;
+    Ok(saved.or(above))
+}
+
+fn above_page(
+    setting: &Setting,
+    input: &Input,
+    variables: &Variables<'_>,
+    in_file: Option<&(Place, Origin)>,
+) -> Result<Option<(String, Origin)>, Problem> {
     if let Some(value) = input
         .flags
         .get(setting.name)
@@ -260,37 +322,54 @@ fn given(
     if let Some(found) = by_variable(setting, &from_environment)? {
         return Ok(Some(found));
     }
-    let levels = Level::ALL.into_iter();
+    let levels = Level::ABOVE_PAGE.into_iter();
     for level in levels.filter(|level| may_stand(setting.name, *level)) {
-        for dotenv in variables.dotenvs.iter().filter(|d| d.level == level) {
-            let from_dotenv = |variable: &str| {
-                let (value, line) = dotenv.variables.get(variable)?;
-                let origin = format!("{variable} in {}, line {line}", dotenv.path);
-                Some((value.clone(), Origin::outside(origin)))
-            };
-            if let Some(found) = by_variable(setting, &from_dotenv)? {
-                return Ok(Some(found));
-            }
-        }
-        let file = input.file.as_ref().filter(|file| file.level == level);
-        if let (Some(_), Some((place, origin))) = (file, in_file)
-            && let Some(found) = from_file(setting.name, place, origin, variables)?
-        {
+        if let Some(found) = at(level, setting, input, variables, in_file)? {
             return Ok(Some(found));
-        }
-        let mut found = input.found.iter().filter(|found| found.level == level);
-        if let Some(found) = found.find(|found| found.setting == setting.name) {
-            let whose = match level {
-                Level::DataDir => "the data directory",
-                Level::ConfigDir | Level::WorkingDir => "CONFIG_DIR",
-            };
-            return Ok(Some((
-                found.path.display().to_string(),
-                Origin::outside(whose),
-            )));
         }
     }
     Ok(None)
+}
+
+/// What the files of this level give.
+fn at(
+    level: Level,
+    setting: &Setting,
+    input: &Input,
+    variables: &Variables<'_>,
+    in_file: Option<&(Place, Origin)>,
+) -> Result<Option<(String, Origin)>, Problem> {
+    for dotenv in variables.dotenvs.iter().filter(|d| d.level == level) {
+        let from_dotenv = |variable: &str| {
+            let (value, line) = dotenv.variables.get(variable)?;
+            let origin = format!("{variable} in {}, line {line}", dotenv.path);
+            let origin = Origin::outside(origin);
+            if level == Level::Page {
+                let origin = origin.saved(SavedIn::Dotenv(*line));
+                return Some((dotenv.beside(value), origin));
+            }
+            Some((value.clone(), origin))
+        };
+        if let Some(found) = by_variable(setting, &from_dotenv)? {
+            return Ok(Some(found));
+        }
+    }
+    let file = input.file.as_ref().filter(|file| file.level == level);
+    if let (Some(_), Some((place, origin))) = (file, in_file)
+        && let Some(found) = from_file(setting.name, place, origin, variables)?
+    {
+        return Ok(Some(found));
+    }
+    let mut found = input.found.iter().filter(|found| found.level == level);
+    let found = found.find(|found| found.setting == setting.name);
+    Ok(found.map(|found| {
+        let whose = match level {
+            Level::DataDir => "the data directory",
+            Level::ConfigDir | Level::WorkingDir => "CONFIG_DIR",
+            Level::Page => SAVED,
+        };
+        (found.path.display().to_string(), Origin::outside(whose))
+    }))
 }
 
 /// What the first of the setting's variables says that is set there.
@@ -309,7 +388,7 @@ fn by_variable(setting: &Setting, source: Source<'_>) -> Result<Option<(String, 
 }
 
 /// A problem with a setting; a line of the file may hold several.
-fn problem(name: &str, origin: &Origin, what: impl std::fmt::Display) -> Problem {
+fn problem(name: &str, origin: &Origin, what: impl fmt::Display) -> Problem {
     if origin.is_in_file() {
         Problem::new(origin, format!("`{}`: {what}", name.replace('-', "_")))
     } else {
@@ -337,7 +416,7 @@ fn from_file(
 }
 
 fn read_secret(path: &Path, origin: &Origin) -> Result<(String, Origin), Problem> {
-    let unread = |what: &dyn std::fmt::Display| {
+    let unread = |what: &dyn fmt::Display| {
         Problem::new(origin, format!("{} cannot be read: {what}", path.display()))
     };
     // A pipe would hold the reader up.
@@ -348,6 +427,9 @@ fn read_secret(path: &Path, origin: &Origin) -> Result<(String, Origin), Problem
     let text = text.trim().to_owned();
     if text.is_empty() {
         return Err(Problem::new(origin, format!("{} is empty", path.display())));
+    }
+    if origin.saved_in().is_some() {
+        return Ok((text, origin.clone()));
     }
     let origin = Origin::outside(format!("{origin} = {}", path.display()));
     Ok((text, origin))

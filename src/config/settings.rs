@@ -133,7 +133,35 @@ pub const SETTINGS: &[Setting] = &[
         &["OPS_BIND"],
         Some("127.0.0.1:22101"),
         "IP:PORT",
-        "Address of health and metrics",
+        "Address of health, metrics and the page",
+    ),
+    Setting {
+        kind: Kind::Several,
+        ..one(
+            "page-orbit",
+            &["PAGE_ORBIT"],
+            None,
+            "ORIGINS",
+            "How browsers reach Orbit, whose frame the page may stand in, such as \
+             https://orbit.plant.example; several by commas",
+        )
+    },
+    Setting {
+        kind: Kind::Several,
+        ..one(
+            "page-proxy",
+            &["PAGE_PROXY"],
+            None,
+            "NETWORKS",
+            "Addresses of reverse proxies that log people in to the page; several by commas",
+        )
+    },
+    one(
+        "page-proxy-header",
+        &["PAGE_PROXY_HEADER"],
+        None,
+        "HEADER",
+        "The header in which those proxies name the account, such as X-Remote-User",
     ),
     Setting {
         kind: Kind::Several,

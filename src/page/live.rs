@@ -44,6 +44,7 @@ async fn live(State(page): State<Arc<Page>>, See(_): See) -> Response {
         let (mut sums, mut webhook) = (parts.sums.clone(), parts.webhook.clone());
         let mut tested = page.app.ground.last_test.clone();
         let mut assets = page.app.assets.current();
+        let mut stirred = page.stirred.subscribe();
         loop {
             let tested = async {
                 match &mut tested {
@@ -58,6 +59,7 @@ async fn live(State(page): State<Arc<Page>>, See(_): See) -> Response {
                 _ = sums.changed() => {}
                 _ = webhook.changed() => {}
                 _ = assets.changed() => {}
+                _ = stirred.changed() => {}
                 () = tested => {}
                 () = page.app.clock.sleep(ANYWAY) => {}
             }

@@ -5,6 +5,7 @@
 //! access   who may do what: accounts, sessions, the set-up code, tokens
 //! html     how every screen looks, and what screens are made of
 //! read     reading the journal for a screen
+//! recent   the log of the last hour
 //! live     says to open screens that something changed
 //! failed   what went wrong, as a screen and as JSON
 //! files    style, script and pictures of the page itself
@@ -29,6 +30,7 @@ mod health;
 mod html;
 mod live;
 mod read;
+mod recent;
 mod setup;
 mod today;
 mod waiting;
@@ -38,10 +40,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 
 pub use self::access::Access;
 use self::failed::Failed;
+pub use self::recent::{Line, Recent};
 use crate::app::Handles;
 use crate::config::Input;
 
@@ -57,6 +60,8 @@ pub struct Outside {
     pub input: Input,
     /// Told when the parts are to be built again, with what was saved.
     pub apply: Arc<Notify>,
+    /// The log of the last hour.
+    pub log: Arc<Recent>,
 }
 
 /// What all screens share.
@@ -65,6 +70,17 @@ pub(crate) struct Page {
     outside: Outside,
     readers: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
+    looks: health::Looks,
+    saving: setup::Saving,
+    /// Told to open screens besides what the parts tell.
+    stirred: watch::Sender<()>,
+}
+
+impl Page {
+    /// Something changed that screens show and no part tells.
+    fn stir(&self) {
+        self.stirred.send_replace(());
+    }
 }
 
 /// The routes of the page.
@@ -74,6 +90,9 @@ pub fn router(app: Handles, outside: Outside) -> Router {
         outside,
         readers: Arc::new(Semaphore::new(READERS)),
         watchers: Arc::new(Semaphore::new(live::WATCHERS)),
+        looks: health::Looks::default(),
+        saving: setup::Saving::default(),
+        stirred: watch::Sender::new(()),
     });
     let screens = Router::new()
         .merge(today::routes())
@@ -84,13 +103,13 @@ pub fn router(app: Handles, outside: Outside) -> Router {
         .merge(health::routes())
         .merge(acts::routes())
         .merge(live::routes())
+        .merge(access::routes())
         .fallback(async || Failed::not_found().into_response());
-    let screens = access::guard(screens, &page);
-    Router::new()
+    let routes = Router::new()
         .route("/static/{name}", get(files::file))
         .nest("/api/v1", api::routes())
-        .merge(screens)
-        .with_state(page)
+        .merge(screens);
+    access::guard(routes, &page).with_state(page)
 }
 
 /// A screen, or why there is none.

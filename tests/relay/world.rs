@@ -16,11 +16,12 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use orbit_relay::app::assets::Assets;
 use orbit_relay::app::control::{self, Ask};
-use orbit_relay::app::{App, Exit, Listeners};
+use orbit_relay::app::{App, Exit, Listeners, Pages};
 use orbit_relay::clock::{Clock, Hand};
 use orbit_relay::config::{Config, Input, Level, Text};
 use orbit_relay::event::{ALERT, COMPLETED, Envelope, Event, ORBIT, Origin};
 use orbit_relay::ops::health::Parts;
+use orbit_relay::page::{self, Access, Outside};
 use orbit_relay::reconcile::webhook::{Nudge, Report, Status, Told, Wish};
 use orbit_relay::relay::deliver::{self, Health};
 use orbit_relay::relay::destination;
@@ -63,6 +64,7 @@ pub(crate) struct Site {
     sources: Vec<Source>,
     trusted_proxies: Vec<IpNet>,
     tune: fn(&mut Config),
+    has_page: bool,
     flags: BTreeMap<String, String>,
     environment: BTreeMap<String, String>,
     file: Option<String>,
@@ -129,6 +131,7 @@ impl Site {
             sources: Vec::new(),
             trusted_proxies: Vec::new(),
             tune: |_| {},
+            has_page: false,
             flags: flags.map(|(n, v)| (n.to_owned(), v)).into(),
             environment: environment
                 .map(|(n, v)| (n.to_owned(), v.to_owned()))
@@ -180,6 +183,12 @@ impl Site {
     /// The next relay's configuration is changed like this.
     pub(crate) fn tuned(mut self, tune: fn(&mut Config)) -> Self {
         self.tune = tune;
+        self
+    }
+
+    /// The next relay has the page.
+    pub(crate) fn with_the_page(mut self) -> Self {
+        self.has_page = true;
         self
     }
 
@@ -374,7 +383,18 @@ impl Site {
         config.check_at_start = false;
         (self.tune)(&mut config);
         let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
-        let app = App::build(config, listeners, self.clock.clone(), stop.clone(), None).unwrap();
+        let pages = self.has_page.then(|| {
+            let outside = Outside {
+                access: Arc::new(Access),
+                input,
+                apply: Arc::default(),
+                log: Arc::default(),
+            };
+            let pages: Pages = Box::new(|handles| page::router(handles, outside));
+            pages
+        });
+        let clock = self.clock.clone();
+        let app = App::build(config, listeners, clock, stop.clone(), pages).unwrap();
         Relay {
             events,
             ops,

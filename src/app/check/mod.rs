@@ -11,7 +11,8 @@
 //! destinations what destinations answered (pure)
 //! reach        whether Orbit can call us: the test payload
 //! answers      what nobody outside can know of a real Orbit (pure)
-//! said         the table in the log
+//! said         the table of a running relay, and in the log
+//! report       the table and all else that a bug report needs
 //! ```
 //!
 //! # Invariants
@@ -23,6 +24,7 @@ mod destinations;
 mod orbit;
 mod place;
 pub mod reach;
+pub mod report;
 pub mod said;
 mod subject;
 mod ways;
@@ -57,6 +59,37 @@ impl Findings {
     /// How many of each.
     pub fn sum(&self) -> String {
         table::sum(&self.rows)
+    }
+}
+
+/// What a row is about, for whoever shows a part of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// Orbit, and what its token may do.
+    Orbit,
+    /// Our webhook there.
+    Webhook,
+    /// Where events go.
+    Destinations,
+    /// Which asset an action is about.
+    AssetMap,
+    /// This relay and its machine.
+    Relay,
+}
+
+impl About {
+    /// What the row of this name is about.
+    pub fn of(row: &Row) -> Self {
+        match row.name.as_str() {
+            orbit::REACHED | orbit::CERTIFICATE | orbit::VERSION | orbit::TOKEN | orbit::CLOCK => {
+                Self::Orbit
+            }
+            name if name.starts_with(orbit::RIGHT) => Self::Orbit,
+            webhooks::OURS | webhooks::OTHERS | ways::NAME | reach::NAME => Self::Webhook,
+            name if name.starts_with("destination") => Self::Destinations,
+            place::ASSET_MAP => Self::AssetMap,
+            _ => Self::Relay,
+        }
     }
 }
 

@@ -20,11 +20,13 @@ use crate::reconcile::orbit_clock;
 
 /// A name that takes longer does not resolve.
 const RESOLVE: Duration = Duration::from_secs(5);
-const REACHED: &str = "Orbit";
-const CERTIFICATE: &str = "Orbit's certificate";
-const VERSION: &str = "Orbit's version";
-const TOKEN: &str = "token";
-const CLOCK: &str = "Orbit's clock";
+pub(super) const REACHED: &str = "Orbit";
+pub(super) const CERTIFICATE: &str = "Orbit's certificate";
+pub(super) const VERSION: &str = "Orbit's version";
+pub(super) const TOKEN: &str = "token";
+pub(super) const CLOCK: &str = "Orbit's clock";
+/// How the rows about what the token may do begin.
+pub(super) const RIGHT: &str = "right: ";
 const TOKENS_PAGE: &str = "Settings → Developer Features → API Access Tokens";
 
 /// What Orbit answered; none where it was not asked.

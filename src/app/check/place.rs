@@ -12,10 +12,11 @@ use std::path::Path;
 use tokio::net::TcpListener;
 
 use super::{Ports, Row, Seen, Subject};
-use crate::app::assets::Assets;
+use crate::app::assets::{self, Assets};
 use crate::relay::journal::{Level, Room};
 
 const DATA: &str = "data directory";
+pub(super) const ASSET_MAP: &str = "asset map";
 const ROOM: &str = "free space";
 /// The file that is written and removed.
 const PROBE: &str = "check.new";
@@ -46,8 +47,11 @@ pub(super) async fn rows(subject: &Subject) -> Vec<Row> {
 }
 
 pub(super) fn rows_of_the_rest(subject: &Subject, seen: &Seen) -> Vec<Row> {
-    let map = subject.asset_map.as_deref().map(|path| {
-        let rows = Assets::rows(path).map_err(|error| format!("{error:#}"));
+    // The page may have made one since the start.
+    let kept = assets::kept(&subject.data_dir);
+    let kept = kept.is_file().then_some(kept);
+    let map = subject.asset_map.clone().or(kept).map(|path| {
+        let rows = Assets::rows(&path).map_err(|error| format!("{error:#}"));
         (path.display().to_string(), rows)
     });
     let notices = match subject.hearing {
@@ -228,7 +232,7 @@ fn range(port: u16) -> Option<Row> {
 }
 
 fn asset_map(map: Option<(String, Result<usize, String>)>) -> Row {
-    let name = "asset map";
+    let name = ASSET_MAP;
     match map {
         None => Row::unknown(name, "none is configured: events go out without an asset"),
         Some((path, Ok(rows))) => Row::good(name, format!("{rows} rows in {path}")),

@@ -30,7 +30,7 @@ use crate::relay::receive::serve::{self, Peer};
 use crate::relay::verify::orbit;
 use crate::secret::WebhookSecret;
 
-const NAME: &str = "Orbit reaches us";
+pub(super) const NAME: &str = "Orbit reaches us";
 /// How often the running relay is asked.
 const ASK: Duration = Duration::from_millis(500);
 /// How to press the button.

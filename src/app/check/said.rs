@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::reach::{Reach, Tested};
-use super::{Row, Subject, Verdict, look};
+use super::{Findings, Row, Subject, Verdict, look};
 use crate::clock::{Clock, later};
 use crate::ops::health::Parts;
 use crate::reconcile::webhook::{self, Address, NOTE_ADDRESS};
@@ -38,21 +38,9 @@ pub(in crate::app) async fn run(
         settled(&parts, &clock).await;
         loop {
             let tested = *tests.borrow_and_update();
-            // While one secret takes the place of another, neither is wrong.
-            let keys = parts.secret.borrow().as_ref().ok().cloned();
-            let keys = keys.filter(|keys| keys.previous.is_none());
-            let secret = keys.map(|keys| keys.current);
-            let noted = journal.note(NOTE_ADDRESS).await.ok().flatten();
-            let subject = Subject {
-                noted: noted.and_then(|note| Address::read(&note)),
-                secret,
-                ..subject.clone()
-            };
-            tokio::select! {
-                () = say(&subject, tested, &clock) => {}
-                () = clock.sleep(LONGEST) => {
-                    tracing::warn!("check: not ended within {} s", LONGEST.as_secs());
-                }
+            match now(&subject, &parts, tested, &journal, &clock).await {
+                Some(findings) => say(&findings),
+                None => tracing::warn!("check: not ended within {} s", LONGEST.as_secs()),
             }
             let next = later(clock.steady(), PAUSE);
             if tests.changed().await.is_err() {
@@ -85,13 +73,36 @@ async fn settled(parts: &Parts, clock: &Clock) {
     }
 }
 
-async fn say(subject: &Subject, tested: Option<Tested>, clock: &Clock) {
-    let mut findings = look(subject, clock).await;
+/// The table of the running relay; none where it takes longer than [`LONGEST`].
+pub async fn now(
+    subject: &Subject,
+    parts: &Parts,
+    tested: Option<Tested>,
+    journal: &Journal,
+    clock: &Clock,
+) -> Option<Findings> {
+    // While one secret takes the place of another, neither is wrong.
+    let keys = parts.secret.borrow().as_ref().ok().cloned();
+    let keys = keys.filter(|keys| keys.previous.is_none());
+    let noted = journal.note(NOTE_ADDRESS).await.ok().flatten();
+    let subject = Subject {
+        noted: noted.and_then(|note| Address::read(&note)),
+        secret: keys.map(|keys| keys.current),
+        ..subject.clone()
+    };
+    let mut findings = tokio::select! {
+        findings = look(&subject, clock) => findings,
+        () = clock.sleep(LONGEST) => return None,
+    };
     let reach = Reach::NotWaited {
         why: "no test payload has come since the start".to_owned(),
         last: tested,
     };
-    findings.rows.push(reach.row(subject));
+    findings.rows.push(reach.row(&subject));
+    Some(findings)
+}
+
+fn say(findings: &Findings) {
     for row in &findings.rows {
         let line = line(row);
         match row.verdict {

@@ -19,7 +19,7 @@ use crate::orbit::{self, Client, client};
 use crate::reconcile::webhook::{Address, Machine};
 use crate::secret::Secret;
 
-const NAME: &str = "webhook address";
+pub(super) const NAME: &str = "webhook address";
 /// What is on this machine answers sooner.
 const DEADLINE: Duration = Duration::from_secs(2);
 /// Docker's own gateway, and its name for the machine.

@@ -11,8 +11,8 @@ use crate::orbit::Webhook;
 use crate::reconcile::webhook;
 use crate::secret::WebhookSecret;
 
-const OURS: &str = "webhook";
-const OTHERS: &str = "other webhooks";
+pub(super) const OURS: &str = "webhook";
+pub(super) const OTHERS: &str = "other webhooks";
 const PAGE: &str = "Settings → Developer Features → Webhooks";
 /// Where the vendor's Python example listens, by its code and by its README.
 const EXAMPLE_PORTS: [u16; 2] = [21605, 21600];

@@ -487,22 +487,28 @@ fn on_closed(
 fn tls(item: &Item<'_, '_>) -> Option<Tls> {
     let table = item.table("a table like { ca_file = \"PATH\" }", TLS)?;
     let mut tls = Tls::default();
-    let path = |item: &Item<'_, '_>| item.parsed("the path of a PEM file", parse::filled);
+    let path = |item: &Item<'_, '_>| {
+        let path = item.parsed("the path of a PEM file", parse::filled)?;
+        Some(item.document.path(&path))
+    };
     set(&mut tls.ca_file, &table, "ca_file", |item| {
-        item.parsed("the path of a PEM file", parse::certificates)
-            .map(Some)
+        let beside = |path: &str| item.document.path(path).display().to_string();
+        item.parsed("the path of a PEM file", |path| {
+            parse::certificates(&beside(path))
+        })
+        .map(Some)
     });
     set(
         &mut tls.client_cert_file,
         &table,
         "client_cert_file",
-        |item| path(item).map(|path| Some(path.into())),
+        |item| path(item).map(Some),
     );
     set(
         &mut tls.client_key_file,
         &table,
         "client_key_file",
-        |item| path(item).map(|path| Some(path.into())),
+        |item| path(item).map(Some),
     );
     match (&tls.client_cert_file, &tls.client_key_file) {
         (None, Some(_)) if table.take("client_cert_file").is_none() => table.refuse(format!(

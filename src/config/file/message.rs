@@ -113,7 +113,7 @@ impl<'a> Place<'a> {
             }
         }
         let given = message.secrets.iter().map(|(name, _)| name);
-        let wanted = declared.iter().flat_map(|declared| &declared.secrets);
+        let wanted = declared.iter().flat_map(|declared| declared.secrets.keys());
         Self {
             base,
             known: Known::with_settings(&settings),
@@ -333,7 +333,7 @@ fn secrets(
             secrets.push((name.to_owned(), source));
         }
     }
-    for name in declared.iter().flat_map(|declared| &declared.secrets) {
+    for name in declared.iter().flat_map(|declared| declared.secrets.keys()) {
         if !named.contains(&name.as_str()) {
             table.refuse(format!(
                 "{} needs the secret `{name}`: secrets = {{ {name} = {{ env = \"…\" }} }}",

@@ -46,6 +46,7 @@ use self::reader::{Document, Item, Table};
 pub(super) use self::secret::{Place, missing, read as read_secret};
 pub(super) use self::signed::text as signed_text;
 use super::describe::Described;
+use super::files::Level;
 use super::parse;
 use super::problem::{Origin, Problems};
 use super::resolve::{Input, Variables};
@@ -149,9 +150,12 @@ const NOTIFY: &str = "an array of destinations' names like [\"teams\"]";
 
 fn document<'a>(input: &'a Input, problems: &mut Problems) -> Option<Document<'a>> {
     let file = input.file.as_ref()?;
-    Document::parse(&file.path.display().to_string(), &file.bytes)
-        .map_err(|found| problems.add(found))
-        .ok()
+    let name = file.path.display().to_string();
+    let document = match file.level {
+        Level::Page => Document::parse_saved(&name, &file.bytes),
+        _ => Document::parse(&name, &file.bytes),
+    };
+    document.map_err(|found| problems.add(found)).ok()
 }
 
 /// The key of a setting in the file; the file cannot name itself, nor where it is looked for.

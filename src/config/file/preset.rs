@@ -3,7 +3,7 @@
 //! # Invariants
 //! - A preset's problems are shown as problems of the destination that uses it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use toml::de::DeValue;
 
@@ -24,14 +24,15 @@ pub(in crate::config) struct Declared {
     pub(in crate::config) about: String,
     /// Its settings, each with its default; one without a default must be given.
     pub(in crate::config) settings: Vec<Setting>,
-    /// Its secrets, which must be given.
-    pub(in crate::config) secrets: BTreeSet<String>,
+    /// Its secrets, which must be given, each with what it is.
+    pub(in crate::config) secrets: BTreeMap<String, String>,
 }
 
 /// A setting that a preset declares.
 #[derive(Debug)]
 pub(in crate::config) struct Setting {
     pub(in crate::config) name: String,
+    pub(in crate::config) about: String,
     pub(in crate::config) default: Option<Json>,
     pub(in crate::config) example: Option<String>,
 }
@@ -73,7 +74,7 @@ pub(super) fn read<'d>(
             .unwrap_or_default()
             .to_owned(),
         settings: settings(&root),
-        secrets: names(&root, "secrets"),
+        secrets: secrets(&root),
     };
     let table = root.take("destination");
     (
@@ -104,6 +105,7 @@ fn settings(root: &Table<'_, '_>) -> Vec<Setting> {
         let take = |key| setting.as_ref().and_then(|setting| setting.take(key));
         Setting {
             name: name.to_owned(),
+            about: about(take("about")),
             default: take("default").and_then(|item| item.json()),
             example: take("example").and_then(|item| item.value.as_str().map(str::to_owned)),
         }
@@ -111,10 +113,20 @@ fn settings(root: &Table<'_, '_>) -> Vec<Setting> {
     all.collect()
 }
 
-fn names(root: &Table<'_, '_>, key: &str) -> BTreeSet<String> {
-    let table = root.take(key).and_then(|item| item.free_table("a table"));
-    let names = table.iter().flat_map(Table::all);
-    names.map(|(name, _)| name.to_owned()).collect()
+fn secrets(root: &Table<'_, '_>) -> BTreeMap<String, String> {
+    let table = root.take("secrets");
+    let table = table.and_then(|item| item.free_table("a table"));
+    let secrets = table.iter().flat_map(Table::all).map(|(name, item)| {
+        let table = item.free_table("a table");
+        let said = table.and_then(|table| table.take("about"));
+        (name.to_owned(), about(said))
+    });
+    secrets.collect()
+}
+
+fn about(said: Option<Item<'_, '_>>) -> String {
+    let said = said.and_then(|said| said.value.as_str().map(str::to_owned));
+    said.unwrap_or_default()
 }
 
 /// The settings that templates see: those that are given, above the preset's.

@@ -7,12 +7,14 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::config::nearest::{instead, quoted, shown};
-use crate::config::problem::{Origin, Problem};
+use crate::config::problem::{Origin, Problem, SavedIn};
+use crate::config::saved;
 use crate::relay::transform::json::Json;
 
 /// Where the keys of one table came from, by their path, such as `auth.token`.
@@ -25,12 +27,23 @@ pub(super) struct Document<'a> {
     root: DeTable<'a>,
     problems: RefCell<Vec<Problem>>,
     variables: RefCell<BTreeSet<String>>,
+    /// Whether the page wrote it.
+    saved: bool,
 }
 
 impl<'a> Document<'a> {
     /// Reads the text; with a problem for each line that is no TOML. After such a line only the
     /// problems are worth looking at.
     pub(super) fn parse(name: &str, bytes: &'a [u8]) -> Result<Self, Vec<Problem>> {
+        Self::parse_of(name, bytes, false)
+    }
+
+    /// The same, of what the page wrote.
+    pub(super) fn parse_saved(name: &str, bytes: &'a [u8]) -> Result<Self, Vec<Problem>> {
+        Self::parse_of(name, bytes, true)
+    }
+
+    fn parse_of(name: &str, bytes: &'a [u8], saved: bool) -> Result<Self, Vec<Problem>> {
         let text = str::from_utf8(bytes).map_err(|error| {
             let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
             let line = 1 + String::from_utf8_lossy(good).matches('\n').count();
@@ -47,6 +60,7 @@ impl<'a> Document<'a> {
             root: root.into_inner(),
             problems: RefCell::default(),
             variables: RefCell::default(),
+            saved,
         };
         let mut broken = false;
         for error in &errors {
@@ -112,7 +126,23 @@ impl<'a> Document<'a> {
     }
 
     pub(super) fn origin(&self, at: usize) -> Origin {
-        Origin::in_file(&self.name, self.line(at))
+        let line = self.line(at);
+        let origin = Origin::in_file(&self.name, line);
+        if self.saved {
+            origin.saved(SavedIn::File(line))
+        } else {
+            origin
+        }
+    }
+
+    /// The path that the file names; what the page wrote names its files by where they lie beside
+    /// it.
+    pub(super) fn path(&self, named: &str) -> PathBuf {
+        if self.saved && named.starts_with(saved::SECRETS) {
+            Path::new(&self.name).with_file_name(named)
+        } else {
+            PathBuf::from(named)
+        }
     }
 
     /// Remembers that the file names this variable.

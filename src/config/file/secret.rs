@@ -51,7 +51,7 @@ pub(super) fn place(item: &Item<'_, '_>) -> Option<Place> {
         (None, Some(path)) => {
             let path = path.text("the path of a file")?;
             item.comes_from(here.by_way_of(path.to_owned()));
-            Some(Place::File(PathBuf::from(path)))
+            Some(Place::File(item.document.path(path)))
         }
         _ => {
             item.refuse(format!("write {WANTED}"));

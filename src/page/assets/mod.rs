@@ -3,6 +3,8 @@
 //! # Invariants
 //! - What is shown is what the view says.
 
+pub(in crate::page) mod map;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -10,5 +12,5 @@ use axum::Router;
 use super::Page;
 
 pub(super) fn routes() -> Router<Arc<Page>> {
-    Router::new()
+    map::routes()
 }

@@ -216,10 +216,8 @@ mod tests {
     #[test]
     fn a_form_brings_along_what_shows_whose_it_is() {
         let person = Person {
-            name: "ann".to_owned(),
-            role: super::super::super::access::Role::See,
             csrf: "abc".to_owned(),
-            said: None,
+            ..Person::for_tests("ann")
         };
         let plain = button(&person, "/waiting/resume", "Resume").into_string();
         assert!(

@@ -9,6 +9,8 @@
 //! pattern  what a key cell means: a name, or `*` and `?`
 //! index    where the row of a subject is found
 //! subject  what is known of an inspection, a capture, a reading
+//! sheet    the file with a row more, a row less, or another cell
+//! difference what one file says and another does not
 //! ```
 //!
 //! # Invariants
@@ -18,9 +20,11 @@
 //! - Cells and what is looked up are compared trimmed, in Unicode NFC, case-sensitive.
 
 mod columns;
+mod difference;
 mod index;
 mod keys;
 mod pattern;
+mod sheet;
 mod subject;
 mod table;
 
@@ -32,16 +36,18 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 
 use self::columns::{Column, columns, expected, is_known};
+pub use self::difference::{Change, Difference, Says};
 use self::index::{Cells, Found, Index};
 pub use self::keys::KEY_COLUMNS;
 use self::keys::{ACTION_NAME, Columns, ELEMENT_ID, Keys, ORBIT_ASSET_ID, ROBOT};
 use self::pattern::Cell;
+pub use self::sheet::{NoRow, Sheet, SheetRow, literal};
 pub use self::subject::Subject;
 pub use self::table::{LoadError, Problem};
 use self::table::{Problems, Record, Table};
 
 /// What stands for an asset in a line that is to be finished.
-const PLACEHOLDER: &str = "ASSET-ID-HERE";
+pub const PLACEHOLDER: &str = "ASSET-ID-HERE";
 
 /// Which plant asset belongs to what Orbit says about an inspection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,18 +133,14 @@ impl AssetMap {
         let columns = columns(&header, &mut problems);
         problems.into_result()?;
 
-        let version: String = hex::encode(Sha256::digest(bytes))
-            .chars()
-            .take(12)
-            .collect();
         let mut map = Self {
-            version,
+            version: Self::version_of(bytes),
             separator,
             columns,
             ..Self::empty()
         };
         let mut problems = Problems::default();
-        for Record { line, cells } in rows {
+        for Record { line, cells, .. } in rows {
             if let Err(what) = map.add(Row { line, cells }) {
                 problems.add(line, what);
             }
@@ -146,6 +148,15 @@ impl AssetMap {
         problems.into_result()?;
         map.index.settle();
         Ok(map)
+    }
+
+    /// The version of the map that such a file holds; `none` of an empty one.
+    pub fn version_of(bytes: &[u8]) -> String {
+        if bytes.is_empty() {
+            return Self::empty().version;
+        }
+        let hash = hex::encode(Sha256::digest(bytes));
+        hash.chars().take(12).collect()
     }
 
     /// How many rows there are; identical rows count once.

@@ -10,6 +10,7 @@
 //! What the columns mean.
 
 use std::fmt;
+use std::ops::Range;
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -159,6 +160,8 @@ pub(super) fn normal(text: &str) -> String {
 pub(super) struct Record {
     pub(super) line: usize,
     pub(super) cells: Vec<String>,
+    /// From its first byte to its line end.
+    pub(super) at: Range<usize>,
 }
 
 /// The rows of a file that are not blank.
@@ -182,6 +185,11 @@ impl<'a> Records<'a> {
             rows,
         }
     }
+
+    /// The whole text, without a byte order mark.
+    pub(super) fn text(&self) -> &'a str {
+        self.text
+    }
 }
 
 impl Iterator for Records<'_> {
@@ -201,8 +209,14 @@ impl Iterator for Records<'_> {
             let offset = usize::try_from(offset).unwrap_or(usize::MAX);
             let rest = self.text.get(offset..).unwrap_or_default();
             let skipped = rest.len() - rest.trim_start_matches(['\r', '\n']).len();
-            let line = self.lines.at(offset.saturating_add(skipped));
-            return Some(Record { line, cells });
+            let start = offset.saturating_add(skipped);
+            let line = self.lines.at(start);
+            // The line end, or a part of it, may be read already; no row ends with one of its own.
+            let end = self.rows.reader().position().byte();
+            let end = usize::try_from(end).unwrap_or(usize::MAX);
+            let row = self.text.get(start..end).unwrap_or_default();
+            let at = start..start + row.trim_end_matches(['\r', '\n']).len();
+            return Some(Record { line, cells, at });
         }
     }
 }
@@ -266,6 +280,19 @@ fn broken_quote(text: &str, separator: u8) -> Option<(usize, &'static str)> {
         };
     }
     matches!(at, At::Quoted).then_some((opened, "a quote is opened and never closed"))
+}
+
+/// The cells of one row's text, as they stand.
+pub(super) fn cells(row: &str, separator: u8) -> Vec<String> {
+    let rows = csv::ReaderBuilder::new()
+        .delimiter(separator)
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(row.as_bytes())
+        .into_records();
+    let mut rows = rows.filter_map(Result::ok);
+    let first = rows.next().unwrap_or_default();
+    first.iter().map(str::to_owned).collect()
 }
 
 /// One CSV line, quoted where it must be.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! mod       the loop of one destination: when to claim, when to send, when to stop
+//! about     what an event is about, for the catalogue (pure)
 //! condition what changes how the destination is served: ends of tries, pauses
 //! config    what one destination gets, and how
 //! own       what a destination takes, and what of its answers others may take (pure)
@@ -33,6 +34,7 @@
 //! # Not here
 //! What an answer means: `destination::outcome`. What a state may become: `journal::state`.
 
+mod about;
 mod attempt;
 mod cargo;
 mod circuit;
@@ -63,6 +65,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+pub use self::about::about;
 use self::attempt::Done;
 use self::circuit::Way;
 pub use self::config::{

@@ -264,8 +264,8 @@ impl Scope {
     /// How many events in `from..=to` are kept rather than this destination's.
     pub(super) fn kept_within(&self, from: i64, to: i64) -> i64 {
         let ranges = self.kept.iter();
-        let within = ranges
-            .map(|(first, last)| last.unwrap_or(i64::MAX).min(to) - (*first).max(from) + 1);
+        let within =
+            ranges.map(|(first, last)| last.unwrap_or(i64::MAX).min(to) - (*first).max(from) + 1);
         within.map(|n| n.max(0)).sum()
     }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! mod        what others call: the handle, leases, errors
 //! acts       what a person may do, as calls
+//! catalogue  what events are about, as values and calls
 //! claims     a claim and what comes of it, as values
 //! enrich     what Orbit says of events, and what waits for it or for an asset, as calls
 //! orders     work orders, as calls
@@ -30,6 +31,7 @@
 //! Several relays on one journal: one process holds the lock of the data directory.
 
 mod acts;
+mod catalogue;
 mod checkpoint;
 mod claims;
 mod enrich;
@@ -53,6 +55,7 @@ use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 pub use self::acts::{Bulk, Kind, Worked};
+pub use self::catalogue::{About, Field, Mark, Point, Reading, Route};
 pub use self::claims::{
     Asked, Claim, Claims, Disposition, Ended, Enrichment, Fate, Lease, Step, Want, WhileOpen,
 };
@@ -62,9 +65,9 @@ pub use self::orders::{
     Alert, Closing, Due, NewOrder, OpenOrder, OrderName, OrderSums, UntoldOrder,
 };
 pub use self::read::{
-    Act, ActsPage, Counted, Day, DayDestination, DeadGroup, DeliveriesPage, Delivery,
-    DeliveryDetail, DeliveryRow, EventRow, EventsPage, Groups, Held, HeldGroup, Hour, Job,
-    OrderRow, ReadError, Reader, UnmappedGroup,
+    Act, ActsPage, AssetSeen, Catalogued, Counted, Day, DayDestination, DeadGroup, DeliveriesPage,
+    Delivery, DeliveryDetail, DeliveryRow, EventRow, EventsPage, Found, Groups, Held, HeldGroup,
+    Hit, Hour, Job, OrderRow, ReadError, Reader, Readings, Said, Search, Series, UnmappedGroup,
 };
 pub use self::room::{Disk, Level, Room};
 pub use self::state::State;

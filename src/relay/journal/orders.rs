@@ -512,6 +512,7 @@ mod tests {
             include_str!("../../../migrations/0002.sql"),
             include_str!("../../../migrations/0003.sql"),
             include_str!("../../../migrations/0004.sql"),
+            include_str!("../../../migrations/0005.sql"),
         ];
         for version in 1..=migrations.len() {
             let dir = tempfile::tempdir().unwrap();

@@ -94,8 +94,14 @@ mod tests {
         for (reason, expected) in [
             ("", ""),
             ("answered 404", "answered 404"),
-            ("answered 422: asset PUMP-101 is unknown", "answered 422: asset … is unknown"),
-            ("answered 422: asset PUMP-102B is unknown", "answered 422: asset … is unknown"),
+            (
+                "answered 422: asset PUMP-101 is unknown",
+                "answered 422: asset … is unknown",
+            ),
+            (
+                "answered 422: asset PUMP-102B is unknown",
+                "answered 422: asset … is unknown",
+            ),
             (
                 r#"answered 400: {"error":"no such id","id":"9fbd9635-9554-4a53-9c33-20bb97ca63be"}"#,
                 r#"answered 400: {"error":"no such id","id":"…"}"#,
@@ -106,12 +112,27 @@ mod tests {
                 "given up after … tries, older than give_up_after (… h in which the destination \
                  worked); the last: answered 503",
             ),
-            ("the gate guard gave no answer: not within 30s", "the gate guard gave no answer: not within …"),
-            ("waits for number 17, which goes first", "waits for number …, which goes first"),
-            ("at 2026-11-22T10:59:33.120Z it said 12:30", "at … it said …"),
+            (
+                "the gate guard gave no answer: not within 30s",
+                "the gate guard gave no answer: not within …",
+            ),
+            (
+                "waits for number 17, which goes first",
+                "waits for number …, which goes first",
+            ),
+            (
+                "at 2026-11-22T10:59:33.120Z it said 12:30",
+                "at … it said …",
+            ),
             ("rows 1 2 3, of 10.0.0.3:8080.", "rows …, of …."),
-            ("post to https://host.example:8080/a/b: reset", "post to https://host.example:…/a/b: reset"),
-            ("no asset for the action \"Gauge 12\": it waits", "no asset for the action \"Gauge …\": it waits"),
+            (
+                "post to https://host.example:8080/a/b: reset",
+                "post to https://host.example:…/a/b: reset",
+            ),
+            (
+                "no asset for the action \"Gauge 12\": it waits",
+                "no asset for the action \"Gauge …\": it waits",
+            ),
             ("Kühlung ungültig: Ventil №7", "Kühlung ungültig: Ventil №…"),
             ("a\nb\u{1b}[2J", "a b [2J"),
             ("HTTP 500 of 4711", "HTTP 500 of …"),

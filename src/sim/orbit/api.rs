@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::records::{Page, Paging, Query, QueryError, decode_path, member};
 use super::weather::{Redirect, Weather};
+use super::web_view;
 use super::webhook::Change;
 use super::world::{KEPT_REQUESTS, Seen, State, World};
 use crate::sim::model::javascript_time;
@@ -125,6 +126,10 @@ fn route(world: &World, head: &Parts, segments: &[&str], body: &Bytes) -> Respon
     let method = &head.method;
     if segments.is_empty() && method == Method::GET {
         return home(world);
+    }
+    if (method, segments) == (&Method::GET, &["web-view"][..]) {
+        let shown = world.state().web_view;
+        return shown.map_or_else(not_found, web_view::framed);
     }
     if let (&Method::GET, ["api", "v0", "version"]) = (method, segments) {
         let version = json!({"version": "5.1.4", "serial": "sim", "hostEnvironment": "simulator"});

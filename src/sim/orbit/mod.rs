@@ -14,6 +14,7 @@
 mod api;
 mod records;
 mod weather;
+mod web_view;
 mod webhook;
 mod world;
 
@@ -21,6 +22,7 @@ use std::net::SocketAddr;
 
 pub use records::{KEPT_EVENTS, LARGEST_PAGE};
 pub use weather::{MediaWeather, Redirect, Weather};
+pub use web_view::{WebView, WebViewConfig};
 pub use webhook::Webhook;
 pub use world::{Inspection, KEPT_REQUESTS, POST_TIMEOUT, Post, Seen, World};
 
@@ -90,6 +92,19 @@ impl Orbit {
     /// The handle to read and edit its world.
     pub fn world(&self) -> World {
         self.world.clone()
+    }
+
+    /// Shows an extension's page as a custom web view. Orbit's own page `/web-view` has it in a
+    /// frame from now on.
+    pub async fn show(&self, config: WebViewConfig) -> Result<WebView, StartError> {
+        let server = Server::start(
+            config.listen,
+            Some(&self.identity),
+            move |request| async move { Ok(web_view::pass_on(config, request).await) },
+        );
+        let server = server.await?;
+        self.world.state().web_view = Some(server.addr().port());
+        Ok(WebView { server })
     }
 
     /// Closes every connection and frees the port.

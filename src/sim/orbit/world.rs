@@ -69,6 +69,8 @@ pub(super) struct State {
     unjudged: Vec<Anomaly>,
     /// Which webhooks are lost.
     losses: Random,
+    /// The port of the web view that is shown.
+    pub(super) web_view: Option<u16>,
 }
 
 /// A request that came to the API.
@@ -137,6 +139,7 @@ impl World {
                 lists: 0,
                 unjudged: Vec::new(),
                 losses: Random::new(seed.rotate_left(32)),
+                web_view: None,
             }),
         })))
     }

@@ -7,6 +7,7 @@ mod api;
 mod backend;
 mod oauth;
 mod proxy;
+mod web_view;
 mod world;
 
 use std::time::Duration;

@@ -341,7 +341,7 @@ fn detail_row(row: &Row<'_>) -> rusqlite::Result<DetailRow> {
     })
 }
 
-fn enrichment(connection: &Connection, seq: i64) -> rusqlite::Result<Enrichment> {
+pub(super) fn enrichment(connection: &Connection, seq: i64) -> rusqlite::Result<Enrichment> {
     let said = connection
         .query_row(
             "SELECT run, anomaly FROM enrichment WHERE seq = ?1",
@@ -366,7 +366,7 @@ fn some_time(ms: i64, shift: i64) -> Option<Timestamp> {
 
 /// How far the wall clock stood before the steady one when the relay last noted them. Due times
 /// are on the steady clock, and people read the other.
-fn shift(connection: &Connection) -> rusqlite::Result<i64> {
+pub(super) fn shift(connection: &Connection) -> rusqlite::Result<i64> {
     let clock: Option<String> = connection
         .query_row(
             "SELECT value FROM note WHERE name = ?1",
@@ -381,7 +381,7 @@ fn shift(connection: &Connection) -> rusqlite::Result<i64> {
     Ok(shift.unwrap_or(0))
 }
 
-fn delivery(scope: &Scope, candidate: &Candidate, shift: i64) -> Delivery {
+pub(super) fn delivery(scope: &Scope, candidate: &Candidate, shift: i64) -> Delivery {
     let state = scope.shown(candidate.state);
     let waits = matches!(state, State::Pending | State::Postponed);
     Delivery {

@@ -14,7 +14,7 @@ use crate::event::Glob;
 use crate::relay::journal::State;
 
 /// A page has no more bytes of bodies than this and one event.
-const PAGE_BYTES: usize = 4 * 1024 * 1024;
+pub(super) const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 pub(super) const SELECT: &str =
     "SELECT seq, source, type, identity, origin, received_at, body FROM event";

@@ -266,12 +266,11 @@ fn destinations(
             sum
         })
         .collect();
-    let mut statement = connection
-        .prepare_cached("SELECT destination, state, n FROM hour_sum WHERE hour = ?1")?;
+    let mut statement =
+        connection.prepare_cached("SELECT destination, state, n FROM hour_sum WHERE hour = ?1")?;
     let mut counted = statement.query([row.no])?;
     while let Some(counted) = counted.next()? {
-        let (no, word, n): (i64, String, i64) =
-            (counted.get(0)?, counted.get(1)?, counted.get(2)?);
+        let (no, word, n): (i64, String, i64) = (counted.get(0)?, counted.get(1)?, counted.get(2)?);
         let mut both = scopes.iter().zip(&mut sums);
         let Some((scope, sum)) = both.find(|(scope, _)| scope.no == no) else {
             continue;
@@ -302,6 +301,13 @@ fn unsigned(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
 }
 
+#[cfg(test)]
+impl Reader {
+    pub(in crate::relay::journal) fn recount_hours(&self) {
+        recount(&self.0);
+    }
+}
+
 /// Counts anew what the sums of each hour are about, and says where they are wrong.
 #[cfg(test)]
 pub(in crate::relay::journal) fn recount(connection: &Connection) {
@@ -327,10 +333,8 @@ pub(in crate::relay::journal) fn recount(connection: &Connection) {
                     rusqlite::params![scope.no, row.first_seq, row.last_seq, state.as_str()];
                 let counted: i64 = connection.query_row(sql, values, |row| row.get(0)).unwrap();
                 let sum = sum(row.no, scope.no, state.as_str());
-                let may_be_gone = matches!(
-                    state,
-                    State::Delivered | State::Skipped | State::Discarded
-                );
+                let may_be_gone =
+                    matches!(state, State::Delivered | State::Skipped | State::Discarded);
                 assert!(
                     sum == counted || may_be_gone && sum > counted,
                     "hour {} of {}: {state:?} {sum}, and there are {counted}",

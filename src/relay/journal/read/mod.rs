@@ -8,16 +8,22 @@
 //! groups     what waits for a person, in groups; acts, a page at a time
 //! orders     work orders
 //! walk       all events, a page at a time
+//! catalogue  what events are about: assets, readings, routes, what there is to choose from
+//! search     deliveries that a person looks for
+//! sought     which events these are, and how they are found
 //! ```
 //!
 //! # Invariants
 //! - Opened read-only; a transaction lasts as long as one answer, or as one step of a long one.
 
+mod catalogue;
 mod deliveries;
 mod events;
 mod groups;
 mod hours;
 mod orders;
+mod search;
+mod sought;
 mod walk;
 
 use std::path::Path;
@@ -26,6 +32,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, Row, params};
 
+pub use self::catalogue::{AssetSeen, Catalogued, Readings, Said, Series};
 pub use self::deliveries::{Counted, DeliveriesPage, Delivery, DeliveryDetail};
 pub use self::events::{DeliveryRow, EventRow, EventsPage};
 pub use self::groups::{ActsPage, DeadGroup, Groups, Held, HeldGroup, UnmappedGroup};
@@ -34,6 +41,7 @@ pub(super) use self::hours::recount;
 pub use self::hours::{Day, DayDestination, Hour};
 pub use self::orders::OrderRow;
 pub(super) use self::orders::deliveries_of;
+pub use self::search::{Found, Hit, Search};
 use super::open::{DATABASE, VERSION};
 use super::{Filter, Kind, Sums, store};
 

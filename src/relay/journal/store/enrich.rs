@@ -34,6 +34,7 @@ impl Store {
                      anomaly = coalesce(anomaly, excluded.anomaly)",
                 )?
                 .execute(params![seq, run, anomaly])?;
+            self.catalogue_again(*seq)?;
             self.wrote(run.as_deref());
             self.wrote(anomaly.as_deref());
         }

@@ -4,6 +4,7 @@
 //! mod    the transaction, opening, events, sums
 //! acts   who did what; pause and resume
 //! bulk   what is done to many deliveries, in steps
+//! catalogue what events are about
 //! claim  which deliveries go next
 //! kept   kept events that are asked for
 //! orders work orders
@@ -26,6 +27,7 @@
 
 mod acts;
 mod bulk;
+mod catalogue;
 mod claim;
 mod dedupe;
 mod enrich;
@@ -45,6 +47,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+pub(super) use self::catalogue::mark;
 use self::dedupe::Recent;
 pub(super) use self::gates::Unanswered;
 pub(super) use self::hours::{EXPIRED as EXPIRED_IN_HOUR, HOUR_MS, HOURS};

@@ -208,12 +208,7 @@ impl Store {
                 at.as_millisecond(),
             ])?;
         held(changed, lease)?;
-        self.moved(
-            lease.destination,
-            Some(State::Sending),
-            state,
-            &[lease.seq],
-        );
+        self.moved(lease.destination, Some(State::Sending), state, &[lease.seq]);
         if state == State::Dead {
             self.count_death(lease, reason)?;
             let end = End {
@@ -266,11 +261,11 @@ impl Store {
             // One whose lease ran out is pending already.
             if released == 1 {
                 self.moved(
-            lease.destination,
-            Some(State::Sending),
-            State::Pending,
-            &[lease.seq],
-        );
+                    lease.destination,
+                    Some(State::Sending),
+                    State::Pending,
+                    &[lease.seq],
+                );
             }
         }
         Ok(())
@@ -338,12 +333,7 @@ impl Store {
                 ended.cancels.as_ref().filter(|_| state == State::Delivered),
             ])?;
         held(changed, lease)?;
-        self.moved(
-            lease.destination,
-            Some(State::Sending),
-            state,
-            &[lease.seq],
-        );
+        self.moved(lease.destination, Some(State::Sending), state, &[lease.seq]);
         if let Disposition::Dead { reason } = &ended.disposition {
             self.count_death(lease, reason)?;
         }

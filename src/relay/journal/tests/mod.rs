@@ -141,6 +141,7 @@ impl World {
         assert_eq!(sums.mistakes(), [""; 0]);
         let mut read = Reader::open(self.dir.path()).unwrap();
         assert_eq!(read.sums().unwrap(), sums, "memory and tables agree");
+        read.recount_hours();
         let mut destinations = sums.destinations.into_iter();
         destinations.find(|d| d.id == destination).unwrap()
     }

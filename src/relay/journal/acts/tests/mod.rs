@@ -147,6 +147,7 @@ impl World {
     fn sums(&mut self) -> Sums {
         let sums = self.reader().sums().unwrap();
         assert_eq!(sums.mistakes(), [""; 0]);
+        self.reader().recount_hours();
         sums
     }
 

@@ -441,11 +441,7 @@ fn halted(connection: &Connection, scope: &Scope) -> rusqlite::Result<Option<Hel
     let rows: i64 = connection.query_row(
         "SELECT coalesce(sum(n), 0) FROM delivery_sum WHERE destination = ?1
          AND state IN (?2, ?3)",
-        params![
-            scope.no,
-            State::Pending.as_str(),
-            State::Postponed.as_str()
-        ],
+        params![scope.no, State::Pending.as_str(), State::Postponed.as_str()],
         |row| row.get(0),
     )?;
     let count = u64::try_from(fresh + rows).unwrap_or(0);

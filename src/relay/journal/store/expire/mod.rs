@@ -1,8 +1,8 @@
 //! What was delivered goes after its time.
 //!
 //! # Invariants
-//! - An event goes with all its deliveries, and with what Orbit said of it, in one commit, and only when every destination is
-//!   through with it: each has it delivered, skipped or discarded, or keeps it; one at least has
+//! - An event goes with all its deliveries, with what Orbit said of it and with what the catalogue
+//!   has of it, in one commit, and only when every destination is through with it: each has it delivered, skipped or discarded, or keeps it; one at least has
 //!   not only kept it.
 //! - Never the last event, from which the numbers go on; never the last one that Orbit sent,
 //!   which says since when there is silence.
@@ -53,6 +53,7 @@ impl Store {
         let (before, now) = (before.as_millisecond(), now.as_millisecond());
         if after == 0 {
             self.let_orders_go(before)?;
+            self.let_routes_go(before)?;
         }
         let looked = self.look_behind(after)?;
         let mut next = looked
@@ -132,6 +133,7 @@ impl Store {
                 .prepare_cached("DELETE FROM delivery WHERE destination = ?1 AND seq = ?2")?
                 .execute([*no, seq])?;
         }
+        self.take_out(seq)?;
         for sql in [
             "DELETE FROM enrichment WHERE seq = ?1",
             "DELETE FROM event WHERE seq = ?1",

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 
 use crate::clock::{Clock, later};
 use crate::event::inspection_key;
+use crate::relay::journal::read::recount;
 use crate::relay::journal::store::{Store, read_sums};
 use crate::relay::journal::tests::{LEASE, SEND, TO, World, append, event, registered};
 use crate::relay::journal::{
@@ -260,6 +261,7 @@ impl Alone {
             sums,
             "as in the tables"
         );
+        recount(&store.connection);
         sums
     }
 
@@ -356,8 +358,9 @@ impl Alone {
     }
 }
 
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(1_770_000_000 + second).unwrap()
+/// When this event came: three in an hour.
+fn at(event: i64) -> Timestamp {
+    Timestamp::from_second(1_770_000_000 + 1200 * event).unwrap()
 }
 
 fn open(dir: &Path, clock: &Clock, destinations: &[(&str, bool)]) -> Store {

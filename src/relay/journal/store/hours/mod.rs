@@ -69,13 +69,7 @@ impl Hours {
     }
 
     /// Deliveries of these events changed state; a new row comes from none.
-    pub(super) fn moved(
-        &mut self,
-        destination: i64,
-        from: Option<State>,
-        to: State,
-        seqs: &[i64],
-    ) {
+    pub(super) fn moved(&mut self, destination: i64, from: Option<State>, to: State, seqs: &[i64]) {
         for seq in seqs {
             if let Some(hour) = self.holding(*seq) {
                 if from.is_some() {
@@ -172,9 +166,9 @@ impl Store {
             .execute([hour.no, hour.at, hour.first_seq])?;
         if let Some(first) = self.memory.hours.forget() {
             for sql in [
-                "DELETE FROM hour WHERE no < ?1",
                 "DELETE FROM hour_sum WHERE hour < ?1",
                 "DELETE FROM hour_event WHERE hour < ?1",
+                "DELETE FROM hour WHERE no < ?1",
             ] {
                 self.connection.prepare_cached(sql)?.execute([first])?;
             }
@@ -252,9 +246,9 @@ impl Store {
     /// The latest events and when they came, the newest first, as far back as none is gone by age:
     /// what became of those that are gone is not known.
     fn latest(&self) -> Result<Vec<(i64, i64)>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT seq, received_at FROM event ORDER BY seq DESC LIMIT ?1",
-        )?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT seq, received_at FROM event ORDER BY seq DESC LIMIT ?1")?;
         let mut rows = statement.query([BACK_EVENTS])?;
         let mut latest: Vec<(i64, i64)> = Vec::new();
         while let Some(row) = rows.next()? {

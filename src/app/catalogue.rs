@@ -1,0 +1,350 @@
+//! Keeps the catalogue: says of each event what it is about, as it comes, and of all of them anew
+//! where the asset map has changed.
+//!
+//! # Invariants
+//! - What is new goes first; what is looked at anew waits for it.
+//! - Small commits with a pause after each: nobody who waits for the journal notices.
+//! - What is in the catalogue is as the events and the map are once there is nothing more to do,
+//!   whatever was cut off before.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::relay::assets::AssetMap;
+use crate::relay::deliver;
+use crate::relay::journal::{
+    About, Availability, Journal, Level, Mark, ReadError, Reader, Said, Sums, WriteError,
+};
+
+/// One commit has so many events.
+const STEP: u32 = 100;
+/// After a commit, while there is more to do.
+const PAUSE: Duration = Duration::from_millis(20);
+/// What comes within so long is written together.
+const GATHER: Duration = Duration::from_millis(250);
+/// It is looked so often whether there is anything to do, whoever says so or not.
+const POLL: Duration = Duration::from_secs(10);
+/// After what went wrong.
+const TROUBLE: Duration = Duration::from_secs(5);
+
+/// What the catalogue is made by.
+pub(super) struct Catalogue {
+    pub(super) journal: Journal,
+    pub(super) data_dir: PathBuf,
+    pub(super) assets: watch::Receiver<Arc<AssetMap>>,
+    pub(super) clock: Clock,
+}
+
+/// What one step is to write.
+struct Step {
+    rows: Vec<About>,
+    mark: Mark,
+    again: Option<i64>,
+    /// Whether there may be more to do.
+    more: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error("the reader died")]
+    Died(#[from] tokio::task::JoinError),
+}
+
+/// Catalogues until `stop`.
+pub(super) async fn run(catalogue: Catalogue, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = catalogue.follow() => {}
+    }
+}
+
+impl Catalogue {
+    async fn follow(mut self) {
+        let mut availability = self.journal.availability();
+        let mut sums = self.journal.sums();
+        let room = self.journal.room();
+        let mut reader = None;
+        let mut is_in_trouble = false;
+        loop {
+            // The writer lives as long as this handle of its journal, so there is no error to see.
+            drop(
+                availability
+                    .wait_for(|now| *now == Availability::Open)
+                    .await,
+            );
+            // Room that is left is for what waits.
+            if room.borrow().level == Level::Full {
+                self.clock.sleep(TROUBLE).await;
+                continue;
+            }
+            let accepted = sums.borrow_and_update().accepted;
+            let map = Arc::clone(&self.assets.borrow_and_update());
+            match self.step(&mut reader, map).await {
+                Ok(more) => {
+                    is_in_trouble = false;
+                    if more {
+                        tokio::time::sleep(PAUSE).await;
+                        continue;
+                    }
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut is_in_trouble, true) {
+                        tracing::warn!(%error, "catalogue: new events are not found yet; it is tried again");
+                    }
+                    reader = None;
+                    self.clock.sleep(TROUBLE).await;
+                    continue;
+                }
+            }
+            tokio::select! {
+                () = until_more(&mut sums, accepted) => tokio::time::sleep(GATHER).await,
+                () = until_changed(&mut self.assets) => {}
+                () = self.clock.sleep(POLL) => {}
+            }
+        }
+    }
+
+    /// One small step; gives whether there may be more to do.
+    async fn step(&self, reader: &mut Option<Reader>, map: Arc<AssetMap>) -> Result<bool, Trouble> {
+        let (opened, data_dir) = (reader.take(), self.data_dir.clone());
+        let looking = tokio::task::spawn_blocking(move || look(opened, &data_dir, &map));
+        let (opened, step) = looking.await??;
+        *reader = Some(opened);
+        let Some(step) = step else { return Ok(false) };
+        self.journal
+            .catalogue(step.rows, step.mark, step.again)
+            .await?;
+        Ok(step.more)
+    }
+}
+
+/// What is to be written next; none where nothing is.
+fn look(
+    reader: Option<Reader>,
+    data_dir: &Path,
+    map: &AssetMap,
+) -> Result<(Reader, Option<Step>), ReadError> {
+    let mut reader = match reader {
+        Some(reader) => reader,
+        None => Reader::open(data_dir)?,
+    };
+    let before = reader.catalogue_mark()?;
+    let mut mark = before.clone().with_map(map.version());
+    let new = reader.to_catalogue(mark.upto, i64::MAX, STEP)?;
+    let step = if let Some((last, _)) = new.last() {
+        mark.upto = last.seq;
+        Some(step(map, &new, mark, None))
+    } else {
+        let (said, again) = reader.to_catalogue_again(STEP)?;
+        if again.is_some() {
+            Some(step(map, &said, mark, again))
+        } else if mark.is_behind() {
+            let old = reader.to_catalogue(mark.anew, mark.anew_upto, STEP)?;
+            mark.anew = old.last().map_or(mark.anew_upto, |(last, _)| last.seq);
+            Some(step(map, &old, mark, None))
+        } else {
+            (mark != before).then(|| step(map, &[], mark, None))
+        }
+    };
+    Ok((reader, step))
+}
+
+fn step(map: &AssetMap, events: &[Said], mark: Mark, again: Option<i64>) -> Step {
+    let about = |(event, known): &Said| deliver::about(map, event, known);
+    Step {
+        rows: events.iter().filter_map(about).collect(),
+        more: mark.is_behind() || !events.is_empty(),
+        mark,
+        again,
+    }
+}
+
+/// Until more events were taken than these.
+async fn until_more(sums: &mut watch::Receiver<Sums>, accepted: u64) {
+    drop(sums.wait_for(|sums| sums.accepted != accepted).await);
+}
+
+/// Until there is another asset map; never, where there will be none.
+async fn until_changed(maps: &mut watch::Receiver<Arc<AssetMap>>) {
+    if maps.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+    use crate::event::{ALERT, Event, Identity, ORBIT, Origin, RELAY};
+    use crate::relay::journal::{Config, Enrichment, Field, Writer};
+
+    const BOUND: Duration = Duration::from_secs(60);
+
+    struct World {
+        dir: tempfile::TempDir,
+        journal: Journal,
+        _writer: Writer,
+        maps: watch::Sender<Arc<AssetMap>>,
+        stop: CancellationToken,
+        running: Option<JoinHandle<()>>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let config = Config {
+                data_dir: dir.path().to_owned(),
+                destinations: None,
+                keep_delivered: Config::KEEP_DELIVERED,
+                limit_bytes: Config::LIMIT_BYTES,
+                says: Vec::new(),
+            };
+            let (journal, writer) = Journal::start(config, Clock::system()).unwrap();
+            let mut world = Self {
+                dir,
+                journal,
+                _writer: writer,
+                maps: watch::Sender::new(map("P-1")),
+                stop: CancellationToken::new(),
+                running: None,
+            };
+            world.start();
+            world
+        }
+
+        fn start(&mut self) {
+            self.stop = CancellationToken::new();
+            let catalogue = Catalogue {
+                journal: self.journal.clone(),
+                data_dir: self.dir.path().to_owned(),
+                assets: self.maps.subscribe(),
+                clock: Clock::system(),
+            };
+            self.running = Some(tokio::spawn(run(catalogue, self.stop.clone())));
+        }
+
+        async fn stop(&mut self) {
+            self.stop.cancel();
+            let running = self.running.take().unwrap();
+            tokio::time::timeout(BOUND, running).await.unwrap().unwrap();
+        }
+
+        async fn append(&self, numbers: std::ops::Range<usize>) {
+            for n in numbers {
+                self.came(n, ORBIT, Origin::Webhook).await;
+            }
+        }
+
+        async fn came(&self, n: usize, source: &str, origin: Origin) {
+            let event = Event {
+                source: source.into(),
+                event_type: ALERT.into(),
+                identity: Identity::RunEvent(n.to_string()),
+                origin,
+                received_at: Timestamp::from_second(1_770_000_000).unwrap(),
+                body: br#"{"type":"X","data":{"actionName":"Pump"}}"#.to_vec(),
+            };
+            // Until the journal is open.
+            let mut availability = self.journal.availability();
+            let open = availability.wait_for(|now| *now == Availability::Open);
+            drop(tokio::time::timeout(BOUND, open).await.unwrap().unwrap());
+            self.journal.append(event).await.unwrap();
+        }
+
+        /// Until the catalogue is as this wants it.
+        async fn until(&self, is: impl Fn(&mut Reader) -> bool) {
+            let reached = async {
+                loop {
+                    // A commit each time: nothing runs hot.
+                    self.journal.note("catalogue").await.unwrap();
+                    let mut reader = Reader::open(self.dir.path()).unwrap();
+                    let is_behind = reader.catalogue_mark().unwrap().is_behind();
+                    if !is_behind && is(&mut reader) {
+                        return;
+                    }
+                }
+            };
+            tokio::time::timeout(BOUND, reached).await.unwrap();
+        }
+
+        /// Until so many events, no more and no less, are about this asset.
+        async fn until_there_are(&self, n: u64, asset: &str) {
+            self.until(|reader| {
+                let seen = reader.assets_seen(None, 9).unwrap();
+                matches!(&seen[..], [one] if one.asset == asset && one.n == n)
+            })
+            .await;
+        }
+    }
+
+    fn map(asset: &str) -> Arc<AssetMap> {
+        let csv = format!("action_name,asset_id\nPump,{asset}\n");
+        Arc::new(AssetMap::parse(csv.as_bytes()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_comes_is_catalogued_and_all_of_it_anew_where_the_map_changed() {
+        let mut world = World::new();
+        world.append(0..250).await;
+        world.until_there_are(250, "P-1").await;
+        world.maps.send_replace(map("P-2"));
+        world.until_there_are(250, "P-2").await;
+        world.append(250..251).await;
+        world.until_there_are(251, "P-2").await;
+
+        // What was cut off is gone on with, and so is what changed while it did not run.
+        world.stop().await;
+        world.append(251..260).await;
+        world.maps.send_replace(map("P-3"));
+        world.start();
+        world.until_there_are(260, "P-3").await;
+        world.stop().await;
+    }
+
+    #[tokio::test]
+    async fn the_relays_own_and_samples_are_passed_over() {
+        let mut world = World::new();
+        world.came(1, RELAY, Origin::Relay).await;
+        world.came(2, ORBIT, Origin::Sample).await;
+        world.came(3, "github", Origin::Webhook).await;
+        let mark = |reader: &mut Reader| reader.catalogue_mark().unwrap().upto == 3;
+        world.until(mark).await;
+        let mut reader = Reader::open(world.dir.path()).unwrap();
+        assert_eq!(reader.values_of(Field::Action, "", 9).unwrap(), [ALERT]);
+        assert_eq!(reader.assets_seen(None, 9).unwrap(), []);
+        world.stop().await;
+    }
+
+    #[tokio::test]
+    async fn what_orbit_says_later_is_catalogued_too() {
+        let mut world = World::new();
+        world.append(0..1).await;
+        world.until_there_are(1, "P-1").await;
+        let said = Enrichment {
+            run: Some(r#"{"robotNickname":"spot-7"}"#.into()),
+            anomaly: None,
+        };
+        world
+            .journal
+            .keep_enrichment(vec![(1, said)])
+            .await
+            .unwrap();
+        // What comes next wakes it.
+        world.append(1..2).await;
+        world
+            .until(|reader| reader.values_of(Field::Robot, "", 9).unwrap() == ["spot-7"])
+            .await;
+        world.stop().await;
+    }
+}

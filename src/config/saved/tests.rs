@@ -1,0 +1,738 @@
+//! What the page saves: how it counts, that it is checked and written whole, that no secret comes
+//! back.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::json;
+
+use super::*;
+use crate::config::gateway::Routes;
+use crate::config::{Config, Input};
+
+const CANARY: &str = "canary-7d1f";
+const KEY: &str = "abababababababababababababababababababababababababababababababab";
+
+/// A data directory, and a folder for the configuration.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Self {
+        let home = Self(tempfile::tempdir().unwrap());
+        for dir in ["config", "data"] {
+            std::fs::create_dir(home.path(dir)).unwrap();
+        }
+        home
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        std::fs::write(self.path(path), text).unwrap();
+    }
+
+    fn bare(&self, more: &[(&str, &str)]) -> Input {
+        let dirs = [("CONFIG_DIR", "config"), ("DATA_DIR", "data")];
+        let dirs = dirs.map(|(name, dir)| {
+            let dir = self.path(dir).display().to_string();
+            (name.to_owned(), dir)
+        });
+        let more = more.iter();
+        let more = more.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Input {
+            environment: dirs.into_iter().chain(more).collect(),
+            routes: Routes {
+                ipv4: "eth0 00000000 010011AC 0003 0 0 0 00000000 0 0 0".to_owned(),
+                in_container: true,
+                ..Routes::default()
+            },
+            ..Input::default()
+        }
+    }
+
+    fn saved(&self) -> Saved {
+        Saved::read(&self.path("data")).unwrap()
+    }
+
+    fn load(&self, more: &[(&str, &str)]) -> Config {
+        let mut input = self.bare(more);
+        input.read_files().unwrap();
+        Config::load(&input).unwrap()
+    }
+
+    /// Saves what `change` makes of what is saved.
+    #[track_caller]
+    fn save(&self, change: impl FnOnce(&mut Saved)) {
+        let mut saved = self.saved();
+        change(&mut saved);
+        let checked = saved.check(&self.bare(&[]), |_| Ok(())).unwrap();
+        checked.write().unwrap();
+    }
+
+    /// What is wrong with what `change` makes of it.
+    #[track_caller]
+    fn refused(&self, change: impl FnOnce(&mut Saved)) -> Vec<Fault> {
+        let mut saved = self.saved();
+        change(&mut saved);
+        saved.check(&self.bare(&[]), |_| Ok(())).unwrap_err()
+    }
+
+    /// Each file of the page with what stands in it.
+    fn files(&self) -> BTreeMap<String, String> {
+        let mut all = BTreeMap::new();
+        let dir = self.path("data/page");
+        for dir in [dir.clone(), dir.join("secrets")] {
+            for entry in std::fs::read_dir(dir).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                if path.is_file() {
+                    let name = path.strip_prefix(self.path("data/page")).unwrap();
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    all.insert(name.display().to_string(), text);
+                }
+            }
+        }
+        all
+    }
+
+    fn setting(&self, name: &str, more: &[(&str, &str)]) -> (String, String) {
+        let shown = self.load(more).shown_settings();
+        let shown = shown.into_iter().find(|shown| shown.name == name).unwrap();
+        (shown.value, shown.origin)
+    }
+}
+
+fn keys(value: Json) -> Keys {
+    serde_json::from_value(value).unwrap()
+}
+
+fn cmms() -> Keys {
+    keys(json!({
+        "name": "cmms",
+        "url": "https://cmms.example/in",
+        "auth": { "type": "bearer", "token": CANARY },
+    }))
+}
+
+fn about(destination: &str, key: &str) -> About {
+    About::Key {
+        destination: destination.to_owned(),
+        key: key.to_owned(),
+    }
+}
+
+#[test]
+fn what_the_page_saved_is_the_lowest_level_and_says_where_it_comes_from() {
+    let home = Home::new();
+    home.save(|saved| saved.set("max-age", "1m").unwrap());
+    let of = |more: &[_]| home.setting("max-age", more);
+    let pair = |value: &str, origin: &str| (value.to_owned(), origin.to_owned());
+    assert_eq!(of(&[]), pair("1m", "saved on the page"));
+    home.write("data/relay.toml", "max_age = \"2m\"\n");
+    assert_eq!(of(&[]).0, "2m");
+    home.write("data/.env", "MAX_AGE=3m\n");
+    assert_eq!(of(&[]).0, "3m", "kept from a package");
+    home.write("config/.env", "MAX_AGE=4m\n");
+    assert_eq!(of(&[]).0, "4m");
+    assert_eq!(of(&[("MAX_AGE", "5m")]), pair("5m", "MAX_AGE"));
+    let mut flagged = home.bare(&[("MAX_AGE", "5m")]);
+    flagged.flags.insert("max-age".into(), "6m".into());
+    flagged.read_files().unwrap();
+    assert_eq!(flagged.locked("max-age").unwrap(), "--max-age");
+}
+
+#[test]
+fn another_configuration_file_counts_in_the_place_of_the_pages_as_a_whole() {
+    let home = Home::new();
+    home.save(|saved| {
+        saved.set("max-age", "1m").unwrap();
+        saved.put(None, cmms()).unwrap();
+    });
+    let names = |config: &Config| {
+        let all = config.shown_destinations.iter();
+        all.map(|shown| shown.name.clone()).collect::<Vec<_>>()
+    };
+    let config = home.load(&[]);
+    assert_eq!(names(&config), ["cmms"]);
+    let keys = &config.shown_destinations[0].keys;
+    let url = keys.iter().find(|key| key.name == "url").unwrap();
+    assert_eq!(url.origin, "saved on the page");
+    home.write("config/relay.toml", "");
+    assert_eq!(names(&home.load(&[])), [""; 0]);
+    assert_eq!(home.setting("max-age", &[]).0, "1m", "settings still count");
+    let mut input = home.bare(&[]);
+    input.read_files().unwrap();
+    let path = home.path("config/relay.toml").display().to_string();
+    assert_eq!(input.file_above_page().unwrap(), path);
+    let faults = home.refused(|saved| assert!(saved.remove("cmms")));
+    assert!(faults[0].what.contains(&path), "{faults:?}");
+}
+
+#[test]
+fn a_map_that_the_page_saved_counts_where_there_is_no_other() {
+    let home = Home::new();
+    std::fs::create_dir(home.path("data/page")).unwrap();
+    home.write("data/page/assets.csv", "");
+    let (path, origin) = home.setting("asset-map", &[]);
+    assert_eq!(
+        path,
+        home.path("data/page/assets.csv").display().to_string()
+    );
+    assert_eq!(origin, "saved on the page");
+    home.write("data/assets.csv", "");
+    assert_eq!(home.setting("asset-map", &[]).1, "the data directory");
+}
+
+#[test]
+fn what_says_where_files_are_or_who_is_let_in_cannot_be_saved() {
+    let home = Home::new();
+    for name in [
+        "config",
+        "config-dir",
+        "package-dir",
+        "data-dir",
+        "asset-map",
+        "ops-bind",
+    ] {
+        let fault = home.saved().set(name, "x").unwrap_err();
+        assert!(
+            fault.what.contains("cannot be set on the page"),
+            "{fault:?}"
+        );
+    }
+    let fault = home.saved().set("hostnam", "x").unwrap_err();
+    assert!(fault.what.contains("did you mean `hostname`?"), "{fault:?}");
+    home.save(|saved| saved.set("max-age", "1m").unwrap());
+    let elsewhere = home.path("elsewhere.toml").display().to_string();
+    home.write("elsewhere.toml", "max_age = \"9m\"\n");
+    home.write(
+        "data/page/.env",
+        &format!("RELAY_CONFIG={elsewhere}\nDATA_DIR=/\n"),
+    );
+    let config = home.load(&[]);
+    assert_eq!(config.data_dir, home.path("data"));
+    assert_eq!(config.max_age.as_secs(), 300, "by hand neither");
+    let warnings = config.warnings.join("\n");
+    assert!(
+        warnings.contains("RELAY_CONFIG does not count here"),
+        "{warnings}"
+    );
+}
+
+#[test]
+fn what_is_set_above_is_locked_and_a_placeholder_is_not() {
+    let home = Home::new();
+    home.write(
+        "data/.env",
+        "ORBIT_HOSTNAME=orbit.example\nORBIT_API_TOKEN=YOUR_API_TOKEN\n",
+    );
+    let faults = home.refused(|saved| saved.set("hostname", "other.example").unwrap());
+    assert_eq!(faults[0].about, About::Setting("hostname"));
+    assert!(faults[0].what.contains("ORBIT_HOSTNAME in "), "{faults:?}");
+    home.save(|saved| saved.set("api-token", CANARY).unwrap());
+    let config = home.load(&[]);
+    assert_eq!(config.orbit.unwrap().token.expose(), CANARY);
+    let mut input = home.bare(&[]);
+    input.read_files().unwrap();
+    assert_eq!(input.locked("api-token"), None);
+    assert!(
+        input
+            .locked("hostname")
+            .unwrap()
+            .starts_with("ORBIT_HOSTNAME in")
+    );
+    assert_eq!(input.locked("max-age"), None);
+}
+
+#[test]
+fn a_candidate_is_refused_with_the_setting_or_the_key_that_it_is_about_and_leaves_nothing() {
+    let home = Home::new();
+    home.save(|saved| saved.put(None, cmms()).unwrap());
+    let before = home.files();
+    let put = |value: Json| {
+        home.refused(|saved| {
+            let old = saved.destination("cmms").map(|_| "cmms");
+            saved.put(old, keys(value)).unwrap();
+        })
+    };
+    let faults = home.refused(|saved| saved.set("max-age", "soon").unwrap());
+    assert_eq!(faults[0].about, About::Setting("max-age"));
+    let faults = home.refused(|saved| {
+        saved.set("webhook-secret", "canary").unwrap();
+        saved.set("hostname", "a b").unwrap();
+    });
+    let abouts: Vec<_> = faults.iter().map(|fault| fault.about.clone()).collect();
+    assert!(
+        abouts.contains(&About::Setting("webhook-secret")),
+        "{faults:?}"
+    );
+    assert!(abouts.contains(&About::Setting("hostname")), "{faults:?}");
+    for (value, key) in [
+        (json!({ "name": "cmms", "url": "nowhere" }), "url"),
+        (json!({ "name": "cmms" }), ""),
+        (
+            json!({ "name": "cmms", "url": "http://a/", "auth": { "type": "barer" } }),
+            "auth.type",
+        ),
+        (
+            json!({ "name": "cmms", "url": "http://a/", "auth": { "type": "bearer", "token": "a\nb" } }),
+            "auth.token",
+        ),
+        (
+            json!({ "name": "cmms", "url": "http://a/", "timeout": "1ns" }),
+            "timeout",
+        ),
+        (
+            json!({ "name": "cmms", "url": "http://a/", "preset": "sp" }),
+            "preset",
+        ),
+        (
+            json!({ "name": "cmms", "url": "http://a/", "preset": "ignition" }),
+            "",
+        ),
+        (
+            json!({ "name": "cmms", "url": "http://a/", "nonsense": 1 }),
+            "nonsense",
+        ),
+        (
+            json!({ "name": "cmms", "url": "http://a/", "step": [
+                { "name": "a", "body": {} }, { "name": "b", "body": "{{ nonsense( }}" }
+            ] }),
+            "step.body",
+        ),
+        (
+            json!({ "name": "cmms", "url": "http://169.254.169.254/" }),
+            "url",
+        ),
+    ] {
+        let faults = put(value);
+        assert_eq!(faults[0].about, about("cmms", key), "{faults:?}");
+    }
+    let mut saved = home.saved();
+    saved.set("max-age", "1m").unwrap();
+    let faults = saved.check(&home.bare(&[]), |_| Err("the parts".into()));
+    assert_eq!(faults.unwrap_err()[0].what, "the parts");
+    assert_eq!(home.files(), before);
+}
+
+#[test]
+fn names_and_places_are_refused_where_they_are_given() {
+    let home = Home::new();
+    home.save(|saved| saved.put(None, cmms()).unwrap());
+    let put = |old: Option<&str>, value: Json| {
+        let faults = home.saved().put(old, keys(value)).unwrap_err();
+        (faults[0].about.clone(), faults[0].what.clone())
+    };
+    for (old, value, key) in [
+        (None, json!({ "url": "http://a/" }), ("", "name")),
+        (None, json!({ "name": "CMMS" }), ("CMMS", "name")),
+        (None, json!({ "name": "cmms" }), ("cmms", "name")),
+        (Some("gone"), json!({ "name": "gone" }), ("gone", "name")),
+        (
+            None,
+            json!({ "name": "a", "tls": { "ca_file": "/etc/passwd" } }),
+            ("a", "tls.ca_file"),
+        ),
+        (
+            None,
+            json!({ "name": "a", "auth": { "type": "bearer", "token": { "file": "/etc/passwd" } } }),
+            ("a", "auth.token"),
+        ),
+        (
+            None,
+            json!({ "name": "a", "secrets": { "p": { "env": "HOME" } } }),
+            ("a", "secrets.p"),
+        ),
+        (
+            None,
+            json!({ "name": "a", "url": { "file": "/etc/passwd" } }),
+            ("a", "url"),
+        ),
+        (
+            None,
+            json!({ "name": "a", "url": { "kept": true } }),
+            ("a", "url"),
+        ),
+        (
+            None,
+            json!({ "name": "a", "auth": { "type": "oauth2", "token_url": "https://u:p@a/" } }),
+            ("a", "auth.token_url"),
+        ),
+        (
+            None,
+            json!({ "name": "a", "tls": { "ca_file": "secrets/../../.env" } }),
+            ("a", "tls.ca_file"),
+        ),
+    ] {
+        let (found, what) = put(old, value);
+        assert_eq!(found, about(key.0, key.1), "{what}");
+    }
+    let mut saved = home.saved();
+    for (name, value) in [
+        ("verify", "/etc/passwd"),
+        ("tls-cert", "/etc/passwd"),
+        ("hostname", "secrets/x"),
+        ("hostname", "a\nb"),
+        ("integration-url", "https://user:canary@cmms.example/"),
+    ] {
+        let fault = saved.set(name, value).unwrap_err();
+        assert_eq!(fault.about, About::Setting(known(name).unwrap().name));
+        assert!(!fault.what.contains("canary"), "{fault:?}");
+    }
+    assert!(saved.is_unchanged());
+}
+
+#[test]
+fn a_secret_is_a_file_of_mode_0600_and_is_nowhere_else() {
+    let home = Home::new();
+    home.save(|saved| {
+        saved.set("api-token", CANARY).unwrap();
+        saved.set("hostname", "orbit.example").unwrap();
+        let keys = keys(json!({
+            "name": "cmms",
+            "url": format!("https://cmms.example/in?sig={CANARY}"),
+            "auth": { "type": "basic", "user": "relay", "password": CANARY },
+            "headers": { "X-Key": CANARY },
+            "sign": { "scheme": "hmac", "header": "X-Signature", "secret": CANARY },
+            "proxy": format!("http://user:{CANARY}@proxy.example:3128"),
+        }));
+        saved.put(None, keys).unwrap();
+    });
+    let mut held = 0;
+    for (name, text) in home.files() {
+        let mode = std::fs::metadata(home.path("data/page").join(&name)).unwrap();
+        assert_eq!(mode.permissions().mode() & 0o777, 0o600, "{name}");
+        assert_eq!(
+            text.contains(CANARY),
+            name.starts_with("secrets/"),
+            "{name}"
+        );
+        held += usize::from(name.starts_with("secrets/"));
+    }
+    assert_eq!(held, 6);
+    let saved = home.saved();
+    let config = home.load(&[]);
+    let to = &config.destinations[0].destination;
+    assert!(to.url.query().unwrap().contains(CANARY));
+    let told = format!(
+        "{saved:?} {:?} {:?} {} {:?} {:?}",
+        saved.settings(),
+        saved.destinations(),
+        saved.export(),
+        config.shown_settings(),
+        config.shown_destinations
+    );
+    assert!(!told.contains(CANARY), "{told}");
+    let kept = saved.destination("cmms").unwrap();
+    assert_eq!(kept["auth"]["password"], json!({ "kept": true }));
+    assert_eq!(kept["auth"]["user"], "relay");
+}
+
+#[test]
+fn a_secret_that_is_not_given_again_is_kept_only_for_the_same_address() {
+    let home = Home::new();
+    home.save(|saved| saved.put(None, cmms()).unwrap());
+    let secret = home.files();
+    home.save(|saved| {
+        let mut keys = saved.destination("cmms").unwrap();
+        keys.insert("url".into(), "https://cmms.example/other".into());
+        keys.insert("timeout".into(), "5s".into());
+        saved.put(Some("cmms"), keys).unwrap();
+    });
+    assert_eq!(
+        home.files()["secrets/cmms.auth-token.1"],
+        secret["secrets/cmms.auth-token.1"]
+    );
+    for url in [
+        "https://elsewhere.example/in",
+        "http://cmms.example/in",
+        "https://cmms.example:8443/",
+    ] {
+        let mut saved = home.saved();
+        let mut keys = saved.destination("cmms").unwrap();
+        keys.insert("url".into(), url.into());
+        let faults = saved.put(Some("cmms"), keys).unwrap_err();
+        assert_eq!(faults[0].about, about("cmms", "auth.token"));
+        assert!(faults[0].needs_secret && faults[0].what.contains("give this again"));
+    }
+    // A new one is in force at once, and the old one is gone.
+    home.save(|saved| saved.put(Some("cmms"), cmms()).unwrap());
+    let names: Vec<_> = home.files().into_keys().collect();
+    assert_eq!(
+        names,
+        [".env", "relay.toml", "secrets/cmms.auth-token.2"][1..]
+    );
+}
+
+#[test]
+fn the_token_does_not_follow_orbits_address() {
+    let home = Home::new();
+    home.save(|saved| {
+        saved.set("hostname", "orbit.example").unwrap();
+        saved.set("api-token", CANARY).unwrap();
+    });
+    let faults = home.refused(|saved| saved.set("hostname", "elsewhere.example").unwrap());
+    assert_eq!(faults[0].about, About::Setting("api-token"));
+    let faults = home.refused(|saved| assert!(saved.unset("hostname").unwrap()));
+    assert!(faults[0].needs_secret, "{faults:?}");
+    home.save(|saved| {
+        saved.set("hostname", "elsewhere.example").unwrap();
+        saved.set("api-token", "another").unwrap();
+    });
+    assert_eq!(home.load(&[]).orbit.unwrap().token.expose(), "another");
+    assert_eq!(home.files().len(), 2, "the old token's file is gone");
+}
+
+#[test]
+fn a_destination_that_gets_another_name_keeps_its_id() {
+    let home = Home::new();
+    std::fs::create_dir(home.path("data/page")).unwrap();
+    let file = "notify = [\"cmms\"]\n[[destination]]\nname = \"cmms\"\nurl = \"http://a/\"\n";
+    home.write("data/page/relay.toml", file);
+    home.save(|saved| {
+        let mut keys = saved.destination("cmms").unwrap();
+        keys.insert("name".into(), "eam".into());
+        saved.put(Some("cmms"), keys).unwrap();
+    });
+    let config = home.load(&[]);
+    let to = &config.destinations[0].destination;
+    assert_eq!((&*to.name, &*to.id), ("eam", "cmms"));
+    assert!(
+        config
+            .shown
+            .iter()
+            .any(|s| s.name == "notify" && s.value == "eam")
+    );
+    home.save(|saved| assert!(saved.remove("eam")));
+    assert!(home.load(&[]).destinations.is_empty());
+    assert!(!home.saved().remove("eam"));
+}
+
+#[test]
+fn what_cannot_be_written_leaves_all_as_it_was() {
+    let home = Home::new();
+    home.save(|saved| {
+        saved.set("max-age", "1m").unwrap();
+        saved.put(None, cmms()).unwrap();
+    });
+    let before = home.files();
+    for blocked in [".env.new", "relay.toml.new"] {
+        let mut saved = home.saved();
+        saved.set("max-age", "2m").unwrap();
+        saved.put(Some("cmms"), cmms()).unwrap();
+        let checked = saved.check(&home.bare(&[]), |_| Ok(())).unwrap();
+        // What is a folder cannot be replaced by a file.
+        let blocked = home.path("data/page").join(blocked);
+        std::fs::create_dir_all(blocked.join("x")).unwrap();
+        let error = checked.write().unwrap_err().to_string();
+        assert!(error.contains("cannot be written"), "{error}");
+        std::fs::remove_dir_all(blocked).unwrap();
+        std::fs::remove_file(home.path("data/page/.env.new")).ok();
+        assert_eq!(home.files(), before);
+    }
+}
+
+#[test]
+fn where_the_second_file_cannot_take_its_place_the_first_one_is_put_back() {
+    let home = Home::new();
+    let dir = home.path("data");
+    for before in [None, Some("old")] {
+        before.inspect(|text| home.write("data/.env", text));
+        home.write("data/.env.new", "new");
+        home.write("data/relay.toml.new", "new");
+        std::fs::create_dir_all(home.path("data/relay.toml/x")).unwrap();
+        let bytes = before.map(str::as_bytes);
+        let taken = write::take_places(&dir, &[(".env", bytes), ("relay.toml", None)]);
+        assert!(taken.unwrap_err().to_string().contains("relay.toml"));
+        let now = std::fs::read_to_string(home.path("data/.env")).ok();
+        assert_eq!(now.as_deref(), before);
+    }
+}
+
+#[test]
+fn what_somebody_else_saved_meanwhile_is_not_overwritten() {
+    let home = Home::new();
+    let mut slow = home.saved();
+    slow.set("max-age", "2m").unwrap();
+    let slow = slow.check(&home.bare(&[]), |_| Ok(())).unwrap();
+    home.save(|saved| saved.set("max-age", "3m").unwrap());
+    assert!(matches!(slow.write(), Err(WriteError::Changed)));
+    assert_eq!(home.setting("max-age", &[]).0, "3m");
+}
+
+#[test]
+fn what_was_left_behind_by_a_crash_is_swept_away() {
+    let home = Home::new();
+    std::fs::create_dir_all(home.path("data/page/secrets")).unwrap();
+    home.write("data/page/secrets/api-token.1", CANARY);
+    home.write("data/page/.env.new", "half");
+    home.save(|saved| saved.set("api-token", "mine").unwrap());
+    let names: Vec<_> = home.files().into_keys().collect();
+    assert_eq!(names, [".env", "secrets/api-token.2"]);
+}
+
+#[test]
+fn any_value_comes_back_as_it_was_given() {
+    let home = Home::new();
+    for value in [
+        "a b",
+        "it's",
+        "\"q\"",
+        "$HOME",
+        "back\\slash\\",
+        "#1",
+        "größer 🦀",
+        "a,b",
+    ] {
+        let mut saved = home.saved();
+        saved.set("time-zone", value).unwrap();
+        let checked = saved.check(&home.bare(&[]), |_| Ok(())).unwrap();
+        checked.write().unwrap();
+        let settings = home.saved().settings();
+        assert_eq!(settings, [("time-zone", Some(value.to_owned()))]);
+    }
+}
+
+#[test]
+fn a_certificate_is_given_by_its_text_and_found_wherever_the_data_directory_is() {
+    let certificate = rcgen::generate_simple_self_signed(["orbit.example".to_owned()]).unwrap();
+    let pem = certificate.cert.pem();
+    let home = Home::new();
+    home.save(|saved| {
+        saved.set("verify", &pem).unwrap();
+        let mut keys = cmms();
+        keys.insert("tls".into(), json!({ "ca_file": pem }));
+        saved.put(None, keys).unwrap();
+    });
+    assert!(home.saved().export().contains("BEGIN CERTIFICATE"));
+    std::fs::rename(home.path("data"), home.path("moved")).unwrap();
+    let moved = home.path("moved").display().to_string();
+    let config = home.load(&[("DATA_DIR", &moved)]);
+    let ca = config.destinations[0]
+        .destination
+        .tls
+        .ca_file
+        .clone()
+        .unwrap();
+    assert!(ca.starts_with(&moved), "{}", ca.display());
+    let faults = home.refused(|saved| {
+        saved
+            .set("verify", "-----BEGIN CERTIFICATE-----\nnonsense")
+            .unwrap();
+    });
+    assert_eq!(faults[0].about, About::Setting("verify"));
+}
+
+#[test]
+fn an_import_of_an_export_is_the_same_configuration() {
+    let home = Home::new();
+    home.save(|saved| {
+        saved.set("hostname", "orbit.example").unwrap();
+        saved.set("api-token", CANARY).unwrap();
+        saved.set("webhook-secret", KEY).unwrap();
+        saved.put(None, cmms()).unwrap();
+        let slack = json!({
+            "name": "slack",
+            "preset": "slack",
+            "url": { "secret": format!("https://hooks.example/{CANARY}") },
+        });
+        saved.put(None, keys(slack)).unwrap();
+    });
+    let export = home.saved().export();
+    assert!(
+        !export.contains(CANARY) && !export.contains(KEY),
+        "{export}"
+    );
+    let shown = |home: &Home| {
+        let config = home.load(&[]);
+        let mut settings = config.shown_settings();
+        settings.retain(|shown| !matches!(&*shown.name, "data-dir" | "config-dir"));
+        (settings, config.shown_destinations)
+    };
+    let none = BTreeMap::new();
+    // Where it came from nothing is asked for.
+    let Import::Ready(same) = home.saved().import(&export, &none).unwrap() else {
+        panic!("all is there");
+    };
+    assert!(same.is_unchanged());
+    let other = Home::new();
+    let Import::Needs(needed) = other.saved().import(&export, &none).unwrap() else {
+        panic!("secrets are missing");
+    };
+    let names: Vec<_> = needed.iter().map(|needed| &*needed.name).collect();
+    assert_eq!(
+        names,
+        [
+            "api-token",
+            "cmms: auth.token",
+            "slack: url",
+            "webhook-secret"
+        ]
+    );
+    let given = BTreeMap::from([
+        ("api-token".to_owned(), CANARY.to_owned()),
+        ("cmms: auth.token".to_owned(), CANARY.to_owned()),
+        (
+            "slack: url".to_owned(),
+            format!("https://hooks.example/{CANARY}"),
+        ),
+        ("webhook-secret".to_owned(), KEY.to_owned()),
+    ]);
+    let Import::Ready(ready) = other.saved().import(&export, &given).unwrap() else {
+        panic!("all was given");
+    };
+    let checked = ready.check(&other.bare(&[]), |_| Ok(())).unwrap();
+    checked.write().unwrap();
+    assert_eq!(shown(&other), shown(&home));
+    assert_eq!(other.saved().export(), export);
+    let config = other.load(&[]);
+    assert_eq!(config.orbit.unwrap().token.expose(), CANARY);
+}
+
+#[test]
+fn an_import_brings_nothing_that_could_name_a_file_and_its_faults_are_named() {
+    let home = Home::new();
+    let none = BTreeMap::new();
+    for (text, what) in [
+        ("nonsense", "not TOML"),
+        ("a = 1\n", "version = 1"),
+        (
+            "version = 1\ndata_dir = \"/\"\n",
+            "`data_dir` cannot be imported",
+        ),
+        ("version = 1\nsettings = 3\n", "`settings`"),
+        (
+            "version = 1\n[settings]\nasset-map = \"/etc/passwd\"\n",
+            "cannot be set on the page",
+        ),
+        (
+            "version = 1\n[settings]\nmax-age = { kept = true }\n",
+            "not a secret",
+        ),
+        (
+            "version = 1\n[[destination]]\nname = \"a\"\nurl = { file = \"/etc/passwd\" }\n",
+            "write a text",
+        ),
+        (
+            "version = 1\n[[destination]]\nname = \"a\"\n[[destination]]\nname = \"a\"\n",
+            "twice",
+        ),
+    ] {
+        let faults = home.saved().import(text, &none).unwrap_err();
+        assert!(faults[0].what.contains(what), "{text}: {faults:?}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_used_are_named_and_not_overwritten() {
+    let home = Home::new();
+    std::fs::create_dir(home.path("data/page")).unwrap();
+    home.write("data/page/.env", "X='canary\n");
+    let error = Saved::read(&home.path("data")).unwrap_err().to_string();
+    assert!(error.contains("page/.env cannot be used"), "{error}");
+    home.write("data/page/.env", "");
+    home.write("data/page/relay.toml", "secret = \"canary\nx");
+    let error = Saved::read(&home.path("data")).unwrap_err().to_string();
+    assert!(error.contains("page/relay.toml cannot be used"), "{error}");
+    assert!(!error.contains("canary"), "{error}");
+}

@@ -1,0 +1,26 @@
+//! The page in a real browser: Debian's Chromium, headless, through its driver.
+//!
+//! It needs Chromium, its driver, fonts and what npm brings (`apt-get install chromium
+//! chromium-driver fonts-dejavu-core fonts-noto-color-emoji nodejs npm` and `npm ci --prefix
+//! tests/browser`), and is run by its name: `cargo test --test browser -- --test-threads=1`.
+//! `SCREENSHOTS=1` has the pictures of the documents taken anew.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`harness`] | that the harness sees what it is there to see |
+//! | [`driver`] | the browser |
+//! | [`framed`] | a page as Orbit shows it |
+//! | [`judge`] | axe-core and html-validate |
+//! | [`picture`] | pictures of screens |
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod driver;
+mod framed;
+mod harness;
+mod judge;
+mod picture;

@@ -1,0 +1,24 @@
+//! The page over plain HTTP, against a real relay: what a browser would send, without a browser.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`frame`] | what every screen has, and what is served without a login |
+//! | [`visitor`] | a client with cookies that fills in forms as they stand in the HTML |
+//! | [`markup`] | reading our own HTML |
+//! | [`world`], [`wire`] | the relay and what is around it: the harness of `tests/relay` |
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod frame;
+mod markup;
+mod visitor;
+#[allow(dead_code, reason = "each test program uses its part")]
+#[path = "../relay/wire.rs"]
+mod wire;
+#[allow(dead_code, reason = "each test program uses its part")]
+#[path = "../relay/world.rs"]
+mod world;
