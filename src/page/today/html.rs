@@ -113,7 +113,14 @@ fn numbers(facts: &Facts) -> Markup {
 /// How it adds up.
 fn sums(id: &str, caption: &str, of: &Numbers) -> Markup {
     let refused: u64 = of.rejected.values().sum();
-    let columns = ["taken", "delivered", "waiting", "needs you", "skipped", "discarded"];
+    let columns = [
+        "taken",
+        "delivered",
+        "waiting",
+        "needs you",
+        "skipped",
+        "discarded",
+    ];
     let old = of.destinations.iter().any(|to| to.kept + to.expired > 0);
     let name = |name: &str| html! { th scope="row" { (parts::text(name, NAME)) } };
     let row = |to: &Shares| {
@@ -341,9 +348,22 @@ mod tests {
     fn a_good_day_is_green_in_words_too() {
         let drawn = drawn(well());
         assert!(drawn.contains("All is well"), "{drawn}");
-        assert!(!drawn.contains("badge bad") && !drawn.contains("badge warn"), "{drawn}");
-        for section in ["verdict", "numbers", "destinations", "routes", "hours", "parts"] {
-            assert!(drawn.contains(&format!("<section id=\"{section}\" data-live")), "{section}");
+        assert!(
+            !drawn.contains("badge bad") && !drawn.contains("badge warn"),
+            "{drawn}"
+        );
+        for section in [
+            "verdict",
+            "numbers",
+            "destinations",
+            "routes",
+            "hours",
+            "parts",
+        ] {
+            assert!(
+                drawn.contains(&format!("<section id=\"{section}\" data-live")),
+                "{section}"
+            );
         }
     }
 
@@ -363,7 +383,10 @@ mod tests {
         facts.unreadable = Some("the journal cannot be read".to_owned());
         let drawn = drawn(facts);
         assert!(drawn.contains("not known"), "{drawn}");
-        assert!(!drawn.contains("All is well") && !drawn.contains("id=\"day-sums\""), "{drawn}");
+        assert!(
+            !drawn.contains("All is well") && !drawn.contains("id=\"day-sums\""),
+            "{drawn}"
+        );
         assert!(!drawn.contains("<svg"), "{drawn}");
     }
 
@@ -373,12 +396,18 @@ mod tests {
         facts.needs.unmapped = 14;
         let drawn = drawn(facts);
         assert!(drawn.contains("href=\"/waiting#unmapped\""), "{drawn}");
-        assert!(drawn.contains("14 deliveries wait for an asset."), "{drawn}");
+        assert!(
+            drawn.contains("14 deliveries wait for an asset."),
+            "{drawn}"
+        );
     }
 
     #[test]
     fn hostile_names_stay_text_and_break_nothing() {
-        let hostile = format!("<script>alert(1)</script>\"'&\u{202e}😀{}", "x".repeat(10_000));
+        let hostile = format!(
+            "<script>alert(1)</script>\"'&\u{202e}😀{}",
+            "x".repeat(10_000)
+        );
         let mut facts = well();
         facts.needs.dead = 1;
         facts.mistakes = vec![hostile.clone()];
@@ -401,7 +430,10 @@ mod tests {
         facts.parts[0].reason = Some(hostile);
         let drawn = drawn(facts);
         assert!(!drawn.contains("<script"), "{drawn}");
-        assert!(!drawn.contains('\u{202e}') && !drawn.contains("&amp;lt;"), "{drawn}");
+        assert!(
+            !drawn.contains('\u{202e}') && !drawn.contains("&amp;lt;"),
+            "{drawn}"
+        );
         let longest = drawn
             .split('<')
             .filter_map(|tag| Some(tag.split_once('>')?.1.chars().count()))

@@ -62,9 +62,17 @@ pub(crate) fn verdict(facts: &Facts) -> Verdict {
         });
     };
     if let Some(why) = &facts.not_configured {
-        say(Standing::Wrong, format!("No event can be accepted: {why}"), "/setup");
+        say(
+            Standing::Wrong,
+            format!("No event can be accepted: {why}"),
+            "/setup",
+        );
     } else if !facts.ready && facts.parts.iter().all(|part| part.well != Some(false)) {
-        say(Standing::Wrong, "No event can be accepted.".to_owned(), "/health");
+        say(
+            Standing::Wrong,
+            "No event can be accepted.".to_owned(),
+            "/health",
+        );
     }
     for part in facts.parts.iter().filter(|part| part.well == Some(false)) {
         let standing = if part.vital {
@@ -72,13 +80,29 @@ pub(crate) fn verdict(facts: &Facts) -> Verdict {
         } else {
             Standing::Look
         };
-        say(standing, format!("{}: {}", part.name, part.in_words()), part.href);
+        say(
+            standing,
+            format!("{}: {}", part.name, part.in_words()),
+            part.href,
+        );
     }
-    for part in facts.parts.iter().filter(|part| part.well.is_some() && part.soon) {
-        say(Standing::Look, format!("{}: {}", part.name, part.in_words()), part.href);
+    for part in facts
+        .parts
+        .iter()
+        .filter(|part| part.well.is_some() && part.soon)
+    {
+        say(
+            Standing::Look,
+            format!("{}: {}", part.name, part.in_words()),
+            part.href,
+        );
     }
     for mistake in &facts.mistakes {
-        say(Standing::Wrong, format!("The numbers do not add up: {mistake}"), "/health");
+        say(
+            Standing::Wrong,
+            format!("The numbers do not add up: {mistake}"),
+            "/health",
+        );
     }
     if let Some(why) = &facts.unreadable {
         let what = format!("Not all could be looked at: {why}");
@@ -94,7 +118,9 @@ pub(crate) fn verdict(facts: &Facts) -> Verdict {
     }
     silent(facts, &mut say);
     causes.sort_by_key(|cause| cause.standing);
-    let standing = causes.first().map_or(Standing::Well, |cause| cause.standing);
+    let standing = causes
+        .first()
+        .map_or(Standing::Well, |cause| cause.standing);
     Verdict {
         standing,
         words: words(facts, standing, causes.len()),
@@ -127,7 +153,11 @@ fn needs(facts: &Facts, say: &mut impl FnMut(Standing, String, &str)) {
     ] {
         if n > 0 {
             let words = if n == 1 { one } else { many };
-            say(Standing::Wrong, format!("{} {words}.", parts::count(n)), href);
+            say(
+                Standing::Wrong,
+                format!("{} {words}.", parts::count(n)),
+                href,
+            );
         }
     }
 }
@@ -137,10 +167,18 @@ fn troubled(facts: &Facts, of: &Destination, say: &mut impl FnMut(Standing, Stri
     let name = &of.name;
     if of.paused {
         let why = of.reason.as_deref().unwrap_or("no reason is known");
-        say(Standing::Wrong, format!("{name} is paused: {why}"), "/waiting#paused");
+        say(
+            Standing::Wrong,
+            format!("{name} is paused: {why}"),
+            "/waiting#paused",
+        );
     } else if !of.well && !of.removed {
         let why = of.reason.as_deref().unwrap_or("no reason is known");
-        say(Standing::Wrong, format!("{name} {}: {why}", of.in_words()), "/#destinations");
+        say(
+            Standing::Wrong,
+            format!("{name} {}: {why}", of.in_words()),
+            "/#destinations",
+        );
     } else if let Some(seconds) = of.held_s {
         let wait = parts::duration(SignedDuration::from_secs(seconds));
         let what = format!("{name} asked to be left alone for another {wait}.");
@@ -163,7 +201,10 @@ fn silent(facts: &Facts, say: &mut impl FnMut(Standing, String, &str)) {
     };
     let since = parts::duration(facts.now.duration_since(first.last_at));
     let robot = parts::shortened(&first.robot, 60);
-    let mission = first.mission.as_deref().map(|mission| parts::shortened(mission, 60));
+    let mission = first
+        .mission
+        .as_deref()
+        .map(|mission| parts::shortened(mission, 60));
     let mission = mission.map_or_else(String::new, |mission| format!(" on {mission}"));
     let others = match silent.count() + facts.silent_left_out {
         0 => String::new(),
@@ -206,7 +247,11 @@ mod tests {
     type Case = (&'static str, fn(&mut Facts), Standing, &'static str);
 
     fn part<'a>(facts: &'a mut Facts, name: &str) -> &'a mut Part {
-        facts.parts.iter_mut().find(|part| part.name == name).unwrap()
+        facts
+            .parts
+            .iter_mut()
+            .find(|part| part.name == name)
+            .unwrap()
     }
 
     #[test]
@@ -241,26 +286,86 @@ mod tests {
                 Wrong,
                 "/setup",
             ),
-            ("journal", |f| part(f, "Journal").well = Some(false), Wrong, "/health"),
-            ("journal filling", |f| part(f, "Journal").soon = true, Look, "/health"),
-            ("events", |f| part(f, "Events").well = Some(false), Wrong, "/setup"),
-            ("orbit", |f| part(f, "Orbit").well = Some(false), Wrong, "/setup"),
+            (
+                "journal",
+                |f| part(f, "Journal").well = Some(false),
+                Wrong,
+                "/health",
+            ),
+            (
+                "journal filling",
+                |f| part(f, "Journal").soon = true,
+                Look,
+                "/health",
+            ),
+            (
+                "events",
+                |f| part(f, "Events").well = Some(false),
+                Wrong,
+                "/setup",
+            ),
+            (
+                "orbit",
+                |f| part(f, "Orbit").well = Some(false),
+                Wrong,
+                "/setup",
+            ),
             (
                 "webhook",
                 |f| part(f, "Webhook").well = Some(false),
                 Wrong,
                 "/waiting#webhook",
             ),
-            ("backfill", |f| part(f, "Backfill").well = Some(false), Look, "/health"),
-            ("clock", |f| part(f, "Clock").well = Some(false), Look, "/health"),
-            ("sums", |f| f.mistakes = vec!["kept 1 ≠ 2".into()], Wrong, "/health"),
-            ("unreadable", |f| f.unreadable = Some("no".into()), Wrong, "/health"),
+            (
+                "backfill",
+                |f| part(f, "Backfill").well = Some(false),
+                Look,
+                "/health",
+            ),
+            (
+                "clock",
+                |f| part(f, "Clock").well = Some(false),
+                Look,
+                "/health",
+            ),
+            (
+                "sums",
+                |f| f.mistakes = vec!["kept 1 ≠ 2".into()],
+                Wrong,
+                "/health",
+            ),
+            (
+                "unreadable",
+                |f| f.unreadable = Some("no".into()),
+                Wrong,
+                "/health",
+            ),
             ("dead", |f| f.needs.dead = 1, Wrong, "/waiting#dead"),
-            ("unmapped", |f| f.needs.unmapped = 14, Wrong, "/waiting#unmapped"),
+            (
+                "unmapped",
+                |f| f.needs.unmapped = 14,
+                Wrong,
+                "/waiting#unmapped",
+            ),
             ("parked", |f| f.needs.parked = 2, Wrong, "/waiting#paused"),
-            ("paused", |f| f.destinations[0].paused = true, Wrong, "/waiting#paused"),
-            ("down", |f| f.destinations[0].well = false, Wrong, "/#destinations"),
-            ("held", |f| f.destinations[0].held_s = Some(90), Look, "/#destinations"),
+            (
+                "paused",
+                |f| f.destinations[0].paused = true,
+                Wrong,
+                "/waiting#paused",
+            ),
+            (
+                "down",
+                |f| f.destinations[0].well = false,
+                Wrong,
+                "/#destinations",
+            ),
+            (
+                "held",
+                |f| f.destinations[0].held_s = Some(90),
+                Look,
+                "/#destinations",
+            ),
             (
                 "old queue",
                 |f| {
@@ -311,7 +416,10 @@ mod tests {
         facts.silent_left_out = 4;
         let verdict = verdict(&facts);
         assert_eq!(verdict.causes.len(), 1);
-        assert!(verdict.causes[0].what.ends_with("usual, and 6 more."), "{verdict:?}");
+        assert!(
+            verdict.causes[0].what.ends_with("usual, and 6 more."),
+            "{verdict:?}"
+        );
     }
 
     #[test]

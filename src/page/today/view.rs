@@ -276,7 +276,9 @@ impl Kept {
         let routes = reader.routes()?;
         let routes = routes.into_iter().map(|route| Route {
             silent: route.is_silent(now),
-            usual_s: route.usual_gap.and_then(|gap| i64::try_from(gap.as_secs()).ok()),
+            usual_s: route
+                .usual_gap
+                .and_then(|gap| i64::try_from(gap.as_secs()).ok()),
             robot: route.robot,
             mission: route.mission,
             events: route.n,
@@ -381,7 +383,9 @@ fn destination(
     let (status, well, mut reason) = part.map_or(("untried", true, None), |part| {
         (part.status, part.well, part.reason.clone())
     });
-    let held = of.held_until.map(|until| until.duration_since(steady).as_secs());
+    let held = of
+        .held_until
+        .map(|until| until.duration_since(steady).as_secs());
     if let Some(paused) = &of.paused {
         reason = Some(format!("{} (by {})", paused.why, paused.by));
     } else if let Some(down) = &of.down {
@@ -416,7 +420,11 @@ fn parts(app: &Handles, health: health::Health) -> Vec<Part> {
         webhook::Status::Unknown => (None, "not asked yet", None),
         _ => {
             let at = *app.parts.looked_at.borrow();
-            (Some(true), "answers", at.map(|at| format!("last asked {at:.0}")))
+            (
+                Some(true),
+                "answers",
+                at.map(|at| format!("last asked {at:.0}")),
+            )
         }
     };
     // Of the webhook nothing is known where Orbit does not answer, and that is said once.
@@ -459,7 +467,14 @@ fn parts(app: &Handles, health: health::Health) -> Vec<Part> {
         href: "/setup",
     };
     let backfill = of("Backfill", health.backfill, "/health");
-    vec![listener, journal, orbit, hook, backfill, of("Clock", health.clock, "/health")]
+    vec![
+        listener,
+        journal,
+        orbit,
+        hook,
+        backfill,
+        of("Clock", health.clock, "/health"),
+    ]
 }
 
 fn first_hour(now: Timestamp) -> Timestamp {
@@ -613,11 +628,10 @@ pub(super) mod tests {
             trouble: None,
         };
         let of = destination(&sums(None, Some(down)), None, at(0)).unwrap();
-        assert_eq!((of.well, of.since, of.in_words()), (
-            false,
-            Some(at(-60)),
-            "is down: only probes go out"
-        ));
+        assert_eq!(
+            (of.well, of.since, of.in_words()),
+            (false, Some(at(-60)), "is down: only probes go out")
+        );
         let of = destination(&sums(Some(paused), None), None, at(0)).unwrap();
         assert_eq!((of.well, of.since), (false, Some(at(-90))));
         assert_eq!(of.reason.as_deref(), Some("maintenance (by ann)"));
@@ -625,6 +639,10 @@ pub(super) mod tests {
             removed: true,
             ..sums(None, None)
         };
-        assert_eq!(destination(&removed, None, at(0)), None, "nothing is left of it");
+        assert_eq!(
+            destination(&removed, None, at(0)),
+            None,
+            "nothing is left of it"
+        );
     }
 }

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{map, subject};
+use super::subject;
 use crate::app::control::{self, Answer, Ask};
 use crate::event::Envelope;
 use crate::page::access::Person;
+use crate::page::assets::map;
 use crate::page::html::parts;
 use crate::page::{Failed, Page};
 use crate::reconcile::webhook::{Told, Wish};
@@ -58,6 +59,13 @@ pub(crate) struct OnDestination {
     pub(crate) destination: String,
 }
 
+/// A version of the asset map.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct OnMap {
+    /// The one that was in use when it was shown.
+    pub(crate) version: String,
+}
+
 /// An action that gets an asset.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Assign {
@@ -73,14 +81,20 @@ pub(crate) struct Assign {
 pub(crate) async fn replay(page: &Page, who: &Person, on: OnGroup) -> Result<String, Failed> {
     let (n, name) = (on.count, name(page, &on.destination));
     begin(page, who, Kind::Replay, on.filter()?).await?;
-    Ok(format!("The replay of {} to {name} was begun.", deliveries(n)))
+    Ok(format!(
+        "The replay of {} to {name} was begun.",
+        deliveries(n)
+    ))
 }
 
 /// Throws a group away.
 pub(crate) async fn discard(page: &Page, who: &Person, on: OnGroup) -> Result<String, Failed> {
     let (n, name) = (on.count, name(page, &on.destination));
     begin(page, who, Kind::Discard, on.filter()?).await?;
-    Ok(format!("The discard of {} to {name} was begun.", deliveries(n)))
+    Ok(format!(
+        "The discard of {} to {name} was begun.",
+        deliveries(n)
+    ))
 }
 
 /// Throws away what a destination that is no longer configured still had.
@@ -175,16 +189,28 @@ pub(crate) async fn assign(
     let Some(subject) = subject else {
         return Err(Failed::wrong("That event is gone.", LOOK));
     };
-    let Some(row) = subject::row(&subject, &assign.by, asset) else {
+    let Some(keys) = subject::keys(&subject, &assign.by) else {
         let what = "The row cannot go by that: the inspection does not say it.";
         return Err(Failed::wrong(what, LOOK));
     };
-    map::add(page, who, &row).await?;
-    let action = subject.action_name.as_deref().unwrap_or("the action");
+    let applied = map::add_row(page, who, &keys, asset).await?;
+    if !applied.changed {
+        return Ok("The asset map has that row already.".to_owned());
+    }
+    let action = subject.action_name.as_deref().unwrap_or("The action");
     Ok(format!(
         "{} is {} from now on, and what waits for that goes out. Undo is below.",
         parts::shortened(action, 80),
         parts::shortened(asset, 80)
+    ))
+}
+
+/// Takes the last change of the asset map back.
+pub(crate) async fn undo_map(page: &Page, who: &Person, on: OnMap) -> Result<String, Failed> {
+    let applied = map::undo(page, who, &on.version).await?;
+    let rows = parts::count(u64::try_from(applied.rows).unwrap_or(u64::MAX));
+    Ok(format!(
+        "The asset map is as it was before, with {rows} rows. What went out meanwhile stays so."
     ))
 }
 

@@ -7,6 +7,7 @@
 
 use jiff::Timestamp;
 use maud::{Markup, html};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::view::{Decided, Group, List, Map, Paused, Removed, Undo, Unmapped, View, Webhook};
 use crate::page::access::{Person, Role};
@@ -170,8 +171,12 @@ impl Ground<'_> {
     }
 
     fn group(&self, of: &Group, state: &str) -> Markup {
-        let list = format!("/deliveries?state={state}&destination={}", encoded(&of.destination));
-        let one = format!("/deliveries/{}/{}", encoded(&of.destination), of.seq);
+        let list = format!(
+            "/deliveries?state={state}&destination={}",
+            encoded(&of.destination)
+        );
+        let one = encoded(&format!("{}:{}", of.destination, of.seq));
+        let one = format!("/deliveries/{one}");
         html! {
             h3 { (parts::text(&of.reason, REASON)) }
             p {
@@ -206,9 +211,10 @@ impl Ground<'_> {
         html! {
             @if let Some(why) = &map.locked {
                 p {
-                    "The page does not write this map: " (parts::text(why, REASON)) ". Add the \
-                     line of an action there, with the asset’s name in it; what waits goes out by \
-                     itself once the file is saved."
+                    "The asset map is the file " code { (parts::text(&map.path, REASON)) } ", from "
+                    (parts::text(why, REASON)) ": the page does not change it. Add the line of an \
+                     action there, with the asset’s name in it; what waits goes out by itself once \
+                     the file is saved."
                 }
                 @if let Some(header) = &map.header {
                     p { "The file needs this header first:" }
@@ -260,8 +266,14 @@ impl Ground<'_> {
                     dt { "robot" }
                     dd { (parts::text(robot, NAME)) }
                 }
-                dt { "the newest" }
-                dd { a href={ "/events/" (of.seq) } { "event " (of.seq) } }
+                @if let Some(action) = &of.action {
+                    dt { "which" }
+                    dd {
+                        a href={ "/deliveries?state=parked&action=" (encoded(&parts::shortened(action, 200))) } {
+                            "Open the list"
+                        }
+                    }
+                }
             }
             @if map.locked.is_some() || of.choices.is_empty() {
                 @if of.choices.is_empty() {
@@ -339,7 +351,15 @@ impl Ground<'_> {
             @match &of.undo {
                 Undo::Pause(id) => (undo("/waiting/pause", id, "Undo: pause it again")),
                 Undo::Resume(id) => (undo("/waiting/resume", id, "Undo: resume it")),
-                Undo::Map => a href="/assets/map" { "Undo in the asset map" },
+                Undo::Map(version) => {
+                    @if self.decides {
+                        form.inline method="post"
+                            action=(parts::signed(self.person, "/waiting/undo-map")) {
+                            (hidden("version", version))
+                            button.second type="submit" { "Undo: the map before that" }
+                        }
+                    }
+                }
                 Undo::Never(why) => span.soft { "(" (why) ")" },
                 Undo::Done => span.soft { "(changed again since)" },
             }
@@ -386,7 +406,7 @@ fn left_out(groups: usize, more: bool) -> Markup {
 
 /// A text within an address.
 fn encoded(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 #[cfg(test)]
@@ -481,7 +501,8 @@ mod tests {
             }),
             map: Map {
                 locked: None,
-                path: None,
+                path: own(),
+                version: "abc".to_owned(),
                 header: None,
                 assets: vec![own()],
             },
@@ -489,6 +510,7 @@ mod tests {
                 decided("resume", Undo::Pause(own())),
                 decided("pause", Undo::Resume(own())),
                 decided("discard", Undo::Never("it cannot be undone")),
+                decided("map", Undo::Map("abc".to_owned())),
             ],
         }
     }
@@ -523,13 +545,20 @@ mod tests {
     fn who_may_only_look_gets_no_form() {
         let view = everything("x");
         let seen = drawn(&view, Role::See);
-        assert!(!seen.contains("<form") && !seen.contains("<button"), "{seen}");
+        assert!(
+            !seen.contains("<form") && !seen.contains("<button"),
+            "{seen}"
+        );
         assert!(seen.contains("You may look."), "{seen}");
         for role in [Role::Decide, Role::Configure] {
             let drawn = drawn(&view, role);
             let forms = drawn.matches("<form").count();
-            assert_eq!(forms, drawn.matches("csrf=c5rf").count(), "each is this session's");
-            assert!(forms >= 9, "{drawn}");
+            assert_eq!(
+                forms,
+                drawn.matches("csrf=c5rf").count(),
+                "each is this session's"
+            );
+            assert!(forms >= 10, "{drawn}");
         }
     }
 
@@ -546,10 +575,14 @@ mod tests {
     #[test]
     fn a_locked_map_gives_the_line_and_where_it_goes_instead_of_a_form() {
         let mut view = everything("Read gauge,ASSET-ID-HERE");
-        view.map.locked = Some("the asset map is /etc/assets.csv".to_owned());
+        view.map.locked = Some("flag --asset-map".to_owned());
+        view.map.path = "/etc/assets.csv".to_owned();
         view.map.header = Some("action_name,asset_id".to_owned());
         let drawn = drawn(&view, Role::Configure);
-        assert!(drawn.contains("the asset map is /etc/assets.csv"), "{drawn}");
+        assert!(
+            drawn.contains("/etc/assets.csv") && drawn.contains("flag --asset-map"),
+            "{drawn}"
+        );
         assert!(drawn.contains("action_name,asset_id"), "{drawn}");
         assert!(drawn.contains("Line for the asset map"), "{drawn}");
         assert!(!drawn.contains("/waiting/asset"), "{drawn}");
@@ -581,7 +614,10 @@ mod tests {
 
     #[test]
     fn hostile_names_stay_text_and_break_nothing() {
-        let hostile = format!("<script>alert(1)</script>\"'&\u{202e}😀{}", "x".repeat(10_000));
+        let hostile = format!(
+            "<script>alert(1)</script>\"'&\u{202e}😀{}",
+            "x".repeat(10_000)
+        );
         let drawn = drawn(&everything(&hostile), Role::Decide);
         assert!(!drawn.contains("<script"), "{drawn}");
         let longest = drawn
@@ -590,9 +626,9 @@ mod tests {
             .max();
         assert!(longest < Some(2100), "{longest:?}");
         // Only what is sent back unchanged, and never shown, is whole.
-        let shown = drawn.split("<input type=\"hidden\"").map(|rest| {
-            rest.split_once('>').map_or(rest, |(_, shown)| shown)
-        });
+        let shown = drawn
+            .split("<input type=\"hidden\"")
+            .map(|rest| rest.split_once('>').map_or(rest, |(_, shown)| shown));
         let shown: String = shown.collect();
         assert!(!shown.contains('\u{202e}'), "{shown}");
     }

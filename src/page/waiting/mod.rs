@@ -5,7 +5,6 @@
 //! subject  by what a row of the asset map may go
 //! html     how it looks
 //! acts     what somebody decides
-//! map      where a row of the asset map goes
 //! ```
 //!
 //! # Invariants
@@ -14,19 +13,18 @@
 
 pub(super) mod acts;
 mod html;
-mod map;
 mod subject;
 pub(super) mod view;
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
 use axum::response::{IntoResponse as _, Redirect};
 use axum::routing::{get, post};
-use axum::Router;
 
-use self::acts::{Assign, OnDestination, OnGroup, OnRemoved};
+use self::acts::{Assign, OnDestination, OnGroup, OnMap, OnRemoved};
 use super::access::{Decide, Person, See};
 use super::html::layout::{self, Here};
 use super::{Answer, Failed, Page};
@@ -40,6 +38,7 @@ pub(super) fn routes() -> Router<Arc<Page>> {
     Router::new()
         .route(HERE, get(screen))
         .route("/waiting/asset", post(assign))
+        .route("/waiting/undo-map", post(undo_map))
         .route("/waiting/replay", post(replay))
         .route("/waiting/discard", post(discard))
         .route("/waiting/discard-removed", post(discard_removed))
@@ -55,20 +54,17 @@ async fn screen(State(page): State<Arc<Page>>, See(person): See) -> Answer {
     Ok(screen.into_response())
 }
 
-async fn assign(
-    State(page): State<Arc<Page>>,
-    Decide(who): Decide,
-    sent: Sent<Assign>,
-) -> Answer {
+async fn assign(State(page): State<Arc<Page>>, Decide(who): Decide, sent: Sent<Assign>) -> Answer {
     let said = acts::assign(&page, &who, read(sent)?).await?;
     Ok(back(&page, &who, said))
 }
 
-async fn replay(
-    State(page): State<Arc<Page>>,
-    Decide(who): Decide,
-    sent: Sent<OnGroup>,
-) -> Answer {
+async fn undo_map(State(page): State<Arc<Page>>, Decide(who): Decide, sent: Sent<OnMap>) -> Answer {
+    let said = acts::undo_map(&page, &who, read(sent)?).await?;
+    Ok(back(&page, &who, said))
+}
+
+async fn replay(State(page): State<Arc<Page>>, Decide(who): Decide, sent: Sent<OnGroup>) -> Answer {
     let said = acts::replay(&page, &who, read(sent)?).await?;
     Ok(back(&page, &who, said))
 }
@@ -116,7 +112,10 @@ async fn repair(State(page): State<Arc<Page>>, Decide(who): Decide) -> Answer {
 
 fn read<T>(sent: Sent<T>) -> Result<T, Failed> {
     let Form(sent) = sent.map_err(|_| {
-        Failed::wrong("That form is not understood.", "Go back, load the screen again, and try.")
+        Failed::wrong(
+            "That form is not understood.",
+            "Go back, load the screen again, and try.",
+        )
     })?;
     Ok(sent)
 }

@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - Pure. Only what the inspection says is offered.
-//! - A row of a choice has exactly the columns that the choice names, and the asset.
+//! - What a row of a choice goes by is exactly what the choice names.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -10,21 +10,26 @@ use serde_json::value::RawValue;
 use crate::page::html::parts;
 use crate::relay::assets::Subject;
 
-const ASSET_ID: &str = "asset_id";
 const JOIN: &str = "+";
 /// So many characters of a name are said.
 const LONGEST: usize = 60;
 
 /// Which columns, and how people say that; what names the action is in all of them.
-const CHOICES: [(&[&str], &str); 7] = [
+const CHOICES: [(&[&'static str], &str); 7] = [
     (&["action_name"], "this action, on every mission and robot"),
-    (&["action_name", "mission_name"], "this action on this mission"),
+    (
+        &["action_name", "mission_name"],
+        "this action on this mission",
+    ),
     (&["action_name", "robot"], "this action by this robot"),
     (
         &["action_name", "mission_name", "robot"],
         "this action on this mission by this robot",
     ),
-    (&["action_uuid"], "this very action, also when it is renamed"),
+    (
+        &["action_uuid"],
+        "this very action, also when it is renamed",
+    ),
     (&["element_id"], "this element of the site's walk"),
     (&["orbit_asset_id"], "the asset that Orbit has for it"),
 ];
@@ -40,13 +45,15 @@ pub(crate) struct Choice {
 
 /// The ways to find it, the usual one first.
 pub(crate) fn choices(subject: &Subject) -> Vec<Choice> {
-    let possible = CHOICES.iter().filter(|(columns, _)| cells(subject, columns).is_some());
+    let possible = CHOICES
+        .iter()
+        .filter(|(columns, _)| cells(subject, columns).is_some());
     let choices = possible.map(|(columns, words)| Choice {
         by: columns.join(JOIN),
         words: match columns {
             ["element_id" | "orbit_asset_id", ..] => {
                 let names = cells(subject, columns).unwrap_or_default();
-                let names: Vec<_> = names.iter().map(|(_, name)| &**name).collect();
+                let names: Vec<_> = names.into_iter().map(|(_, name)| name).collect();
                 format!("{words}: {}", parts::shortened(&names.join(" "), LONGEST))
             }
             _ => (*words).to_owned(),
@@ -55,16 +62,19 @@ pub(crate) fn choices(subject: &Subject) -> Vec<Choice> {
     choices.collect()
 }
 
-/// The row of a choice: columns and what stands in them. None where the inspection does not say
-/// so much, or there is no such choice.
-pub(crate) fn row(subject: &Subject, by: &str, asset: &str) -> Option<Vec<(String, String)>> {
-    let (columns, _) = CHOICES.iter().find(|(columns, _)| columns.join(JOIN) == by)?;
-    let mut row = cells(subject, columns)?;
-    row.push((ASSET_ID.to_owned(), asset.to_owned()));
-    Some(row)
+/// What a row of a choice goes by: columns, and the names there. None where the inspection does
+/// not say so much, or there is no such choice.
+pub(crate) fn keys<'a>(subject: &'a Subject, by: &str) -> Option<Vec<(&'static str, &'a str)>> {
+    let (columns, _) = CHOICES
+        .iter()
+        .find(|(columns, _)| columns.join(JOIN) == by)?;
+    cells(subject, columns)
 }
 
-fn cells(subject: &Subject, columns: &[&str]) -> Option<Vec<(String, String)>> {
+fn cells<'a>(
+    subject: &'a Subject,
+    columns: &[&'static str],
+) -> Option<Vec<(&'static str, &'a str)>> {
     let cells = columns.iter().map(|column| {
         let name = match *column {
             "action_name" => &subject.action_name,
@@ -75,8 +85,8 @@ fn cells(subject: &Subject, columns: &[&str]) -> Option<Vec<(String, String)>> {
             "orbit_asset_id" => &subject.orbit_asset_id,
             _ => &None,
         };
-        let name = name.as_deref().map(str::trim).filter(|name| !name.is_empty())?;
-        Some(((*column).to_owned(), name.to_owned()))
+        let name = name.as_deref().map(str::trim);
+        Some((*column, name.filter(|name| !name.is_empty())?))
     });
     cells.collect()
 }
@@ -127,7 +137,10 @@ mod tests {
     #[test]
     fn only_what_the_inspection_says_is_offered() {
         let by = |subject: &Subject| -> Vec<String> {
-            choices(subject).into_iter().map(|choice| choice.by).collect()
+            choices(subject)
+                .into_iter()
+                .map(|choice| choice.by)
+                .collect()
         };
         assert_eq!(
             by(&subject()),
@@ -148,23 +161,22 @@ mod tests {
     }
 
     #[test]
-    fn a_row_has_the_columns_of_its_choice_and_the_asset() {
-        let row = row(&subject(), "action_name+robot", "PUMP-101").unwrap();
-        let row: Vec<_> = row.iter().map(|(column, cell)| (&**column, &**cell)).collect();
-        assert_eq!(
-            row,
-            [
-                ("action_name", "Read gauge *"),
-                ("robot", "Spot"),
-                ("asset_id", "PUMP-101")
-            ]
-        );
+    fn a_row_goes_by_what_its_choice_names() {
+        let subject = subject();
+        let keys = keys(&subject, "action_name+robot").unwrap();
+        assert_eq!(keys, [("action_name", "Read gauge *"), ("robot", "Spot")]);
     }
 
     #[test]
     fn what_was_not_offered_makes_no_row() {
-        for by in ["element_id", "robot", "", "asset_id", "action_name+asset_id"] {
-            assert_eq!(row(&subject(), by, "PUMP-101"), None, "{by}");
+        for by in [
+            "element_id",
+            "robot",
+            "",
+            "asset_id",
+            "action_name+asset_id",
+        ] {
+            assert_eq!(keys(&subject(), by), None, "{by}");
         }
     }
 

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::subject::{self, Choice};
 use crate::app::Handles;
+use crate::page::assets::map;
 use crate::page::{Failed, Page};
 use crate::reconcile::webhook::Status;
 use crate::relay::assets::{AssetMap, Subject};
@@ -25,6 +26,8 @@ const ASSETS: usize = 1000;
 /// So many acts are looked through for those that people decided.
 const ACTS: u32 = 30;
 const LATELY: usize = 8;
+/// What an act on the asset map is called.
+const MAP: &str = "map";
 
 /// Waiting for you.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -154,10 +157,12 @@ pub(crate) struct Webhook {
 /// Where rows of the asset map go.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Map {
-    /// Why the page does not write it.
+    /// Why the page does not write it: where it comes from.
     pub(crate) locked: Option<String>,
-    /// The file, where it is not the page's own.
-    pub(crate) path: Option<String>,
+    /// Its file.
+    pub(crate) path: String,
+    /// The version in use.
+    pub(crate) version: String,
     /// The header that a line by hand needs before it, where the map has none.
     pub(crate) header: Option<String>,
     /// Assets that are known already.
@@ -189,8 +194,8 @@ pub(crate) enum Undo {
     Pause(String),
     /// By the end of its pause.
     Resume(String),
-    /// In the history of the asset map.
-    Map,
+    /// By the map before it, while this version is the one in use.
+    Map(String),
     /// It cannot be, for this reason.
     Never(&'static str),
     /// Something later did it already.
@@ -234,7 +239,7 @@ impl View {
 /// Looks.
 pub(crate) async fn view(page: &Arc<Page>) -> Result<View, Failed> {
     let app = &page.app;
-    let map = Arc::clone(&app.assets.current().borrow());
+    let assets = Arc::clone(&app.assets.current().borrow());
     let sums = app.parts.sums.borrow().clone();
     let names: BTreeMap<_, _> = sums
         .destinations
@@ -247,7 +252,7 @@ pub(crate) async fn view(page: &Arc<Page>) -> Result<View, Failed> {
         .filter(|of| of.paused.is_some())
         .map(|of| of.id.clone())
         .collect();
-    let with = Arc::clone(&map);
+    let with = Arc::clone(&assets);
     let read = page
         .read(move |reader| read(reader, &with, &names, &paused))
         .await;
@@ -258,11 +263,22 @@ pub(crate) async fn view(page: &Arc<Page>) -> Result<View, Failed> {
     view.now = app.clock.wall();
     view.paused = paused_ones(&sums);
     view.webhook = webhook(app);
+    let kept = map::state(page);
+    for decided in &mut view.lately {
+        if let Undo::Map(version) = &mut decided.undo {
+            if kept.locked.is_some() {
+                decided.undo = Undo::Never("another file is the asset map now");
+            } else {
+                version.clone_from(&kept.version);
+            }
+        }
+    }
     view.map = Map {
-        locked: super::map::locked(page),
-        path: app.assets.path().map(|path| path.display().to_string()),
-        header: map.missing_header(),
-        assets: map.assets().take(ASSETS).map(str::to_owned).collect(),
+        locked: kept.locked,
+        path: kept.path,
+        version: kept.version,
+        header: assets.missing_header(),
+        assets: assets.assets().take(ASSETS).map(str::to_owned).collect(),
     };
     Ok(view)
 }
@@ -299,7 +315,9 @@ fn read(
     });
     for of in &mut unmapped.groups {
         let event = reader.find(&of.seq.to_string())?;
-        of.picture = event.first().is_some_and(|event| subject::has_picture(&event.body));
+        of.picture = event
+            .first()
+            .is_some_and(|event| subject::has_picture(&event.body));
     }
     let dead = List::of(reader.dead_groups(GROUPS)?, |of| {
         Some(Group {
@@ -399,8 +417,12 @@ fn lately(acts: &[journal::Act], paused: &BTreeSet<String>) -> Vec<Decided> {
     let mut seen = BTreeSet::new();
     let mut decided = Vec::new();
     for act in acts {
-        let turns = matches!(&*act.what, "pause" | "resume");
-        let is_last = !turns || seen.insert(act.destination.clone());
+        let turn = match &*act.what {
+            "pause" | "resume" => Some(act.destination.clone()),
+            MAP => Some(None),
+            _ => None,
+        };
+        let is_last = turn.is_none_or(|turn| seen.insert(turn));
         let destination = act.destination.clone().filter(|_| is_last);
         let undo = match (&*act.what, destination) {
             ("pause", Some(id)) if paused.contains(&id) => Undo::Resume(id),
@@ -411,7 +433,8 @@ fn lately(acts: &[journal::Act], paused: &BTreeSet<String>) -> Vec<Decided> {
             }
             ("discard", _) => Undo::Never("it cannot be undone: what was discarded stays so"),
             ("webhook", _) => Undo::Never("it cannot be undone from here"),
-            (what, _) if super::map::is_change(what) => Undo::Map,
+            (MAP, _) if is_last => Undo::Map(String::new()),
+            (MAP, _) => Undo::Done,
             _ => continue,
         };
         // What the relay does by itself is for the list of acts.
@@ -453,14 +476,21 @@ mod tests {
             act(3, "bob", "pause", Some("cmms")),
             act(2, "ann", "pause", Some("chat")),
             act(1, "bob", "login", None),
+            act(0, "ann", "map", None),
+            act(-1, "bob", "map", None),
         ];
         let decided = lately(&acts, &["chat".to_owned()].into());
-        let undo: Vec<_> = decided.iter().map(|of| (&*of.what, of.undo.clone())).collect();
+        let undo: Vec<_> = decided
+            .iter()
+            .map(|of| (&*of.what, of.undo.clone()))
+            .collect();
         assert!(matches!(undo[0], ("replay", Undo::Never(_))));
         assert_eq!(undo[1], ("resume", Undo::Pause("cmms".to_owned())));
         assert_eq!(undo[2], ("pause", Undo::Done));
         assert_eq!(undo[3], ("pause", Undo::Resume("chat".to_owned())));
-        assert_eq!(undo.len(), 4, "a login is no decision of this screen");
+        assert_eq!(undo[4], ("map", Undo::Map(String::new())));
+        assert_eq!(undo[5], ("map", Undo::Done));
+        assert_eq!(undo.len(), 6, "a login is no decision of this screen");
     }
 
     #[test]
