@@ -102,3 +102,5 @@ CREATE INDEX delivery_held ON delivery (destination, seq)
 CREATE INDEX act_who ON act (who);
 
 CREATE INDEX act_what ON act (what);
+
+CREATE INDEX work_order_asset ON work_order (asset);

@@ -70,6 +70,10 @@ pub(crate) struct Page {
     outside: Outside,
     readers: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
+    /// Photographs that are fetched from Orbit.
+    pictures: Semaphore,
+    /// Counts of what a bulk act would be done to: each looks at all that may match.
+    counting: Semaphore,
     looks: health::Looks,
     saving: setup::Saving,
     /// Told to open screens besides what the parts tell.
@@ -90,6 +94,8 @@ pub fn router(app: Handles, outside: Outside) -> Router {
         outside,
         readers: Arc::new(Semaphore::new(READERS)),
         watchers: Arc::new(Semaphore::new(live::WATCHERS)),
+        pictures: Semaphore::new(deliveries::picture::AT_ONCE),
+        counting: Semaphore::new(1),
         looks: health::Looks::default(),
         saving: setup::Saving::default(),
         stirred: watch::Sender::new(()),

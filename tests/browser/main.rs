@@ -8,6 +8,8 @@
 //! | module | what |
 //! |---|---|
 //! | [`harness`] | that the harness sees what it is there to see |
+//! | [`screens`] | every screen: valid, accessible, on a phone too |
+//! | [`scene`] | a relay with the page, in a frame, in a browser |
 //! | [`driver`] | the browser |
 //! | [`framed`] | a page as Orbit shows it |
 //! | [`judge`] | axe-core and html-validate |
@@ -20,7 +22,17 @@
 )]
 
 mod driver;
+#[path = "../page/first.rs"]
+mod first;
 mod framed;
 mod harness;
 mod judge;
 mod picture;
+mod scene;
+mod screens;
+#[allow(dead_code, reason = "each test program uses its part")]
+#[path = "../relay/wire.rs"]
+mod wire;
+#[allow(dead_code, reason = "each test program uses its part")]
+#[path = "../relay/world.rs"]
+mod world;

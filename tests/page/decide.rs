@@ -66,7 +66,10 @@ async fn what_was_given_up_is_replayed_as_it_was_shown() {
     site.plant().set_answer_at("/cmms", Answer::Ok);
     let shown = ann.see("/waiting").await.is(200).form("/waiting/replay");
     let answered = ann.send(&shown, &[]).await.is(303);
-    says(&ann.follow(answered).await, "The replay of 2 deliveries to cmms was begun.");
+    says(
+        &ann.follow(answered).await,
+        "The replay of 2 deliveries to cmms was begun.",
+    );
     relay.until_there_are_at(CMMS, 2, State::Delivered).await;
     // What was shown is gone, and nothing else is taken in its place.
     ann.send(&shown, &[]).await.is(422);
@@ -86,11 +89,17 @@ async fn an_action_gets_its_asset_and_what_waited_goes_out() {
     }
     relay.until_there_are_at(CMMS, 3, State::Parked).await;
     let fields = [("asset", "PUMP-101"), ("by", "action_name")];
-    let waiting = ann.submit("/waiting", "/waiting/asset", &fields).await.is(200);
+    let waiting = ann
+        .submit("/waiting", "/waiting/asset", &fields)
+        .await
+        .is(200);
     says(&waiting, "is PUMP-101 from now on");
     relay.until_there_are_at(CMMS, 3, State::Delivered).await;
     says(&ann.see("/waiting").await, "Undo: the map before that");
-    let undone = ann.submit("/waiting", "/waiting/undo-map", &[]).await.is(200);
+    let undone = ann
+        .submit("/waiting", "/waiting/undo-map", &[])
+        .await
+        .is(200);
     says(&undone, "The asset map is as it was before");
     relay.stop().await;
 }
@@ -107,9 +116,18 @@ async fn a_form_that_is_not_understood_and_an_asset_without_a_name_are_refused_i
     relay.until_there_are_at(CMMS, 1, State::Parked).await;
     let form = ann.see("/waiting").await.form("/waiting/asset");
     for (fields, words) in [
-        ([("asset", " "), ("by", "action_name")], "An asset has a name"),
-        ([("asset", "P"), ("by", "nonsense")], "The row cannot go by that"),
-        ([("asset", "P"), ("seq", "x")], "That form is not understood."),
+        (
+            [("asset", " "), ("by", "action_name")],
+            "An asset has a name",
+        ),
+        (
+            [("asset", "P"), ("by", "nonsense")],
+            "The row cannot go by that",
+        ),
+        (
+            [("asset", "P"), ("seq", "x")],
+            "That form is not understood.",
+        ),
     ] {
         let refused = ann.send(&form, &fields).await.is(422);
         says(&refused, words);

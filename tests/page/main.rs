@@ -2,7 +2,10 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`decide`] | Today, and what waits for somebody |
 //! | [`frame`] | what every screen has, and what is served without a login |
+//! | [`ways`] | the first visit, the login, and where every way leads |
+//! | [`first`] | the first account, and the list of screens |
 //! | [`visitor`] | a client with cookies that fills in forms as they stand in the HTML |
 //! | [`markup`] | reading our own HTML |
 //! | [`world`], [`wire`] | the relay and what is around it: the harness of `tests/relay` |
@@ -13,9 +16,12 @@
     reason = "a test fails by panicking"
 )]
 
+mod decide;
+mod first;
 mod frame;
 mod markup;
 mod visitor;
+mod ways;
 #[allow(dead_code, reason = "each test program uses its part")]
 #[path = "../relay/wire.rs"]
 mod wire;

@@ -13,7 +13,9 @@ use orbit_relay::http::{self, Trust};
 use reqwest::Method;
 use url::form_urlencoded;
 
+use crate::first::{NAME, PASSWORD, setup_code};
 use crate::markup::{self, Form, Tag};
+use crate::world::{Relay, Site};
 
 /// What was answered.
 #[derive(Clone, Debug)]
@@ -87,6 +89,42 @@ impl Visitor {
             origin: format!("http://{ops}"),
             cookies: RefCell::default(),
         }
+    }
+
+    /// Who has just made the first account: logged in, with the role configure.
+    pub(crate) async fn at_first(relay: &Relay, site: &Site) -> Self {
+        let ann = Self::new(relay.ops);
+        let code = setup_code(&site.data_dir());
+        let fields = [
+            ("code", &*code),
+            ("name", NAME),
+            ("password", PASSWORD),
+            ("again", PASSWORD),
+        ];
+        let form = ann.see("/").await.is(200).form("/setup-code");
+        ann.send(&form, &fields).await.is(303);
+        assert!(ann.cookie("orbit_relay").is_some(), "there is a session");
+        ann
+    }
+
+    /// Fills in the login; gives what comes of it, without going on.
+    pub(crate) async fn log_in(&self, name: &str, password: &str) -> Seen {
+        let form = self.see("/login").await.is(200).form("/login");
+        let fields = [("name", name), ("password", password)];
+        self.send(&form, &fields).await
+    }
+
+    /// Makes an API token of this role.
+    pub(crate) async fn token(&self, name: &str, role: &str) -> String {
+        let form = self.see("/accounts").await.is(200);
+        let form = form.form("/accounts/tokens");
+        let seen = self.send(&form, &[("name", name), ("role", role)]).await;
+        let seen = seen.is(201);
+        let tags = seen.tags();
+        let code = tags.iter().find(|tag| tag.name == "code");
+        code.unwrap_or_else(|| panic!("no token: {seen:?}"))
+            .text
+            .clone()
     }
 
     /// A cookie that he was given.
@@ -230,13 +268,18 @@ impl Visitor {
         pairs.collect::<Vec<_>>().join("; ")
     }
 
-    /// A cookie that is over at once is forgotten.
+    /// A cookie that is over at once is forgotten. One that may not go over plain HTTP is not kept
+    /// there, as browsers do it.
     fn keep(&self, headers: &[(String, String)]) {
         let mut cookies = self.cookies.borrow_mut();
         for (_, cookie) in headers.iter().filter(|(name, _)| name == "set-cookie") {
             let (pair, rest) = cookie.split_once(';').unwrap_or((cookie, ""));
             let (name, value) = pair.split_once('=').unwrap();
-            if rest.to_lowercase().contains("max-age=0") {
+            let rest = rest.to_lowercase();
+            if rest.split(';').any(|word| word.trim() == "secure") {
+                continue;
+            }
+            if rest.split(';').any(|word| word.trim() == "max-age=0") {
                 cookies.remove(name);
             } else {
                 cookies.insert(name.to_owned(), value.to_owned());

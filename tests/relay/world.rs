@@ -21,7 +21,7 @@ use orbit_relay::clock::{Clock, Hand};
 use orbit_relay::config::{Config, Input, Level, Text};
 use orbit_relay::event::{ALERT, COMPLETED, Envelope, Event, ORBIT, Origin};
 use orbit_relay::ops::health::Parts;
-use orbit_relay::page::{self, Access, Outside};
+use orbit_relay::page::{self, Access, Outside, access};
 use orbit_relay::reconcile::webhook::{Nudge, Report, Status, Told, Wish};
 use orbit_relay::relay::deliver::{self, Health};
 use orbit_relay::relay::destination;
@@ -384,8 +384,10 @@ impl Site {
         (self.tune)(&mut config);
         let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
         let pages = self.has_page.then(|| {
+            let access = Access::new(self.clock.clone());
+            access.open(&config.data_dir, access::Config::of(&config));
             let outside = Outside {
-                access: Arc::new(Access),
+                access: Arc::new(access),
                 input,
                 apply: Arc::default(),
                 log: Arc::default(),

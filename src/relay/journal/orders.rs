@@ -385,6 +385,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn orders_of_an_asset_are_found_by_it_the_newest_first() {
+        let world = World::new().await;
+        taken(&world, 0..2).await;
+        let other = NewOrder {
+            asset: Some("VALVE".into()),
+            ..order(&world, 2)
+        };
+        take(&world, 2, other).await;
+        let mut reader = Reader::open(world.dir.path()).unwrap();
+        let mut of = |asset: &str, limit| {
+            let orders = reader.orders_about(asset, limit).unwrap().into_iter();
+            orders.map(|order| order.run_event).collect::<Vec<_>>()
+        };
+        assert_eq!(of("PUMP", 9), ["run-event-1", "run-event-0"]);
+        assert_eq!(of("PUMP", 1), ["run-event-1"]);
+        assert_eq!(of("VALVE", 9), ["run-event-2"]);
+        assert!(of("pump", 9).is_empty());
+    }
+
+    #[tokio::test]
     async fn a_try_whose_lease_is_lost_makes_no_order() {
         let world = World::new().await;
         world.journal.append(alert_event(0)).await.unwrap();

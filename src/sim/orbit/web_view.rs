@@ -65,7 +65,7 @@ pub(super) fn framed(port: u16) -> Response<Body> {
     let page = format!(
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <title>Orbit (simulated)</title><style>\
+         <title>Orbit (simulated)</title><link rel=\"icon\" href=\"data:,\"><style>\
          html, body {{ height: 100%; margin: 0 }} iframe {{ width: 100%; height: 100%; border: 0; \
          display: block }}</style></head>\
          <body><iframe src=\"{}\" title=\"Extension\"></iframe></body></html>",
