@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //! - No event and no name is in what is sent: only that something changed.
-//! - At most one message in [`PAUSE`] to each screen, and it comes within that of the change.
+//! - At most one message in [`PAUSE`] to each screen, and it comes within that of the change; at
+//!   least one in [`ANYWAY`].
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -22,7 +23,9 @@ use super::{Failed, Page};
 /// So many screens are told.
 pub(super) const WATCHERS: usize = 64;
 const PAUSE: Duration = Duration::from_millis(700);
-/// Proxies close what is silent; and ages go on while nothing happens.
+/// Who is silent shows only as time goes on: so often screens are told though nothing happened.
+const ANYWAY: Duration = Duration::from_mins(1);
+/// Proxies close what is silent.
 const ALIVE: Duration = Duration::from_secs(15);
 
 pub(super) fn routes() -> Router<Arc<Page>> {
@@ -58,6 +61,7 @@ async fn live(State(page): State<Arc<Page>>, See(_): See) -> Response {
                 _ = assets.changed() => {}
                 _ = stirred.changed() => {}
                 () = tested => {}
+                () = page.app.clock.sleep(ANYWAY) => {}
             }
             if tell
                 .send(Ok(Event::default().event("changed").data("now")))

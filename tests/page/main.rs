@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`decide`] | Today, and what waits for somebody |
 //! | [`frame`] | what every screen has, and what is served without a login |
 //! | [`ways`] | the first visit, the login, and where every way leads |
 //! | [`first`] | the first account, and the list of screens |
@@ -15,6 +16,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod decide;
 mod first;
 mod frame;
 mod markup;

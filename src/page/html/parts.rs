@@ -171,7 +171,8 @@ pub(crate) fn button(person: &Person, action: &str, word: &str) -> Markup {
     form(person, action, html! { button type="submit" { (word) } })
 }
 
-fn signed(person: &Person, action: &str) -> String {
+/// The address of a form, with what shows that it is this session's.
+pub(crate) fn signed(person: &Person, action: &str) -> String {
     let join = if action.contains('?') { '&' } else { '?' };
     format!("{action}{join}csrf={}", person.csrf)
 }

@@ -66,10 +66,18 @@
   function listen() {
     if (!document.querySelector("[data-live]") || !window.EventSource) return;
     const source = new EventSource("/live");
-    let lost = false;
+    let lost = null;
     source.addEventListener("changed", refresh);
-    source.addEventListener("open", () => { if (lost) { lost = false; refresh(); } });
-    source.addEventListener("error", () => { lost = true; });
+    source.addEventListener("open", () => { if (lost) { lost.remove(); lost = null; refresh(); } });
+    // What is shown may no longer be true.
+    source.addEventListener("error", () => {
+      if (lost) return;
+      lost = document.createElement("p");
+      lost.className = "problem";
+      lost.setAttribute("role", "status");
+      lost.textContent = `The relay does not answer: this is how it was at ${zone.format(new Date())}.`;
+      document.querySelector("main").prepend(lost);
+    });
     setInterval(() => times(document), 15000);
   }
 

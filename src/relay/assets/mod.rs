@@ -31,6 +31,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use sha2::{Digest, Sha256};
 
 use self::columns::{Column, columns, expected, is_known};
@@ -256,6 +258,12 @@ impl AssetMap {
             let (asset_id, _) = self.says(row);
             (row.line, format!("{} is {asset_id:?}", self.goes_by(row)))
         })
+    }
+
+    /// Every asset that a row names, once, in order.
+    pub fn assets(&self) -> impl Iterator<Item = &str> {
+        let named: BTreeSet<_> = self.rows.iter().map(|row| self.says(row).0).collect();
+        named.into_iter()
     }
 
     /// The rows that say what an earlier one says; they count once.

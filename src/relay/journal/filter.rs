@@ -17,6 +17,7 @@ use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::State;
+use super::reason::common;
 
 /// One step reads about as many bytes of bodies, or one body.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -52,9 +53,39 @@ pub struct Filter {
     /// the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// Those of a group that was shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Stopped>,
     /// These; none given: any.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub ids: BTreeSet<DeliveryId>,
+}
+
+/// Deliveries that stopped for the same reason in a time, as groups of them are shown: what stopped
+/// before or after that was not among them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stopped {
+    /// What their reasons have in common, with `…` for what differs.
+    pub reason: String,
+    /// When the first of them stopped.
+    pub first: Timestamp,
+    /// When the last of them did.
+    pub last: Timestamp,
+}
+
+impl Stopped {
+    fn takes(&self, candidate: &Candidate) -> bool {
+        let within = self.first.as_millisecond()..=self.last.as_millisecond();
+        within.contains(&candidate.changed_at)
+            && common(candidate.reason.as_deref().unwrap_or_default()) == self.reason
+    }
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} from {} to {}", self.reason, self.first, self.last)
+    }
 }
 
 /// A delivery, as people name it: `cmms:1042`, the destination and the event's number.
@@ -118,6 +149,12 @@ impl fmt::Display for Filter {
                     .as_ref()
                     .map_or_else(String::new, |t| format!("{t:?}")),
             ),
+            (
+                "stopped",
+                self.stopped
+                    .as_ref()
+                    .map_or_else(String::new, Stopped::to_string),
+            ),
             ("only", joined(ids)),
         ];
         let parts = parts.iter().filter(|(_, value)| !value.is_empty());
@@ -152,6 +189,7 @@ impl Filter {
             && self.until.is_none_or(|until| candidate.received_at < until)
             && (self.ids.is_empty() || self.numbers(scope).contains(&candidate.seq))
             && candidate.has_text
+            && self.stopped.as_ref().is_none_or(|of| of.takes(candidate))
     }
 
     fn wants(&self, scope: &Scope, state: State) -> bool {
@@ -284,6 +322,7 @@ pub(super) struct Candidate {
     pub(super) attempts: u32,
     pub(super) asset: Option<String>,
     pub(super) reason: Option<String>,
+    changed_at: i64,
     pub(super) due_at: i64,
     pub(super) event_type: String,
     pub(super) identity: String,
@@ -338,7 +377,7 @@ impl Lane {
         let rows = |index: &str, which: &str| {
             format!(
                 "SELECT d.seq, d.state, d.attempts, d.asset, d.reason, max(d.due_at, d.not_before),
-                 e.type, e.identity, e.received_at, {body}, 1
+                 e.type, e.identity, e.received_at, {body}, 1, d.changed_at
                  FROM delivery d {index} CROSS JOIN event e
                  WHERE d.destination = ?1 AND d.seq BETWEEN ?2 AND ?3 AND e.seq = d.seq {which}
                  ORDER BY d.seq {order} LIMIT ?4"
@@ -353,7 +392,7 @@ impl Lane {
             ),
             Self::Fresh => format!(
                 "SELECT e.seq, 'pending', 0, NULL, NULL, 0, e.type, e.identity, e.received_at,
-                 {body}, 0 FROM event e WHERE ?1 = ?1 AND e.seq BETWEEN ?2 AND ?3
+                 {body}, 0, 0 FROM event e WHERE ?1 = ?1 AND e.seq BETWEEN ?2 AND ?3
                  ORDER BY e.seq {order} LIMIT ?4"
             ),
         }
@@ -431,6 +470,7 @@ fn candidate(row: &Row<'_>, text: Option<&str>) -> rusqlite::Result<Candidate> {
         has_text,
         body_bytes: body.len(),
         has_row: row.get(10)?,
+        changed_at: row.get(11)?,
     })
 }
 

@@ -12,6 +12,7 @@
 //! store      the SQL of events, deliveries and sums
 //! checkpoint copies the log into the database, beside the writer
 //! filter     which deliveries a person means
+//! reason     what the reasons of many deliveries have in common (pure)
 //! open       data directory, lock, schema
 //! sums       what was received, and what became of it
 //! room       how much it takes, how much it may, and what is left of the disk
@@ -38,6 +39,7 @@ mod filter;
 mod open;
 mod orders;
 mod read;
+mod reason;
 mod room;
 mod state;
 mod store;
@@ -57,7 +59,7 @@ pub use self::catalogue::{About, Field, Mark, Point, Reading, Route};
 pub use self::claims::{
     Asked, Claim, Claims, Disposition, Ended, Enrichment, Fate, Lease, Step, Want, WhileOpen,
 };
-pub use self::filter::{DeliveryId, Filter};
+pub use self::filter::{DeliveryId, Filter, Stopped};
 pub use self::open::{DATABASE, OpenError};
 pub use self::orders::{
     Alert, Closing, Due, NewOrder, OpenOrder, OrderName, OrderSums, UntoldOrder,

@@ -112,3 +112,39 @@ fn a_filter_from_another_version_is_refused_rather_than_widened() {
     assert!(serde_json::from_str::<Filter>(r#"{"states":["dead"]}"#).is_ok());
     assert!(serde_json::from_str::<Filter>(r#"{"states":["dead"],"colour":"red"}"#).is_err());
 }
+
+#[test]
+fn a_group_is_what_stopped_for_its_reason_in_its_time_and_nothing_else() {
+    let mut world = World::new();
+    world.append(4);
+    let dead = |reason: String| Some(Disposition::Dead { reason });
+    world.end("cmms", |seq| match seq {
+        1 | 2 => dead(format!("answered 422: no asset A-{seq}")),
+        3 => dead("answered 500: no asset A-3".to_owned()),
+        _ => None,
+    });
+    let groups = world.reader().dead_groups(10).unwrap().groups;
+    let group = groups.iter().find(|group| group.count == 2).unwrap();
+    let shown = Filter {
+        stopped: Some(Stopped {
+            reason: group.reason.clone(),
+            first: group.first,
+            last: group.last,
+        }),
+        ..states(&[State::Dead])
+    };
+    assert_eq!(world.listed(&shown), ["cmms:2", "cmms:1"]);
+    for seconds in [-1, 1] {
+        let mut other = shown.clone();
+        let stopped = other.stopped.as_mut().unwrap();
+        let by = jiff::SignedDuration::from_secs(seconds);
+        (stopped.first, stopped.last) = (stopped.first + by, stopped.last + by);
+        if seconds < 0 {
+            stopped.last = stopped.first;
+        }
+        assert_eq!(world.listed(&other), [""; 0], "{seconds} s aside");
+    }
+    let jobs = world.begin(&bulk(Kind::Discard, shown));
+    assert_eq!(world.work_off(&jobs), 2);
+    assert_eq!(world.of_state("cmms", State::Dead), 1);
+}

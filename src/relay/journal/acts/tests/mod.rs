@@ -14,7 +14,8 @@ use crate::relay::journal::open::Opened;
 use crate::relay::journal::store::Store;
 use crate::relay::journal::tests::{SEND, freezing, registered};
 use crate::relay::journal::{
-    Config, DeliveriesPage, DeliveryId, Disposition, Ended, Reader, State, Step, Sums, Want,
+    Config, DeliveriesPage, DeliveryId, Disposition, Ended, Reader, State, Step, Stopped, Sums,
+    Want,
 };
 
 const TO: [&str; 2] = ["cmms", "chat"];

@@ -4,8 +4,6 @@
 //! - Everything is read by an index: what was delivered is never walked through.
 //! - At most [`LOOKED`] deliveries are looked at, the newest ones; what that leaves out is said.
 
-mod reason;
-
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -13,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use self::reason::common;
 use super::{ReadError, Reader, timestamp};
 use crate::event::Envelope;
 use crate::relay::assets::{AssetMap, Subject};
 use crate::relay::journal::filter::{Scope, scopes};
+use crate::relay::journal::reason::common;
 use crate::relay::journal::{DeliveryId, State};
 
 /// So many deliveries are looked at, all destinations together; few in a test.
