@@ -153,7 +153,9 @@ pub(super) fn asset(person: &Person, view: &AssetView) -> Markup {
 
 fn of_days(view: &AssetView, wanted: Days) -> String {
     let all = Days::ALL.into_iter();
-    let mut word = all.filter(|(days, ..)| *days == wanted).map(|(_, word, _)| word);
+    let mut word = all
+        .filter(|(days, ..)| *days == wanted)
+        .map(|(_, word, _)| word);
     let word = word.next().unwrap_or("30");
     format!("{}&days={word}", path_of(&view.asset))
 }
@@ -222,7 +224,9 @@ fn photographs(view: &AssetView) -> Markup {
     let mut days: BTreeMap<_, Vec<&PictureView>> = BTreeMap::new();
     for picture in &view.pictures {
         let day = picture.at.to_zoned(TimeZone::UTC).date();
-        days.entry(std::cmp::Reverse(day)).or_default().push(picture);
+        days.entry(std::cmp::Reverse(day))
+            .or_default()
+            .push(picture);
     }
     html! {
         @if days.is_empty() { (parts::nothing("No photograph came in this time.")) }

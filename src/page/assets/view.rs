@@ -412,7 +412,10 @@ mod tests {
             AssetsView::of(seen(250), query, Timestamp::UNIX_EPOCH)
         };
         let all = of("", 0);
-        assert_eq!((all.found, all.page, all.pages, all.assets.len()), (250, 1, 3, 100));
+        assert_eq!(
+            (all.found, all.page, all.pages, all.assets.len()),
+            (250, 1, 3, 100)
+        );
         let last = of(" ", 99);
         assert_eq!((last.page, last.assets.len()), (3, 50));
         let some = of("ump-24", 1);
@@ -423,7 +426,10 @@ mod tests {
     #[test]
     fn a_time_is_of_so_many_days() {
         let now = Timestamp::from_second(1_770_000_000).unwrap();
-        let hours = |days: Days| days.since(now).map(|since| now.duration_since(since).as_hours());
+        let hours = |days: Days| {
+            days.since(now)
+                .map(|since| now.duration_since(since).as_hours())
+        };
         let all = Days::ALL.map(|(days, ..)| hours(days));
         assert_eq!(all, [Some(168), Some(720), Some(2160), None]);
     }
