@@ -189,7 +189,7 @@ mod tests {
     use crate::event::{ALERT, Event, Identity, ORBIT, Origin, RELAY};
     use crate::relay::journal::{Config, Enrichment, Field, Writer};
 
-    const BOUND: Duration = Duration::from_secs(60);
+    const BOUND: Duration = Duration::from_mins(1);
 
     struct World {
         dir: tempfile::TempDir,

@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::reconcile::backfill::{Asked, Found, Order};
 use crate::reconcile::webhook::{Desk, Told, Wish};
 use crate::relay::destination::Destination;
-use crate::relay::journal::{Bulk, Journal, WriteError};
+use crate::relay::journal::{Bulk, DeliveryId, Filter, Journal, Kind, WriteError};
 
 const SOCKET: &str = "relay.sock";
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -66,6 +66,15 @@ pub enum Ask {
         who: String,
         /// For what.
         bulk: Bulk,
+    },
+    /// Send one event to one destination: again, or what is kept for it.
+    Send {
+        /// Which one, by its id.
+        destination: String,
+        /// The event's number.
+        seq: i64,
+        /// Who asks.
+        who: String,
     },
     /// Stop sending to a destination.
     Pause {
@@ -129,6 +138,8 @@ pub enum Ask {
 pub enum Answer {
     /// How many deliveries it made.
     Made(u64),
+    /// Whether the event is now pending for the destination.
+    Sent(bool),
     /// The bulk act's jobs, one for each destination that it concerns.
     Begun(Vec<i64>),
     /// Whether anything changed.
@@ -254,6 +265,11 @@ pub async fn act(ground: &Ground, ask: Ask) -> Answer {
             let _wake = WakeAtTheEnd(&ground.begun);
             journal.begin(at, &who, bulk).await.map(Answer::Begun)
         }
+        Ask::Send {
+            destination,
+            seq,
+            who,
+        } => return send(ground, at, destination, seq, &who).await,
         Ask::Pause {
             destination,
             who,
@@ -323,6 +339,33 @@ async fn on_webhook(ground: &Ground, wish: Wish, who: &str) -> Answer {
             "Orbit did not answer within {} s; it may be done all the same",
             ORBIT_DEADLINE.as_secs()
         )),
+    }
+}
+
+/// What is kept for the destination becomes its delivery; what it has a delivery of is replayed.
+async fn send(ground: &Ground, at: Timestamp, destination: String, seq: i64, who: &str) -> Answer {
+    if !ground.destinations.contains_key(&destination) {
+        let why = format!("the destination `{destination}` is not configured");
+        return Answer::Failed(why);
+    }
+    tracing::info!(who, seq, "event sent to `{destination}` was asked for");
+    match ground.journal.take_kept(at, who, &destination, seq).await {
+        Ok(false) => {}
+        Ok(true) => return Answer::Sent(true),
+        Err(error) => return Answer::Failed(error.to_string()),
+    }
+    let bulk = Bulk {
+        kind: Kind::Replay,
+        filter: Filter {
+            ids: [DeliveryId { destination, seq }].into(),
+            ..Filter::default()
+        },
+        as_sent: false,
+    };
+    let _wake = WakeAtTheEnd(&ground.begun);
+    match ground.journal.begin(at, who, bulk).await {
+        Ok(jobs) => Answer::Sent(!jobs.is_empty()),
+        Err(error) => Answer::Failed(error.to_string()),
     }
 }
 

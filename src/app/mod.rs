@@ -21,6 +21,9 @@
 //! trial   one post to a destination, to see how it answers
 //! trigger a sample event, made for whoever wants to see how one travels
 //! webhook one act on our webhook, where no relay runs
+//! bulk    what a bulk act can be done to, in words
+//! learnt  what a delivery was made of
+//! words   deliveries and destinations in words
 //! ```
 //!
 //! # Invariants
@@ -31,12 +34,14 @@
 //!   under way within the grace period, close the journal.
 
 pub mod assets;
+pub mod bulk;
 mod catalogue;
 pub mod check;
 pub mod control;
 pub mod handles;
 mod hourly;
 mod jobs;
+pub mod learnt;
 mod lines;
 mod notices;
 mod orders;
@@ -49,6 +54,7 @@ mod trigger;
 pub mod waiting;
 pub mod watch;
 pub mod webhook;
+pub mod words;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -18,6 +18,7 @@ use tokio::net::UnixStream;
 use super::asker::Asker;
 use super::deliveries::{DeliveryJson, line};
 use super::{FAILED, Outcome, Usage, choose, complain, print, runtime};
+use crate::app::bulk::{refuses, refuses_states};
 use crate::app::control::{Answer, Ask};
 use crate::clock::Clock;
 use crate::config::{Config, Input};
@@ -97,16 +98,7 @@ fn check(kind: Kind, filter: &Filter, all: bool) -> Result<(), Usage> {
              --until, --text), or --all"
         )));
     }
-    let can = kind.takes();
-    if let Some(state) = filter.states.iter().find(|state| !can.contains(state)) {
-        let can: Vec<_> = can.iter().map(|state| state.as_str()).collect();
-        return Err(Usage(format!(
-            "{word} is not for {} deliveries; it takes {}",
-            state.as_str(),
-            can.join(", ")
-        )));
-    }
-    Ok(())
+    refuses_states(kind, filter).map_or(Ok(()), |why| Err(Usage(why)))
 }
 
 /// A delivery that a person names by its id is there, and can be acted on.
@@ -115,17 +107,8 @@ fn check_ids(kind: Kind, filter: &Filter, reader: &mut Reader) -> anyhow::Result
         let Some(found) = reader.delivery(id)? else {
             return Err(Usage(format!("no delivery `{id}`")).into());
         };
-        // What only waits for its destination is shown as parked, and needs no replay.
-        let state = match kind {
-            Kind::Replay => found.state,
-            Kind::Discard => found.delivery.state,
-        };
-        let can = kind.takes();
-        if !can.contains(&state) {
-            let can: Vec<_> = can.iter().map(|state| state.as_str()).collect();
-            let (word, state) = (kind.as_str(), state.as_str());
-            let text = format!("{id} is {state}; {word} takes {}", can.join(", "));
-            return Err(Usage(text).into());
+        if let Some(why) = refuses(kind, &found) {
+            return Err(Usage(why).into());
         }
     }
     Ok(())

@@ -12,8 +12,9 @@ use serde::Serialize;
 use super::asker::{Asker, ask_running};
 use super::{FAILED, Outcome, choose, complain, print, runtime};
 use crate::app::control::{Answer, Ask};
+use crate::app::words::{because, trouble};
 use crate::config::{Config, Input};
-use crate::relay::journal::{Act, DestinationSums, Down, Paused, Reader, State, Sums};
+use crate::relay::journal::{Act, DestinationSums, Reader, State, Sums};
 
 /// So many acts on a destination are shown.
 const ACTS: u32 = 20;
@@ -288,40 +289,6 @@ fn condition(destination: &DestinationSums) -> &'static str {
         "held"
     } else {
         "ok"
-    }
-}
-
-/// Why nothing, or little, goes out now; none when all is well.
-pub(super) fn trouble(destination: &DestinationSums) -> Option<String> {
-    if destination.removed {
-        return Some(
-            "it is no longer configured: what it still had is parked until it is brought back or \
-             discarded"
-                .to_owned(),
-        );
-    }
-    if let Some(Paused { at, by, why, .. }) = &destination.paused {
-        let why = because(why);
-        return Some(format!("it is paused since {at:.0} by {by}{why}"));
-    }
-    if let Some(Down { at, why }) = &destination.down {
-        let why = because(why);
-        return Some(format!(
-            "it is down since {at:.0}{why}; one probe at a time goes out, at most a minute apart"
-        ));
-    }
-    let until = destination.held_until?;
-    Some(format!(
-        "nothing goes out until about {until:.0}: it asked for that with Retry-After; destinations \
-         resume ends it"
-    ))
-}
-
-fn because(why: &str) -> String {
-    if why.is_empty() {
-        String::new()
-    } else {
-        format!(": {why}")
     }
 }
 

@@ -8,17 +8,18 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::deliveries::{DeliveryJson, next_at};
-use super::destinations::{ActJson, act_line, trouble};
-use super::learnt::{self, Learnt};
+use super::destinations::{ActJson, act_line};
 use super::{Outcome, Usage, choose, print};
+use crate::app::assets::Assets;
+use crate::app::learnt::Learnt;
+use crate::app::words::{self, asset, key, sent_body, tries};
 use crate::config::{Config, Input};
-use crate::event::{Envelope, idempotency_key};
+use crate::event::Envelope;
+use crate::relay::assets::AssetMap;
 use crate::relay::journal::{DeliveryDetail, Reader, State};
-use crate::relay::transform;
 
 #[derive(Serialize)]
 struct DetailJson<'a> {
@@ -51,7 +52,7 @@ pub(super) fn show(input: &Input, matches: &ArgMatches) -> Outcome {
         ))
         .into());
     };
-    let learnt = Learnt::of(&detail, learnt::map(input).as_ref());
+    let learnt = Learnt::of(&detail, map(input).as_ref());
     if matches.get_flag("json") {
         print(&serde_json::to_string(&json(&detail, &learnt)?)?)?;
     } else {
@@ -147,106 +148,21 @@ fn lines(detail: &DeliveryDetail, learnt: &Learnt) -> Vec<String> {
     lines
 }
 
-/// Why this asset: what the frozen part of the body says.
-fn asset(detail: &DeliveryDetail) -> String {
-    let frozen = detail.relay.as_deref();
-    let frozen: Option<Value> = frozen.and_then(|relay| serde_json::from_str(relay).ok());
-    let Some(frozen) = frozen else {
-        return match &detail.delivery.asset {
-            Some(asset) => format!("{asset:?}"),
-            None => "looked up when it is sent".to_owned(),
-        };
-    };
-    let text = |name: &str| frozen.get("asset")?.get(name)?.as_str();
-    match (text("id"), text("matched_by")) {
-        (Some(id), Some("orbit")) => format!("{id:?}, as Orbit itself names it"),
-        (Some(id), Some("default")) => format!("{id:?}, which `unmapped` names"),
-        (Some(id), Some(by)) => format!("{id:?}, found in the asset map by {by}"),
-        (Some(id), None) => format!("{id:?}"),
-        (None, _) => "none: no row of the asset map was about it when it was first sent".to_owned(),
-    }
+/// The map that a start would load now; none where it cannot be loaded.
+fn map(input: &Input) -> Option<AssetMap> {
+    let path = Config::asset_map(input).ok()?;
+    Assets::map(path.as_deref()).ok()
 }
 
-fn tries(detail: &DeliveryDetail) -> String {
-    let delivery = &detail.delivery;
-    let at = detail
-        .changed_at
-        .map(|at| format!(", the last ended at {at:.0}"))
-        .unwrap_or_default();
-    let reason = delivery
-        .reason
-        .as_ref()
-        .map(|reason| format!(": {reason:?}"))
-        .unwrap_or_default();
-    if delivery.attempts == 0 {
-        return format!("none yet{reason}");
-    }
-    let failed = match detail.failures {
-        0 => String::new(),
-        n => format!(", {n} failed in a row"),
-    };
-    format!("{}{failed}{at}{reason}", delivery.attempts)
-}
-
-/// When the next try is, and why then.
+/// When the next try is, and what a person can do about it.
 fn next(detail: &DeliveryDetail) -> String {
-    let destination = &detail.delivery.id.destination;
+    let (next, id) = (words::next(detail), &detail.delivery.id);
     match (detail.delivery.state, detail.state) {
-        (State::Delivered, _) => "none: the destination took it".to_owned(),
-        (State::Skipped, _) => "none: the destination does not want it, see the reason".to_owned(),
-        (State::Discarded, _) => "none: it was discarded".to_owned(),
-        (State::Dead, _) => format!(
-            "none: it is given up and kept; orbit-relay deliveries replay {} sends it again",
-            detail.delivery.id
-        ),
-        (State::Sending, _) => "it is being tried now".to_owned(),
-        (State::Parked, State::Parked) if detail.unmapped => format!(
-            "none until the asset map has an asset for it, or: orbit-relay deliveries replay {}",
-            detail.delivery.id
-        ),
-        (State::Parked, State::Parked) => "none until a person has seen to it".to_owned(),
-        (State::Parked, _) => format!(
-            "none for now: {}",
-            trouble(&detail.destination).unwrap_or_default()
-        ),
-        (State::Pending | State::Postponed, _) => {
-            let when = waiting(detail);
-            match trouble(&detail.destination) {
-                Some(trouble) => format!("{when}; but {destination}: {trouble}"),
-                None => when,
-            }
+        (State::Dead, _) => format!("{next}; orbit-relay deliveries replay {id} sends it again"),
+        (State::Parked, State::Parked) if detail.unmapped => {
+            format!("{next}, or: orbit-relay deliveries replay {id}")
         }
-    }
-}
-
-fn waiting(detail: &DeliveryDetail) -> String {
-    let destination = &detail.delivery.id.destination;
-    if let Some(seq) = detail.waits_for {
-        return format!("when {destination}:{seq}, which goes first, has ended");
-    }
-    if let (Some(gate), false) = (&detail.gate, detail.for_orbit) {
-        let limit = detail.delivery.due_at;
-        let limit = limit.map(|at| format!(", at the latest about {at:.0}"));
-        return format!(
-            "when the gate {gate} has answered{}",
-            limit.unwrap_or_default()
-        );
-    }
-    let due = detail.delivery.due_at.max(detail.hold_until);
-    let asked = match (detail.not_before, detail.hold_until) {
-        (Some(at), _) | (None, Some(at)) if Some(at) == due => {
-            ", because the destination asked for that much time"
-        }
-        _ if detail.for_orbit => ", when Orbit is asked again",
-        _ if detail.failures > 0 => ", by the schedule of retries",
-        _ => "",
-    };
-    match due {
-        Some(at) => format!("about {at:.0}{asked}"),
-        None if detail.replayed => {
-            "as soon as nothing new and no retry waits for the destination".to_owned()
-        }
-        None => "as soon as it is its turn".to_owned(),
+        _ => next,
     }
 }
 
@@ -258,23 +174,4 @@ fn headers(detail: &DeliveryDetail) -> Vec<(&'static str, String)> {
         ("webhook-id", key),
         ("Relay-Attempt", detail.delivery.attempts.max(1).to_string()),
     ]
-}
-
-/// What it was sent with, or will be.
-fn key(detail: &DeliveryDetail) -> String {
-    let (event, delivery) = (&detail.event, &detail.delivery);
-    let frozen = detail.relay.as_deref().and_then(transform::key_of);
-    frozen.unwrap_or_else(|| {
-        idempotency_key(
-            &event.source,
-            &event.event_type,
-            &event.identity,
-            &delivery.id.destination,
-        )
-    })
-}
-
-fn sent_body(detail: &DeliveryDetail) -> Option<Vec<u8>> {
-    let relay = detail.relay.as_deref()?;
-    transform::body(&detail.event.body, relay).ok()
 }

@@ -63,7 +63,6 @@ mod dump;
 mod explain;
 mod health;
 mod layout;
-mod learnt;
 mod log;
 mod orders;
 mod package;

@@ -70,6 +70,10 @@ pub(crate) struct Page {
     outside: Outside,
     readers: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
+    /// Photographs that are fetched from Orbit.
+    pictures: Semaphore,
+    /// Counts of what a bulk act would be done to: each looks at all that may match.
+    counting: Semaphore,
     looks: health::Looks,
     saving: setup::Saving,
     /// Told to open screens besides what the parts tell.
@@ -77,6 +81,20 @@ pub(crate) struct Page {
 }
 
 impl Page {
+    fn new(app: Handles, outside: Outside) -> Self {
+        Self {
+            app,
+            outside,
+            readers: Arc::new(Semaphore::new(READERS)),
+            watchers: Arc::new(Semaphore::new(live::WATCHERS)),
+            pictures: Semaphore::new(deliveries::picture::AT_ONCE),
+            counting: Semaphore::new(1),
+            looks: health::Looks::default(),
+            saving: setup::Saving::default(),
+            stirred: watch::Sender::new(()),
+        }
+    }
+
     /// Something changed that screens show and no part tells.
     fn stir(&self) {
         self.stirred.send_replace(());
@@ -85,15 +103,7 @@ impl Page {
 
 /// The routes of the page.
 pub fn router(app: Handles, outside: Outside) -> Router {
-    let page = Arc::new(Page {
-        app,
-        outside,
-        readers: Arc::new(Semaphore::new(READERS)),
-        watchers: Arc::new(Semaphore::new(live::WATCHERS)),
-        looks: health::Looks::default(),
-        saving: setup::Saving::default(),
-        stirred: watch::Sender::new(()),
-    });
+    let page = Arc::new(Page::new(app, outside));
     let screens = Router::new()
         .merge(today::routes())
         .merge(waiting::routes())

@@ -9,7 +9,22 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "../page/first.rs"]
+mod first;
+#[allow(dead_code, reason = "each test program uses its part")]
+#[path = "../page/markup.rs"]
+mod markup;
 mod planted;
+mod relay;
+#[allow(dead_code, reason = "each test program uses its part")]
+#[path = "../page/visitor.rs"]
+mod visitor;
+#[allow(dead_code, reason = "each test program uses its part")]
+#[path = "../relay/wire.rs"]
+mod wire;
+#[allow(dead_code, reason = "each test program uses its part")]
+#[path = "../relay/world.rs"]
+mod world;
 
 use std::path::Path;
 use std::process::Command;

@@ -152,6 +152,8 @@ impl Browser {
         browser.look(Size::Wide, Scheme::Light).await;
         let zone = json!({"timezoneId": "Europe/Berlin"});
         browser.cdp("Emulation.setTimezoneOverride", zone).await;
+        let english = json!({"locale": "en-GB"});
+        browser.cdp("Emulation.setLocaleOverride", english).await;
         browser
     }
 
@@ -169,7 +171,6 @@ impl Browser {
             "--no-first-run",
             "--hide-scrollbars",
             "--force-color-profile=srgb",
-            "--lang=en-GB",
             own.as_str(),
         ];
         json!({

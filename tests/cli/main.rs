@@ -14,6 +14,7 @@
 //! journal    status, events, kept events; one relay for each data directory
 //! dump       events by filters, and as a stream
 //! deliveries lists and bulk acts; destinations: test, pause and resume
+//! accounts   the accounts of the page
 //! assets     the asset map: read again, actions without an asset, `assets`
 //! templates  presets, `template test`, and what is kept of the requests
 //! backfill   what Orbit has that is not here
@@ -37,6 +38,7 @@
 #[path = "../process/mod.rs"]
 mod process;
 
+mod accounts;
 mod assets;
 mod backfill;
 mod check;

@@ -3,6 +3,7 @@
 //! # Invariants
 //! - What is about nothing that is saved says where it is instead.
 
+use serde::Serialize;
 use toml::de::{DeTable, DeValue};
 
 use super::of_variable;
@@ -10,7 +11,8 @@ use crate::config::dotenv;
 use crate::config::problem::{ConfigError, Problem, SavedIn};
 
 /// What a problem is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum About {
     /// A setting, by its name.
     Setting(&'static str),
@@ -26,7 +28,7 @@ pub enum About {
 }
 
 /// One thing that is wrong with a candidate. No secret is in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
     /// What it is about.
     pub about: About,

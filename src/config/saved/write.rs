@@ -220,6 +220,10 @@ impl Checked {
             })?;
             steps.push((FILE, text, &before.file));
         }
+        // Somebody else who saved meanwhile may have swept them away.
+        if !self.staged.0.iter().all(|path| path.exists()) {
+            return Err(WriteError::Changed);
+        }
         for (name, text, before) in &steps {
             let path = dir.join(name);
             if there(&path).map_err(|error| WriteError::at(&path, error))? != **before {

@@ -31,6 +31,12 @@ pub(super) fn plain(content_type: &str) -> Option<String> {
     (is_token(kind) && is_token(sub) && essence.len() <= LONGEST_BYTES).then_some(essence)
 }
 
+/// The media type of a picture that every browser shows, by its first bytes alone.
+pub fn picture(bytes: &[u8]) -> Option<&'static str> {
+    let of_browsers = ["image/jpeg", "image/png", "image/gif", "image/webp"];
+    by_first_bytes(bytes).filter(|found| of_browsers.contains(found))
+}
+
 fn by_first_bytes(head: &[u8]) -> Option<&'static str> {
     let first = head.iter().find(|byte| !byte.is_ascii_whitespace());
     Some(match head {
@@ -110,6 +116,22 @@ mod tests {
             (b"P5\n640 512", "image/x-portable-graymap"),
         ] {
             assert_eq!(media_type(head, Some("text/x"), "x.csv"), expected);
+        }
+    }
+
+    #[test]
+    fn a_picture_is_what_its_first_bytes_say_and_nothing_that_holds_script() {
+        assert_eq!(picture(b"\xff\xd8\xff\xe0"), Some("image/jpeg"));
+        assert_eq!(picture(b"RIFF\x10\0\0\0WEBPVP8 "), Some("image/webp"));
+        for none in [
+            &b""[..],
+            b"<svg xmlns=\"http://www.w3.org/2000/svg\"><script>alert(1)</script></svg>",
+            b"<!doctype html>",
+            b"%PDF-1.7",
+            b"P5\n640 512",
+            b"\xff\xd8",
+        ] {
+            assert_eq!(picture(none), None, "{none:?}");
         }
     }
 

@@ -22,6 +22,7 @@ use base64::write::EncoderWriter;
 use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
 
+pub use self::kind::picture;
 pub use self::url::{LONGEST_BYTES, MediaUrl, MediaUrlError};
 use super::client::{CallError, Client};
 

@@ -490,3 +490,6 @@ fn tell(before: Option<&Standing>, now: &Standing) {
 fn locked<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
     what.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

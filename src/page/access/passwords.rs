@@ -138,7 +138,8 @@ mod tests {
             ("correct horse batter", false),
             ("", false),
         ] {
-            let found = passwords.is(&leave(), given(password), Some(hash.clone()));
+            let leave = leave();
+            let found = passwords.is(&leave, given(password), Some(hash.clone()));
             assert_eq!(found.await.unwrap(), is, "{password}");
         }
     }
@@ -167,7 +168,8 @@ mod tests {
             "$argon2id$v=19$m=19456,t=99999,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA",
             "$argon2id$v=19$m=19456,t=2,p=200$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA",
         ] {
-            let is = passwords.is(&leave(), given("x"), Some(hash.to_owned()));
+            let leave = leave();
+            let is = passwords.is(&leave, given("x"), Some(hash.to_owned()));
             assert!(is.await.is_err(), "{hash}");
         }
     }

@@ -276,7 +276,7 @@ impl AssetView {
             }
         }
         pictures.truncate(PICTURES);
-        let tickets = reader.orders_of(&asset, TICKETS)?;
+        let tickets = reader.orders_about(&asset, TICKETS)?;
         Ok(Self {
             now,
             days,

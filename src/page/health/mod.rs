@@ -39,13 +39,13 @@ pub(super) fn routes() -> Router<Arc<Page>> {
 }
 
 async fn health(State(page): State<Arc<Page>>, See(person): See) -> Answer {
-    look::begin(&page, look::FRESH);
+    begin(&page, FRESH);
     Ok(html::health(&person, &view(&page)).into_response())
 }
 
 /// Looks again, now.
 async fn again(State(page): State<Arc<Page>>, See(person): See) -> Redirect {
-    look::begin(&page, jiff::SignedDuration::ZERO);
+    begin(&page, jiff::SignedDuration::ZERO);
     page.say(
         &person,
         "It is being looked at; the table changes when that is done.",

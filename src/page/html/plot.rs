@@ -80,7 +80,10 @@ pub(crate) fn bars(plot: &Bars<'_>) -> Markup {
     let until = last.at.saturating_add(SignedDuration::from_hours(1));
     let until = until.unwrap_or(last.at);
     let most = plot.hours.iter().map(|bar| bar.n).max().unwrap_or(0);
-    let total = plot.hours.iter().fold(0_u64, |sum, bar| sum.saturating_add(bar.n));
+    let total = plot
+        .hours
+        .iter()
+        .fold(0_u64, |sum, bar| sum.saturating_add(bar.n));
     let frame = Frame {
         from: first.at,
         until,
@@ -309,7 +312,11 @@ fn value(value: f64) -> String {
     }
     let text = format!("{value:.3}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
-    if text == "-0" { "0".to_owned() } else { text.to_owned() }
+    if text == "-0" {
+        "0".to_owned()
+    } else {
+        text.to_owned()
+    }
 }
 
 fn number(n: u64) -> f64 {
@@ -367,7 +374,10 @@ mod tests {
         let counts = [0, 12, 3_u64];
         let hours: Vec<_> = (0_i64..)
             .zip(counts)
-            .map(|(n, count)| Bar { at: hour(n), n: count })
+            .map(|(n, count)| Bar {
+                at: hour(n),
+                n: count,
+            })
             .collect();
         let plot = Bars {
             id: "hours",
@@ -379,16 +389,31 @@ mod tests {
                     the last hour shown.";
         assert!(drawn.contains(says), "{drawn}");
         assert!(drawn.contains("role=\"img\" aria-labelledby=\"hours-title hours-says\""));
-        assert_eq!(drawn.matches("<rect").count(), 2, "an empty hour has no bar");
+        assert_eq!(
+            drawn.matches("<rect").count(),
+            2,
+            "an empty hour has no bar"
+        );
         assert!(!drawn.contains("style="), "{drawn}");
     }
 
     #[test]
     fn an_alert_has_a_shape_of_its_own_and_is_counted() {
-        let drawn = drawn(&[point(0, 20.0, false), point(1, 95.5, true), point(2, 21.0, false)]);
+        let drawn = drawn(&[
+            point(0, 20.0, false),
+            point(1, 95.5, true),
+            point(2, 21.0, false),
+        ]);
         assert_eq!(drawn.matches("<circle").count(), 2);
-        assert_eq!(drawn.matches("<path class=\"alert\"").count(), 2, "one, and what it means");
-        assert!(drawn.contains("highest 95.5 °C, last 21 °C; 1 alert."), "{drawn}");
+        assert_eq!(
+            drawn.matches("<path class=\"alert\"").count(),
+            2,
+            "one, and what it means"
+        );
+        assert!(
+            drawn.contains("highest 95.5 °C, last 21 °C; 1 alert."),
+            "{drawn}"
+        );
     }
 
     #[test]
@@ -409,10 +434,19 @@ mod tests {
 
     #[test]
     fn every_point_lies_in_the_frame() {
-        let ranges = [(-1e100, 1e100), (0.0, 0.0), (1e-9, 2e-9), (-5.0, -4.0), (1e15, 1e15 + 1.0)];
+        let ranges = [
+            (-1e100, 1e100),
+            (0.0, 0.0),
+            (1e-9, 2e-9),
+            (-5.0, -4.0),
+            (1e15, 1e15 + 1.0),
+        ];
         for (low, high) in ranges {
             let shown = drawn(&[point(0, low, false), point(400, high, true)]);
-            assert!(!shown.contains("NaN") && !shown.contains("inf"), "{low} {high}: {shown}");
+            assert!(
+                !shown.contains("NaN") && !shown.contains("inf"),
+                "{low} {high}: {shown}"
+            );
             let frame = Frame {
                 from: hour(0),
                 until: hour(400),
@@ -457,7 +491,10 @@ mod tests {
             points: &[point(0, 1.0, false)],
         };
         let shown = line(&plot).into_string();
-        assert!(!shown.contains("<script") && !shown.contains('\u{202e}'), "{shown}");
+        assert!(
+            !shown.contains("<script") && !shown.contains('\u{202e}'),
+            "{shown}"
+        );
         assert!(shown.len() < 4000, "{}", shown.len());
     }
 }

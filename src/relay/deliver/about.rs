@@ -108,7 +108,7 @@ fn readings(model: &Json, assets: &[String], at: Timestamp, came: Timestamp) -> 
         let name = text(json, "name").or_else(|| text(json, "channel"));
         let name = name.unwrap_or_else(|| "value".to_owned());
         Some(Reading {
-            name: next_name(&mut names, &asset, name),
+            name: next_name(&mut names, &asset, &name),
             asset,
             at: time(Some(json), came).unwrap_or(at),
             value,
@@ -120,8 +120,8 @@ fn readings(model: &Json, assets: &[String], at: Timestamp, came: Timestamp) -> 
 }
 
 /// A name that no other reading of the asset has in this event.
-fn next_name(names: &mut HashSet<(String, String)>, asset: &str, name: String) -> String {
-    let mut next = name.clone();
+fn next_name(names: &mut HashSet<(String, String)>, asset: &str, name: &str) -> String {
+    let mut next = name.to_owned();
     let mut count = 1;
     while !names.insert((asset.to_owned(), next.clone())) {
         count += 1;

@@ -21,6 +21,7 @@
 //! circuit   whether the destination is tried at all (pure)
 //! rate      how many posts go out in a time (pure)
 //! preview   the requests that an event would make (pure)
+//! retrace   the requests of one delivery, as far as the journal knows them (pure)
 //! unmapped  what is said, once, of an action that finds no asset
 //! ```
 //!
@@ -50,6 +51,7 @@ pub mod preview;
 mod rate;
 mod record;
 mod requests;
+pub mod retrace;
 mod sample;
 mod standing;
 mod steps;

@@ -14,10 +14,10 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::cargo::short_key;
-use super::model::{self, View, asset_for, is_inspection};
+use super::model::{self, View, asset_for, frozen_asset, is_inspection};
 use super::own::{is_notice, unwanted};
 use super::prepare;
-use super::requests::{Keys, render, rounds, said};
+use super::requests::{Keys, Progress, Requests, journals, render, rounds, said};
 use super::{Config, Form, Images, Unmapped};
 use crate::event::{self, Envelope, NOTICE, ORBIT, Origin, RELAY};
 use crate::relay::assets::{AssetMap, Match};
@@ -85,6 +85,8 @@ pub struct PreviewedRequest {
     pub round: String,
     /// Whether it adds to a ticket that is still open.
     pub adds: bool,
+    /// Whether it is as it was frozen; else as it would be made now.
+    pub frozen: bool,
     /// It is made only where this holds, which answers decide.
     pub when: Option<String>,
     /// Its method; `PUBLISH` at a broker.
@@ -116,14 +118,34 @@ pub fn preview(
     came: &Came,
     orbit: Option<&Url>,
 ) -> Result<Vec<PreviewedRequest>, String> {
+    requests(config, map, came, orbit, &Known::default())
+}
+
+/// What is known of the requests of a delivery besides its event.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// The relay's part of the body, if it is frozen.
+    pub(super) relay: Option<String>,
+    pub(super) requests: Requests,
+    pub(super) progress: Progress,
+}
+
+/// The requests: those that are frozen as they are, the others as they would be made now.
+pub(super) fn requests(
+    config: &Config,
+    map: &AssetMap,
+    came: &Came,
+    orbit: Option<&Url>,
+    known: &Known,
+) -> Result<Vec<PreviewedRequest>, String> {
     let envelope = came.envelope()?;
     let mut view = view(config, map, &envelope, came, orbit);
-    let seen = Seen::of(&view, came);
+    let seen = Seen::of(&view, came, known.relay.as_deref());
     seen.add_to(&mut view);
     let model = view.model();
     let short = short_key(&seen.key);
     let steps = match &config.message.form {
-        Form::Event => return Ok(vec![event_form(&view, &model)?]),
+        Form::Event => return Ok(vec![event_form(&view, &model, known.relay.as_deref())?]),
         Form::Steps(steps) => steps,
     };
     let keys = Keys {
@@ -136,9 +158,13 @@ pub fn preview(
     let scope = Scope::new(Arc::new(model));
     let mut all = Vec::new();
     for (adds, list) in [(false, steps), (true, &config.message.append)] {
+        let open = known.progress.open.as_ref();
+        if known.relay.is_some() && adds != open.is_some() {
+            continue;
+        }
         let scope = scope
-            .with("steps", answers(config, list))
-            .with("open", opened(steps));
+            .with("steps", answers(config, list, &known.progress))
+            .with("open", open.cloned().unwrap_or_else(|| opened(steps)));
         for step in list {
             let mut step = step.clone();
             let waits = step.when.as_ref().is_some_and(|when| {
@@ -147,13 +173,10 @@ pub fn preview(
             });
             let when = if waits { step.when.take() } else { None };
             for round in rounds(&step, &scope)? {
-                let mut request = of_step(
-                    config,
-                    &step,
-                    &round,
-                    &keys.of(list, &step, &round, adds),
-                    short,
-                )?;
+                let key = keys.of(list, &step, &round, adds);
+                let frozen = known.requests.get(&round.name);
+                let frozen = frozen.filter(|_| journals(&step));
+                let mut request = of_step(config, &step, &round, frozen, &key, short)?;
                 request.adds = adds;
                 request.when = when.as_ref().map(|when| when.text().to_owned());
                 all.push(request);
@@ -176,7 +199,7 @@ pub fn verdict(
         return Ok(Verdict::Skipped(reason));
     }
     let mut view = view(config, map, &envelope, came, orbit);
-    let seen = Seen::of(&view, came);
+    let seen = Seen::of(&view, came, None);
     seen.add_to(&mut view);
     if let Some(when) = &config.when
         && !is_notice(source, kind)
@@ -235,14 +258,20 @@ fn view<'a>(
 }
 
 impl<'a> Seen<'a> {
-    fn of(view: &View<'_>, came: &'a Came) -> Self {
+    /// What is frozen of it goes before what would be found now.
+    fn of(view: &View<'_>, came: &'a Came, relay: Option<&str>) -> Self {
         let (config, source) = (view.config, &*came.source);
         let kind = prepare::kind(config, source, &came.event_type);
         let id = &config.destination.id;
+        let asset = match relay {
+            Some(relay) => frozen_asset(relay),
+            None => asset_for(config, view.map, source, view.envelope, view.known),
+        };
+        let key = relay.and_then(transform::key_of);
         Self {
             kind,
-            key: event::idempotency_key(source, kind, &came.identity, id),
-            asset: asset_for(config, view.map, source, view.envelope, view.known),
+            key: key.unwrap_or_else(|| event::idempotency_key(source, kind, &came.identity, id)),
+            asset,
         }
     }
 
@@ -254,7 +283,11 @@ impl<'a> Seen<'a> {
     }
 }
 
-fn event_form(view: &View<'_>, model: &Json) -> Result<PreviewedRequest, String> {
+fn event_form(
+    view: &View<'_>,
+    model: &Json,
+    frozen: Option<&str>,
+) -> Result<PreviewedRequest, String> {
     let config = view.config;
     let captures = if view.source == ORBIT {
         pictures::captures(view.envelope)
@@ -281,7 +314,10 @@ fn event_form(view: &View<'_>, model: &Json) -> Result<PreviewedRequest, String>
     let changes = shown.iter().any(|shown| *shown != Shown::Absent);
     let data = changes.then(|| pictures::with_pictures(view.envelope, &shown, short));
     let data = data.flatten();
-    let relay = view.relay().map_err(|error| error.to_string())?;
+    let relay = match frozen {
+        Some(frozen) => frozen.to_owned(),
+        None => view.relay().map_err(|error| error.to_string())?,
+    };
     let mut body = Vec::new();
     let written = transform::write_body(&mut body, view.envelope, data.as_deref(), &relay);
     written.map_err(|error| error.to_string())?;
@@ -291,6 +327,7 @@ fn event_form(view: &View<'_>, model: &Json) -> Result<PreviewedRequest, String>
         step: SEND.to_owned(),
         round: SEND.to_owned(),
         adds: false,
+        frozen: frozen.is_some(),
         when: None,
         method: "POST",
         url: config.destination.shown(base),
@@ -310,6 +347,7 @@ fn of_step(
     config: &Config,
     step: &Step,
     round: &Round,
+    frozen: Option<&Rendered>,
     key: &str,
     short: &str,
 ) -> Result<PreviewedRequest, String> {
@@ -319,11 +357,15 @@ fn of_step(
         name: round.name.clone(),
         scope: round.scope.with("secrets", Json::Object(names.collect())),
     };
-    let rendered = render(config, step, if step.fresh { &secret } else { round })?;
+    let rendered = match frozen {
+        Some(frozen) => frozen.clone(),
+        None => render(config, step, if step.fresh { &secret } else { round })?,
+    };
     let mut request = PreviewedRequest {
         step: step.name.clone(),
         round: round.name.clone(),
         adds: false,
+        frozen: frozen.is_some(),
         when: None,
         method: step.method.name(),
         url: String::new(),
@@ -365,7 +407,7 @@ fn body(step: &Step, round: &Round, rendered: &Rendered, short: &str) -> Option<
 }
 
 /// The body with names where pictures would stand.
-fn with_names(body: &str, short: &str) -> String {
+pub(super) fn with_names(body: &str, short: &str) -> String {
     let wanted = pictures::wanted(body, short).into_iter();
     let names = wanted.map(|index| {
         let name = format!("(picture {} in base64)", index + 1);
@@ -381,8 +423,8 @@ fn media_type(model: &Json, index: usize) -> String {
     media_type.unwrap_or("application/octet-stream").to_owned()
 }
 
-/// What stands for what these steps take.
-fn answers(config: &Config, steps: &[Step]) -> Json {
+/// What these steps took, and what stands for what they will take.
+fn answers(config: &Config, steps: &[Step], progress: &Progress) -> Json {
     let origin = config.destination.url.origin().ascii_serialization();
     let heads: Vec<String> = steps
         .iter()
@@ -393,6 +435,9 @@ fn answers(config: &Config, steps: &[Step]) -> Json {
         .flat_map(|head| head.names().collect::<Vec<_>>())
         .collect();
     let of = |step: &Step| {
+        if let Some(taken) = progress.of(&step.name) {
+            return (step.name.clone(), taken.clone());
+        }
         let taken = step.take.iter().map(|(name, _)| {
             let whole = format!("steps.{}.{name}", step.name);
             let answer = if heads.contains(&whole) {

@@ -395,7 +395,7 @@ mod tests {
         take(&world, 2, other).await;
         let mut reader = Reader::open(world.dir.path()).unwrap();
         let mut of = |asset: &str, limit| {
-            let orders = reader.orders_of(asset, limit).unwrap().into_iter();
+            let orders = reader.orders_about(asset, limit).unwrap().into_iter();
             orders.map(|order| order.run_event).collect::<Vec<_>>()
         };
         assert_eq!(of("PUMP", 9), ["run-event-1", "run-event-0"]);

@@ -111,6 +111,7 @@ fn every_preset_can_be_used_with_its_examples() {
         let secrets = declared
             .secrets
             .iter()
+            .keys()
             .map(|name| format!("{name} = \"x\""));
         let text = format!(
             "{DESTINATION}preset = \"{}\"\nsettings = {{ {} }}\nsecrets = {{ {} }}\n",

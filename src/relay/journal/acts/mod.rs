@@ -155,6 +155,20 @@ impl Journal {
             .await
     }
 
+    /// Makes one event that is kept for a destination its delivery, with the act; false where it is
+    /// not kept: the destination has a delivery of it, or the event is gone.
+    pub async fn take_kept(
+        &self,
+        at: Timestamp,
+        who: &str,
+        destination: &str,
+        seq: i64,
+    ) -> Result<bool, WriteError> {
+        let (who, destination) = (who.to_owned(), destination.to_owned());
+        self.write(move |store| store.take_kept(at, &who, &destination, seq))
+            .await
+    }
+
     /// Makes a step of the bulk acts that are not done. `paced`: no more replayed deliveries wait
     /// for a destination than it can soon take.
     pub async fn work(&self, at: Timestamp, paced: bool) -> Result<Worked, WriteError> {

@@ -10,6 +10,11 @@
 //! # Invariants
 //! - What the catalogue has is derived: it can be made again from the events at any time.
 //! - Each commit is small; what it costs does not depend on how much is there.
+//!
+//! # Not here
+//! A full-text index. A plant has few thousand subjects, however many events: the words of these are
+//! rows of a table, so that a search has no syntax, and one that fits half of all events costs no
+//! more than another.
 
 mod route;
 mod thin;

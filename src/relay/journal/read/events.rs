@@ -7,7 +7,7 @@
 //!   parked.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{ReadError, Reader, timestamp};
 use crate::event::Glob;
@@ -125,6 +125,12 @@ impl Reader {
             Err(rusqlite::Error::QueryReturnedNoRows) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// One event by its number, without its deliveries.
+    pub fn event(&mut self, seq: i64) -> Result<Option<EventRow>, ReadError> {
+        let sql = format!("{SELECT} WHERE seq = ?1");
+        Ok(self.0.query_row(&sql, [seq], event).optional()?)
     }
 
     /// One event by its number, or all that are known by this identity.

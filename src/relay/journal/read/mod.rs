@@ -5,7 +5,8 @@
 //! events     events and what became of each
 //! deliveries lists of deliveries, and all about one
 //! hours      the last day, and by the hour
-//! groups     what waits for a person, in groups; acts, a page at a time
+//! groups     what waits for a person, in groups
+//! acts       acts, a page at a time
 //! orders     work orders
 //! walk       all events, a page at a time
 //! catalogue  what events are about: assets, readings, routes, what there is to choose from
@@ -16,6 +17,7 @@
 //! # Invariants
 //! - Opened read-only; a transaction lasts as long as one answer, or as one step of a long one.
 
+mod acts;
 mod catalogue;
 mod deliveries;
 mod events;
@@ -32,15 +34,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, Row, params};
 
+pub use self::acts::ActsPage;
 pub use self::catalogue::{AssetSeen, Catalogued, Readings, Said, Series};
 pub use self::deliveries::{Counted, DeliveriesPage, Delivery, DeliveryDetail};
 pub use self::events::{DeliveryRow, EventRow, EventsPage};
-pub use self::groups::{ActsPage, DeadGroup, Groups, Held, HeldGroup, UnmappedGroup};
+pub use self::groups::{DeadGroup, Groups, Held, HeldGroup, UnmappedGroup};
 #[cfg(test)]
 pub(super) use self::hours::recount;
 pub use self::hours::{Day, DayDestination, Hour};
-pub use self::orders::OrderRow;
 pub(super) use self::orders::deliveries_of;
+pub use self::orders::{AnsweredOrder, OrderRow};
 pub use self::search::{Found, Hit, Search};
 use super::open::{DATABASE, VERSION};
 use super::{Filter, Kind, Sums, store};
@@ -72,7 +75,7 @@ pub struct Act {
     pub at: Timestamp,
     /// Who: a person, or `relay`.
     pub who: String,
-    /// What: `pause`, `resume`, `test`, `replay`, `discard`.
+    /// What: `pause`, `resume`, `test`, `replay`, `discard`, `send`, and others.
     pub what: String,
     /// To which destination, by its id.
     pub destination: Option<String>,

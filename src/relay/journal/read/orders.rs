@@ -35,6 +35,20 @@ pub struct OrderRow {
     pub orbit_why: Option<String>,
 }
 
+/// A work order, and what the destination answered when it took the alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnsweredOrder {
+    /// The order.
+    pub order: OrderRow,
+    /// Its number here.
+    pub no: i64,
+    /// The answer, as far as it is kept.
+    pub answer: Option<String>,
+}
+
+/// No run event has more orders than destinations; so many are shown.
+const MOST_OF_ONE: u32 = 100;
+
 impl Reader {
     /// The newest work orders, the newest first.
     pub fn orders(&mut self, limit: u32) -> Result<Vec<OrderRow>, ReadError> {
@@ -45,16 +59,31 @@ impl Reader {
     }
 
     /// The newest work orders about an asset, the newest first.
-    pub fn orders_of(&mut self, asset: &str, limit: u32) -> Result<Vec<OrderRow>, ReadError> {
+    pub fn orders_about(&mut self, asset: &str, limit: u32) -> Result<Vec<OrderRow>, ReadError> {
         let sql = format!("{SELECT} WHERE o.asset = ?1 ORDER BY o.no DESC LIMIT ?2");
         let mut statement = self.0.prepare_cached(&sql)?;
         let rows = statement.query_map(params![asset, limit], order)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
+
+    /// The work orders of one run event, and what each destination answered that made one.
+    pub fn orders_of(&mut self, run_event: &str) -> Result<Vec<AnsweredOrder>, ReadError> {
+        let sql = format!("{SELECT} WHERE o.run_event = ?1 ORDER BY o.no LIMIT {MOST_OF_ONE}");
+        let mut statement = self.0.prepare(&sql)?;
+        let rows = statement.query_map([run_event], |row| {
+            Ok(AnsweredOrder {
+                order: order(row)?,
+                no: row.get(12)?,
+                answer: row.get(13)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
 }
 
-const SELECT: &str = "SELECT t.id, o.run_event, o.seq, o.title, o.taken_at, o.poll_why,
-    o.closed_at, o.closed_by, o.orbit_closed_at, o.orbit_why, o.asset, o.action
+const SELECT: &str =
+    "SELECT t.id, o.run_event, o.seq, o.title, o.taken_at, o.poll_why, o.closed_at,
+    o.closed_by, o.orbit_closed_at, o.orbit_why, o.asset, o.action, o.no, o.answer
     FROM work_order o JOIN destination t ON t.no = o.destination";
 
 fn order(row: &Row<'_>) -> rusqlite::Result<OrderRow> {

@@ -262,17 +262,14 @@ impl<'s> Stream<'s> {
         statements: &'s mut [Statement<'_>],
         (from, to): (i64, i64),
     ) -> rusqlite::Result<Self> {
-        let cursors = match &sought.few {
-            Some(few) => {
-                let all = statements.iter_mut().zip(few);
-                all.map(|(statement, no)| statement.query(params![no, from, to]))
-                    .collect::<Result<_, _>>()?
-            }
-            None => {
-                let all = statements.iter_mut();
-                all.map(|statement| statement.query([from, to]))
-                    .collect::<Result<Vec<_>, _>>()?
-            }
+        let cursors = if let Some(few) = &sought.few {
+            let all = statements.iter_mut().zip(few);
+            all.map(|(statement, no)| statement.query(params![no, from, to]))
+                .collect::<Result<Vec<_>, _>>()?
+        } else {
+            let all = statements.iter_mut();
+            all.map(|statement| statement.query([from, to]))
+                .collect::<Result<Vec<_>, _>>()?
         };
         Ok(Self {
             sought,

@@ -5,11 +5,15 @@
 //!   expired.
 //! - An event that is gone and lies above the cursor stays in a range: the cursor steps over it.
 
+use jiff::Timestamp;
 use rusqlite::params;
 
 use super::memory::unsigned;
 use super::{Store, StoreError};
 use crate::relay::journal::State;
+
+/// The word in `act.what` for one kept event that a person sends to a destination.
+const SEND: &str = "send";
 
 impl Store {
     /// Makes up to `limit` kept events pending; gives how many it made, 0 when none is left.
@@ -31,6 +35,46 @@ impl Store {
             }
         }
         Ok(0)
+    }
+
+    /// Makes one kept event pending, for whoever asks for it; false where it is not kept, as where
+    /// the destination has a delivery of it already.
+    pub(in crate::relay::journal) fn take_kept(
+        &mut self,
+        at: Timestamp,
+        who: &str,
+        id: &str,
+        seq: i64,
+    ) -> Result<bool, StoreError> {
+        let destination = self.destination(id)?;
+        let (no, cursor) = (destination.no, destination.cursor);
+        let holds = |first: i64, last: i64| (first..=last).contains(&seq);
+        let mut ranges = destination.kept.iter();
+        // An open range is one that is no longer configured: nothing would take it from there.
+        let range = ranges.find_map(|(first, last)| {
+            last.map(|last| (*first, last))
+                .filter(|(first, last)| holds(*first, *last))
+        });
+        let Some((first, last)) = range else {
+            return Ok(false);
+        };
+        if self.events_left(seq, seq, 1)?.is_empty() {
+            return Ok(false);
+        }
+        let act = self.act(at, who, SEND, Some(no), &format!("{id}:{seq}"))?;
+        let around = [(first, Some(seq - 1)), (seq + 1, Some(last))];
+        self.replace_range(no, first, &around)?;
+        // Above the cursor it is enough that it is no longer kept.
+        if seq <= cursor {
+            self.connection
+                .prepare_cached(
+                    "INSERT INTO delivery (destination, seq, state, attempts, due_at, replayed,
+                     changed_at, act) VALUES (?1, ?2, 'pending', 0, 0, 1, 0, ?3)",
+                )?
+                .execute([no, seq, act])?;
+            self.moved(no, None, State::Pending, &[seq]);
+        }
+        Ok(true)
     }
 
     /// Below the cursor a kept event needs a row to be pending.

@@ -434,6 +434,53 @@ async fn what_comes_while_a_destination_is_away_is_kept_and_what_it_had_goes_on(
 }
 
 #[tokio::test]
+async fn one_kept_event_is_sent_with_an_act_and_the_others_stay_kept() {
+    let world = World::open(tempfile::tempdir().unwrap(), Clock::system(), &[]).await;
+    append(&world.journal, 0..5).await;
+    let world = world.reopened().await;
+    append(&world.journal, 5..6).await;
+    let at = world.clock.wall();
+    let take = |seq| world.journal.take_kept(at, "ann", TO, seq);
+    assert_eq!(take(3).await, Ok(true));
+    assert_eq!((world.sums().kept, world.sums().of(State::Pending)), (4, 2));
+    assert_eq!(take(3).await, Ok(false), "there is a delivery of it now");
+    assert_eq!(take(6).await, Ok(false), "it was never kept");
+    assert_eq!(take(77).await, Ok(false), "there is no such event");
+    let claimed: Vec<_> = world.claim(9).await.iter().map(|c| c.lease.seq).collect();
+    assert_eq!(claimed, [3, 6]);
+    assert_eq!(world.journal.replay_kept(TO, 9).await, Ok(2));
+    assert_eq!(world.journal.replay_kept(TO, 9).await, Ok(2));
+    let mut reader = Reader::open(world.dir.path()).unwrap();
+    let acts = reader.acts(TO, 9).unwrap();
+    let acts: Vec<_> = acts
+        .iter()
+        .map(|a| (&*a.who, &*a.what, &*a.detail))
+        .collect();
+    assert_eq!(acts, [("ann", "send", "integration:3")]);
+    let id = "integration:3".parse().unwrap();
+    let shown = reader.delivery(&id).unwrap().unwrap();
+    assert_eq!(shown.act.unwrap().who, "ann");
+    let nobody = world.journal.take_kept(at, "ann", "nobody", 1).await;
+    assert_eq!(nobody, Err(WriteError::NoDestination("nobody".into())));
+}
+
+#[tokio::test]
+async fn one_kept_event_above_the_cursor_is_sent_and_the_rest_of_its_range_stays() {
+    let world = World::new().await;
+    append(&world.journal, 0..1).await;
+    let world = world.reopened_for(&[]).await;
+    append(&world.journal, 1..4).await;
+    let at = world.clock.wall();
+    let taken = world.journal.take_kept(at, "ann", TO, 3).await;
+    assert_eq!(taken, Ok(false), "it is no longer configured");
+    let world = world.reopened().await;
+    assert_eq!(world.journal.take_kept(at, "ann", TO, 3).await, Ok(true));
+    assert_eq!((world.sums().kept, world.sums().of(State::Pending)), (2, 2));
+    let claimed: Vec<_> = world.claim(9).await.iter().map(|c| c.lease.seq).collect();
+    assert_eq!(claimed, [1, 3]);
+}
+
+#[tokio::test]
 async fn a_kept_range_above_the_cursor_takes_nothing_from_what_is_pending_below_it() {
     let world = World::new().await;
     append(&world.journal, 0..2).await;

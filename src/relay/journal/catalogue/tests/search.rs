@@ -96,9 +96,10 @@ async fn filled(came: &[Came]) -> World {
         .unwrap();
     let claims = world.claim(came.len() * 2 / 3).await;
     let ends = claims.iter().zip(came).filter_map(|(claim, came)| {
-        let end = match came.end? {
-            true => Disposition::Delivered,
-            false => Disposition::Dead { reason: "x".into() },
+        let end = if came.end? {
+            Disposition::Delivered
+        } else {
+            Disposition::Dead { reason: "x".into() }
         };
         Some((claim.lease, world.ended(end)))
     });

@@ -1,5 +1,4 @@
-//! What waits for a person, in groups: what died, what is parked, what has no asset; and the acts,
-//! a page at a time.
+//! What waits for a person, in groups: what died, what is parked, what has no asset.
 //!
 //! # Invariants
 //! - Everything is read by an index: what was delivered is never walked through.
@@ -7,6 +6,7 @@
 
 mod reason;
 
+use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,14 +14,14 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use self::reason::common;
-use super::{ACTS, Act, ReadError, Reader, act, timestamp};
+use super::{ReadError, Reader, timestamp};
 use crate::event::Envelope;
 use crate::relay::assets::{AssetMap, Subject};
 use crate::relay::journal::filter::{Scope, scopes};
 use crate::relay::journal::{DeliveryId, State};
 
 /// So many deliveries are looked at, all destinations together; few in a test.
-const LOOKED: usize = if cfg!(test) { 60 } else { 10_000 };
+const LOOKED: usize = if cfg!(test) { 60 } else { 5000 };
 /// So many events are read, and so many bytes of them, where the groups are made by what is in
 /// them.
 const BODIES: usize = 1000;
@@ -120,19 +120,6 @@ pub struct UnmappedGroup {
     pub line: String,
 }
 
-/// Which acts to list, the newest first.
-#[derive(Clone, Debug, Default)]
-pub struct ActsPage {
-    /// Only those with a smaller number.
-    pub before: Option<i64>,
-    /// Only those of this person.
-    pub who: Option<String>,
-    /// Only those of this kind.
-    pub what: Option<String>,
-    /// At most this many.
-    pub limit: u32,
-}
-
 /// A kind of delivery that has an index of its own.
 #[derive(Clone, Copy)]
 enum Lane {
@@ -204,7 +191,7 @@ impl Reader {
                 })
             });
         let mut groups: Vec<_> = groups.collect();
-        groups.sort_by(|a, b| (b.count, b.last).cmp(&(a.count, a.last)));
+        groups.sort_by_key(|group| Reverse((group.count, group.last, group.newest.seq)));
         Ok(cut(groups, limit, more))
     }
 
@@ -231,7 +218,7 @@ impl Reader {
                     Some(HeldGroup::of(scope, held, alike.count))
                 }),
         );
-        groups.sort_by_key(|group| std::cmp::Reverse(group.count));
+        groups.sort_by_key(|group| (Reverse(group.count), Reverse(group.held.newest())));
         Ok(cut(groups, limit, more))
     }
 
@@ -280,7 +267,7 @@ impl Reader {
             waiting.places.extend(places);
         }
         let mut waiting: Vec<_> = lines.into_values().collect();
-        waiting.sort_by_key(|waiting| std::cmp::Reverse((waiting.events, waiting.newest)));
+        waiting.sort_by_key(|waiting| Reverse((waiting.events, waiting.newest)));
         let waiting = cut(waiting, limit, more);
         let mut groups = Vec::with_capacity(waiting.groups.len());
         for of in waiting.groups {
@@ -303,33 +290,6 @@ impl Reader {
             more: waiting.more,
         })
     }
-
-    /// A page of acts, the newest first.
-    pub fn acts_page(&mut self, page: &ActsPage) -> Result<Vec<Act>, ReadError> {
-        let sql = page.sql();
-        let mut statement = self.0.prepare_cached(&sql)?;
-        let before = page.before.unwrap_or(i64::MAX);
-        let values = params![before, page.limit, page.who, page.what];
-        let acts = statement.query_map(values, act)?;
-        Ok(acts.collect::<Result<_, _>>()?)
-    }
-}
-
-impl ActsPage {
-    /// What is not asked for is not in it, so that an index serves what is.
-    fn sql(&self) -> String {
-        let who = match self.who {
-            Some(_) => "a.who = ?3",
-            None => "?3 IS NULL",
-        };
-        let what = match self.what {
-            // A name says more than a kind.
-            Some(_) if self.who.is_some() => "+a.what = ?4",
-            Some(_) => "a.what = ?4",
-            None => "?4 IS NULL",
-        };
-        format!("{ACTS} WHERE a.no < ?1 AND {who} AND {what} ORDER BY a.no DESC LIMIT ?2")
-    }
 }
 
 impl HeldGroup {
@@ -339,6 +299,16 @@ impl HeldGroup {
             name: scope.name.clone(),
             held,
             count,
+        }
+    }
+}
+
+impl Held {
+    /// The newest event, where there are several reasons.
+    fn newest(&self) -> i64 {
+        match self {
+            Self::Reason { newest, .. } => newest.seq,
+            Self::Paused { .. } | Self::Removed => i64::MAX,
         }
     }
 }

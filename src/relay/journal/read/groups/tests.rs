@@ -265,46 +265,6 @@ async fn where_the_map_goes_by_something_else_so_do_the_groups() {
 }
 
 #[tokio::test]
-async fn acts_come_in_pages_and_by_who_and_what() {
-    let world = world(&[TO]).await;
-    for (n, who) in ["anna", "bert", "anna", "anna"].into_iter().enumerate() {
-        let what = if n == 2 { "test" } else { "map" };
-        let to = (n == 2).then_some(TO);
-        let kept = world.journal.keep_act(at(0), who, what, to, "why");
-        kept.await.unwrap();
-    }
-    let page = |page: ActsPage| -> Vec<i64> {
-        let acts = reader(&world).acts_page(&page).unwrap();
-        acts.into_iter().map(|act| act.no).collect()
-    };
-    let (who, what) = (Some("anna".to_owned()), Some("map".to_owned()));
-    let all = ActsPage {
-        limit: 9,
-        ..ActsPage::default()
-    };
-    let of = |who: &Option<String>, what: &Option<String>| ActsPage {
-        who: who.clone(),
-        what: what.clone(),
-        ..all.clone()
-    };
-    assert_eq!(page(all.clone()), [4, 3, 2, 1]);
-    let (limit, before) = (2, Some(4));
-    assert_eq!(
-        page(ActsPage {
-            limit,
-            before,
-            ..all.clone()
-        }),
-        [3, 2]
-    );
-    assert_eq!(page(of(&who, &None)), [4, 3, 1]);
-    assert_eq!(page(of(&None, &what)), [4, 2, 1]);
-    assert_eq!(page(of(&who, &what)), [4, 1]);
-    let test = reader(&world).acts_page(&all).unwrap().remove(1);
-    assert_eq!(test.destination_name.as_deref(), Some(TO));
-}
-
-#[tokio::test]
 async fn every_list_is_read_by_its_index() {
     let world = world(&[TO]).await;
     let reader = reader(&world);
@@ -330,26 +290,5 @@ async fn every_list_is_read_by_its_index() {
             assert!(plan.contains(index), "{plan}");
             assert!(!plan.contains("SCAN") && !plan.contains("TEMP"), "{plan}");
         }
-    }
-    for (who, what, how) in [
-        (false, false, "SEARCH a USING INTEGER PRIMARY KEY"),
-        (true, false, "SEARCH a USING INDEX act_who"),
-        (false, true, "SEARCH a USING INDEX act_what"),
-        (true, true, "SEARCH a USING INDEX act_who"),
-    ] {
-        let page = ActsPage {
-            who: who.then(String::new),
-            what: what.then(String::new),
-            ..ActsPage::default()
-        };
-        let sql = page
-            .sql()
-            .replace("?3 IS NULL", "1")
-            .replace("?4 IS NULL", "1");
-        let sql = ["?1", "?2", "?3", "?4"]
-            .iter()
-            .fold(sql, |sql, value| sql.replace(value, "9"));
-        let plan = plan(&sql);
-        assert!(plan.starts_with(how) && !plan.contains("TEMP"), "{plan}");
     }
 }

@@ -29,9 +29,10 @@ pub(in crate::relay::journal) const HOUR_MS: i64 = 3_600_000;
 const MOST: usize = if cfg!(test) { 30 } else { 200 };
 /// What began so long before the hour counts in it: requests end in another order than they begin.
 const SLACK_MS: i64 = 600_000;
-/// A journal of an earlier version is looked back over for so long, and over so many events.
+/// A journal of an earlier version is looked back over for so long, and over so many deliveries:
+/// while that lasts, which is under a second, no event is taken.
 const BACK_MS: i64 = 8 * 24 * HOUR_MS;
-const BACK_EVENTS: i64 = if cfg!(test) { 100 } else { 100_000 };
+const BACK_DELIVERIES: usize = 50_000;
 
 /// The hours, and what the open transaction changed of their sums.
 #[derive(Clone, Default)]
@@ -249,7 +250,8 @@ impl Store {
         let mut statement = self
             .connection
             .prepare_cached("SELECT seq, received_at FROM event ORDER BY seq DESC LIMIT ?1")?;
-        let mut rows = statement.query([BACK_EVENTS])?;
+        let most = BACK_DELIVERIES / self.memory.destinations.len().max(1);
+        let mut rows = statement.query([i64::try_from(most).unwrap_or(i64::MAX)])?;
         let mut latest: Vec<(i64, i64)> = Vec::new();
         while let Some(row) = rows.next()? {
             let (seq, at) = (row.get(0)?, row.get(1)?);

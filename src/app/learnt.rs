@@ -8,8 +8,6 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::app::assets::Assets;
-use crate::config::{Config, Input};
 use crate::relay::assets::AssetMap;
 use crate::relay::deliver::preview;
 use crate::relay::journal::DeliveryDetail;
@@ -17,7 +15,7 @@ use crate::relay::transform::json::Json;
 
 /// All of it, for programs as for people.
 #[derive(Serialize)]
-pub(super) struct Learnt {
+pub struct Learnt {
     /// The version of the asset map.
     map: Option<String>,
     /// The row, in words; none where the map is another one by now.
@@ -37,14 +35,9 @@ pub(super) struct Learnt {
     is_other_map: bool,
 }
 
-/// The map that a start would load now; none where it cannot be loaded.
-pub(super) fn map(input: &Input) -> Option<AssetMap> {
-    let path = Config::asset_map(input).ok()?;
-    Assets::map(path.as_deref()).ok()
-}
-
 impl Learnt {
-    pub(super) fn of(detail: &DeliveryDetail, map: Option<&AssetMap>) -> Self {
+    /// Of a delivery, by the map of now.
+    pub fn of(detail: &DeliveryDetail, map: Option<&AssetMap>) -> Self {
         let known = &detail.enrichment;
         let json = |text: &Option<String>| text.clone().and_then(|t| RawValue::from_string(t).ok());
         let same = map.filter(|map| detail.map.as_deref() == Some(map.version()));
@@ -64,7 +57,7 @@ impl Learnt {
     }
 
     /// Behind the line of the asset.
-    pub(super) fn row(&self) -> String {
+    pub fn row(&self) -> String {
         match (&self.why, &self.map) {
             (Some(why), Some(map)) => format!(" ({why}; map {map})"),
             (None, Some(map)) => {
@@ -81,7 +74,7 @@ impl Learnt {
     }
 
     /// What Orbit said.
-    pub(super) fn of_orbit(&self) -> Vec<String> {
+    pub fn of_orbit(&self) -> Vec<String> {
         let said = [("run", &self.run), ("anomaly", &self.anomaly)];
         let said = said.into_iter().filter_map(|(what, said)| {
             Some(match said.as_ref()?.get() {
@@ -93,12 +86,12 @@ impl Learnt {
     }
 
     /// Whether a template made requests of it.
-    pub(super) fn has_template(&self) -> bool {
+    pub fn has_template(&self) -> bool {
         self.template.is_some()
     }
 
     /// What of the requests is done, and the requests.
-    pub(super) fn requests(&self) -> Vec<String> {
+    pub fn requests(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if let Some(template) = &self.template {
             lines.push(format!("template: version {template}"));
