@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`decide`] | Today, and what waits for somebody |
 //! | [`frame`] | what every screen has, and what is served without a login |
+//! | [`assets`] | assets, their readings and photographs |
+//! | [`asset_map`] | the asset map that the page keeps |
 //! | [`ways`] | the first visit, the login, and where every way leads |
 //! | [`first`] | the first account, and the list of screens |
 //! | [`visitor`] | a client with cookies that fills in forms as they stand in the HTML |
@@ -17,6 +19,8 @@
 )]
 
 mod decide;
+mod asset_map;
+mod assets;
 mod first;
 mod frame;
 mod markup;

@@ -17,13 +17,14 @@ pub(in crate::page) mod view;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 
 use self::view::{AssetQuery, AssetsQuery};
 use super::access::See;
-use super::{Answer, Page};
+use super::{Answer, Failed, Page};
 
 pub(super) fn routes() -> Router<Arc<Page>> {
     Router::new()
@@ -32,20 +33,31 @@ pub(super) fn routes() -> Router<Arc<Page>> {
         .merge(map::routes())
 }
 
+/// What stands in an address.
+type Asked<T> = Result<Query<T>, QueryRejection>;
+
+fn asked<T>(query: Asked<T>) -> Result<T, Failed> {
+    let Query(query) = query.map_err(|_| {
+        let advice = "Go back to the assets, and begin again from there.";
+        Failed::wrong("The address is not understood.", advice)
+    })?;
+    Ok(query)
+}
+
 async fn assets(
     State(page): State<Arc<Page>>,
     See(person): See,
-    Query(query): Query<AssetsQuery>,
+    query: Asked<AssetsQuery>,
 ) -> Answer {
-    let view = view::assets(&page, query).await?;
+    let view = view::assets(&page, asked(query)?).await?;
     Ok(html::assets(&person, &view).into_response())
 }
 
 async fn asset(
     State(page): State<Arc<Page>>,
     See(person): See,
-    Query(query): Query<AssetQuery>,
+    query: Asked<AssetQuery>,
 ) -> Answer {
-    let view = view::asset(&page, query).await?;
+    let view = view::asset(&page, asked(query)?).await?;
     Ok(html::asset(&person, &view).into_response())
 }

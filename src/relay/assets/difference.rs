@@ -6,7 +6,7 @@
 //! - Any two files can be compared, also ones that are no good map.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use super::PLACEHOLDER;
 use super::columns::ASSET_ID;
@@ -70,12 +70,15 @@ impl Difference {
             columns_removed: only_in(old, new),
             ..Self::default()
         };
-        let mut seen: HashSet<String> = HashSet::new();
+        let mut seen: HashMap<String, Says> = HashMap::new();
         for row in new.rows() {
             let says = Says::of(new, row);
             let identity = says.identity();
             let was = places.get(&identity).and_then(|place| left.remove(place));
-            let repeats = !seen.insert(identity);
+            let repeats = seen
+                .get(&identity)
+                .is_some_and(|first| first.is_same(&says));
+            seen.entry(identity).or_insert_with(|| says.clone());
             match was {
                 Some(was) if was.is_same(&says) => difference.same += 1,
                 Some(was) => difference.rows.push(Change::Changed(was, says)),

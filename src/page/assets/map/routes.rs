@@ -9,9 +9,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::multipart::MultipartError;
-use axum::extract::{
-    DefaultBodyLimit, Form, FromRequest as _, Multipart, Path, Query, Request, State,
-};
+use axum::extract::{DefaultBodyLimit, Form, FromRequest as _, Multipart, Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -23,6 +21,7 @@ use super::keep::LARGEST;
 use super::view::{self, FormView, MapQuery};
 use super::{Applied, MapState, conflict, html, refuse_large, state};
 use crate::page::access::{Configure, Person, See};
+use crate::page::assets::{Asked, asked};
 use crate::page::{Answer, Failed, Page};
 use crate::relay::assets::AssetMap;
 
@@ -68,12 +67,8 @@ struct SeenRow {
     line: usize,
 }
 
-async fn map(
-    State(page): State<Arc<Page>>,
-    See(person): See,
-    Query(query): Query<MapQuery>,
-) -> Answer {
-    let view = view::map(&page, query).await?;
+async fn map(State(page): State<Arc<Page>>, See(person): See, query: Asked<MapQuery>) -> Answer {
+    let view = view::map(&page, asked(query)?).await?;
     Ok(html::map(&person, &view).into_response())
 }
 
@@ -84,9 +79,9 @@ async fn file(State(page): State<Arc<Page>>, See(_): See) -> Answer {
 async fn row(
     State(page): State<Arc<Page>>,
     Configure(person): Configure,
-    Query(row): Query<RowQuery>,
+    row: Asked<RowQuery>,
 ) -> Answer {
-    let view = view::form(&page, row.line).await?;
+    let view = view::form(&page, asked(row)?.line).await?;
     Ok(html::form(&person, &view, None).into_response())
 }
 

@@ -62,3 +62,10 @@ fn columns_come_and_go_and_an_empty_one_changes_no_row() {
     let nothing = Difference::between(&Sheet::empty(), &Sheet::empty());
     assert!(nothing.is_empty());
 }
+
+#[test]
+fn a_row_with_the_keys_of_another_that_says_something_else_is_no_repetition() {
+    let old = "action_name,asset_id\nA,P1\n";
+    let difference = between(old, "action_name,asset_id\nA,P1\nA,P2\n");
+    assert_eq!((difference.counts(), difference.same), ([1, 0, 0], 1));
+}
