@@ -110,7 +110,6 @@ fn every_preset_can_be_used_with_its_examples() {
         });
         let secrets = declared
             .secrets
-            .iter()
             .keys()
             .map(|name| format!("{name} = \"x\""));
         let text = format!(
