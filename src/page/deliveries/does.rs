@@ -54,6 +54,26 @@ pub(super) async fn discard(
 
 async fn one(page: &Arc<Page>, person: &Person, id: &str, kind: Kind, as_sent: bool) -> Answer {
     let id = id_of(id)?;
+    let jobs = begin_one(page, person, &id, kind, as_sent).await?;
+    page.say(
+        person,
+        match (jobs, kind) {
+            (0, _) => "There was nothing to do: it has gone on meanwhile.",
+            (_, Kind::Replay) => "It is sent again, as soon as it is its turn.",
+            (_, Kind::Discard) => "It is thrown away.",
+        },
+    );
+    Ok(Redirect::to(&href(&id.to_string())).into_response())
+}
+
+/// Begins an act on one delivery; gives how many jobs were begun.
+pub(crate) async fn begin_one(
+    page: &Arc<Page>,
+    person: &Person,
+    id: &DeliveryId,
+    kind: Kind,
+    as_sent: bool,
+) -> Result<usize, Failed> {
     let wanted = id.clone();
     let found = page.read(move |reader| reader.delivery(&wanted)).await?;
     let found = found.ok_or_else(Failed::not_found)?;
@@ -72,20 +92,11 @@ async fn one(page: &Arc<Page>, person: &Person, id: &str, kind: Kind, as_sent: b
         filter,
         as_sent,
     };
-    let jobs = begin(page, person, bulk).await?;
-    page.say(
-        person,
-        match (jobs, kind) {
-            (0, _) => "There was nothing to do: it has gone on meanwhile.",
-            (_, Kind::Replay) => "It is sent again, as soon as it is its turn.",
-            (_, Kind::Discard) => "It is thrown away.",
-        },
-    );
-    Ok(Redirect::to(&href(&id.to_string())).into_response())
+    begin(page, person, bulk).await
 }
 
 /// Gives how many jobs were begun.
-async fn begin(page: &Arc<Page>, person: &Person, bulk: Bulk) -> Result<usize, Failed> {
+pub(crate) async fn begin(page: &Arc<Page>, person: &Person, bulk: Bulk) -> Result<usize, Failed> {
     let ask = Ask::Begin {
         who: person.name.clone(),
         bulk,
@@ -119,31 +130,45 @@ pub(super) async fn send(
         let advice = "Go back and choose one.";
         return Err(Failed::wrong("No destination was chosen.", advice));
     };
-    if !page.app.ground.destinations.contains_key(&to) {
-        let advice = "Go back and choose one that is.";
+    let sent = send_to(&page, &person, seq, &to).await?;
+    page.say(
+        &person,
+        if sent {
+            "It is sent there."
+        } else {
+            "It waits for this destination already, or was thrown away there: nothing was changed."
+        },
+    );
+    let id = DeliveryId {
+        destination: to,
+        seq,
+    };
+    Ok(Redirect::to(&href(&id.to_string())).into_response())
+}
+
+/// Sends an event to a destination, by its id; whether that changed anything.
+pub(crate) async fn send_to(
+    page: &Arc<Page>,
+    person: &Person,
+    seq: i64,
+    to: &str,
+) -> Result<bool, Failed> {
+    if !page.app.ground.destinations.contains_key(to) {
+        let advice = "Choose one that is.";
         return Err(Failed::wrong("This destination is not configured.", advice));
     }
     if page.read(move |reader| reader.event(seq)).await?.is_none() {
         return Err(Failed::not_found());
     }
     let ask = Ask::Send {
-        destination: to.clone(),
+        destination: to.to_owned(),
         seq,
         who: person.name.clone(),
     };
     match control::act(&page.app.ground, ask).await {
-        control::Answer::Sent(true) => page.say(&person, "It is sent there."),
-        control::Answer::Sent(false) => page.say(
-            &person,
-            "It waits for this destination already, or was thrown away there: nothing was changed.",
-        ),
-        other => return Err(failed(other)),
+        control::Answer::Sent(sent) => Ok(sent),
+        other => Err(failed(other)),
     }
-    let id = DeliveryId {
-        destination: to,
-        seq,
-    };
-    Ok(Redirect::to(&href(&id.to_string())).into_response())
 }
 
 /// What a bulk act would be done to.
@@ -183,19 +208,25 @@ fn order(query: &str, now: jiff::Timestamp) -> Result<Order, Failed> {
         let advice = "Search by words, asset, destination, state and time only.";
         return Err(Failed::wrong(what, advice));
     };
-    if filter.is_empty() {
-        let advice = "Search for something, so that not everything is meant.";
-        return Err(Failed::wrong("It is not said which deliveries.", advice));
-    }
-    if let Some(why) = refuses_states(kind, &filter) {
-        return Err(Failed::wrong(why, "Choose other states."));
-    }
     let bulk = Bulk {
         kind,
         filter,
         as_sent: false,
     };
+    check(&bulk)?;
     Ok(Order { wanted, bulk })
+}
+
+/// Whether it is for anything, and not for everything.
+pub(crate) fn check(bulk: &Bulk) -> Result<(), Failed> {
+    if bulk.filter.is_empty() {
+        let advice = "Search for something, so that not everything is meant.";
+        return Err(Failed::wrong("It is not said which deliveries.", advice));
+    }
+    match refuses_states(bulk.kind, &bulk.filter) {
+        Some(why) => Err(Failed::wrong(why, "Choose other states.")),
+        None => Ok(()),
+    }
 }
 
 /// Says how many it would be.
@@ -205,24 +236,29 @@ pub(super) async fn ask(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let order = order(&query.unwrap_or_default(), page.app.clock.wall())?;
-    let Ok(_place) = page.counting.try_acquire() else {
-        let what = "Other deliveries are being counted just now.";
-        return Err(Failed::unavailable(what, "Load this again in a moment."));
-    };
-    let filter = order.bulk.effective();
-    let (counted, names) = page
-        .read(move |reader| {
-            let names = view::destinations(&reader.sums()?);
-            Ok((reader.count(&filter, SHOWN)?, names))
-        })
-        .await?;
-    let counts = counts(&order.bulk, counted, &names);
+    let counts = count(&page, &order.bulk).await?;
     let title = match order.bulk.kind {
         Kind::Replay => "Send them again?",
         Kind::Discard => "Throw them away?",
     };
     let body = confirm(&person, &counts, &order.wanted);
     Ok(layout::screen(&person, Here::Deliveries, title, &body).into_response())
+}
+
+/// What a bulk act would be done to.
+pub(crate) async fn count(page: &Arc<Page>, bulk: &Bulk) -> Result<Counts, Failed> {
+    let Ok(_place) = page.counting.try_acquire() else {
+        let what = "Other deliveries are being counted just now.";
+        return Err(Failed::unavailable(what, "Try it again in a moment."));
+    };
+    let filter = bulk.effective();
+    let (counted, names) = page
+        .read(move |reader| {
+            let names = view::destinations(&reader.sums()?);
+            Ok((reader.count(&filter, SHOWN)?, names))
+        })
+        .await?;
+    Ok(counts(bulk, counted, &names))
 }
 
 pub(super) async fn bulk(

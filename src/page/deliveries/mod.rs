@@ -18,13 +18,13 @@
 
 mod curl;
 mod detail;
-mod does;
+pub(crate) mod does;
 mod list;
 pub(crate) mod picture;
 mod says;
 pub(crate) mod story;
 pub(crate) mod view;
-mod wanted;
+pub(crate) mod wanted;
 
 #[cfg(test)]
 mod tests;
