@@ -60,7 +60,8 @@ async fn watch(State(page): State<Arc<Page>>, mut request: Request, next: Next) 
 async fn refused(access: &Access, request: &mut Request) -> Option<Response> {
     let path = request.uri().path().to_owned();
     let is_api = path == "/api" || path.starts_with("/api/");
-    if let Some(refusal) = unknown_method(request.method(), is_api) {
+    // The API has its own answer to that: which methods there are is said by the path.
+    if !is_api && let Some(refusal) = unknown_method(request.method()) {
         return Some(refusal);
     }
     if path.starts_with("/static/") {
@@ -194,33 +195,13 @@ fn by_proxy(access: &Access, book: &Book, request: &Request) -> Result<Option<Pe
     }
 }
 
-fn unknown_method(method: &Method, is_api: bool) -> Option<Response> {
-    let known: &[Method] = if is_api {
-        &[
-            Method::GET,
-            Method::HEAD,
-            Method::POST,
-            Method::PUT,
-            Method::PATCH,
-            Method::DELETE,
-        ]
-    } else {
-        &[Method::GET, Method::HEAD, Method::POST]
-    };
+fn unknown_method(method: &Method) -> Option<Response> {
+    let known = [Method::GET, Method::HEAD, Method::POST];
     if known.contains(method) {
         return None;
     }
-    let names: Vec<_> = known.iter().map(Method::as_str).collect();
-    let allow = HeaderValue::from_str(&names.join(", ")).ok()?;
-    let mut answer = if is_api {
-        json(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "there is no such method",
-            "/api/v1/openapi.json says what there is.",
-        )
-    } else {
-        StatusCode::METHOD_NOT_ALLOWED.into_response()
-    };
+    let allow = HeaderValue::from_static("GET, HEAD, POST");
+    let mut answer = StatusCode::METHOD_NOT_ALLOWED.into_response();
     answer.headers_mut().insert(ALLOW, allow);
     Some(answer)
 }

@@ -123,11 +123,7 @@ pub(super) async fn send(
     ok(&json!({ "delivery": delivery.to_string(), "changed": changed }))
 }
 
-pub(super) async fn count(
-    State(page): Of,
-    Decide(_): Decide,
-    Body(order): Body<Order>,
-) -> Said {
+pub(super) async fn count(State(page): Of, Decide(_): Decide, Body(order): Body<Order>) -> Said {
     ok(&does::count(&page, &order.bulk()?).await?)
 }
 

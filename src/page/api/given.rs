@@ -24,6 +24,10 @@ use crate::config::saved::Fault;
 
 /// No body but a file is longer.
 const LONGEST_BODY: usize = 64 * 1024;
+/// No value in a query is longer.
+const LONGEST_VALUE: usize = 500;
+/// No list has more pages.
+const LAST_PAGE: usize = 1_000_000;
 const SEE_DOCUMENT: &str = "/api/v1/openapi.json says what there is.";
 
 /// An answer, or why there is none.
@@ -95,7 +99,10 @@ impl Problem {
     /// These secrets are to be given first.
     pub(super) fn needs(needs: Vec<String>) -> Self {
         let what = "Secrets are missing, which no export holds.";
-        let failed = Failed::wrong(what, "Give each of them in `secrets`, by its name in `needs`.");
+        let failed = Failed::wrong(
+            what,
+            "Give each of them in `secrets`, by its name in `needs`.",
+        );
         Self {
             needs,
             ..Self::of(failed)
@@ -183,7 +190,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 /// What a longer body says.
 pub(super) async fn read<T: DeserializeOwned>(request: Request, most: usize) -> Result<T, Problem> {
     let bytes = bytes(request, "application/json", most).await?;
-    serde_json::from_slice(&bytes).map_err(|error| not_understood(&error))
+    let is_object = bytes.trim_ascii_start().starts_with(b"{");
+    let read = serde_json::from_slice(&bytes).map_err(|error| not_understood(&error))?;
+    // Members by their places, which nobody means.
+    if !is_object {
+        let what = "The body is no JSON object.";
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            what,
+            SEE_DOCUMENT,
+        ));
+    }
+    Ok(read)
 }
 
 /// A body of this type and at most this size.
@@ -262,11 +280,16 @@ impl Asked {
     /// Refuses what a route does not know, and what stands there twice.
     pub(super) fn check(query: &str, known: &[&str]) -> Result<(), Problem> {
         let mut seen = BTreeMap::new();
-        for (name, _) in form_urlencoded::parse(query.as_bytes()) {
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let shown: String = name.chars().take(100).collect();
             if !known.contains(&&*name) {
                 return Err(Problem::bad(format!(
                     "There is no query parameter `{shown}`."
+                )));
+            }
+            if value.chars().count() > LONGEST_VALUE {
+                return Err(Problem::bad(format!(
+                    "The query parameter `{shown}` has more than {LONGEST_VALUE} characters."
                 )));
             }
             // A delivery may be wanted in one of several states.
@@ -283,8 +306,21 @@ impl Asked {
         self.0.remove(name).unwrap_or_default()
     }
 
+    /// Which page of a list, from 1.
+    pub(super) fn page(&mut self) -> Result<usize, Problem> {
+        match self.number("page")?.unwrap_or(1) {
+            page if page <= LAST_PAGE => Ok(page),
+            _ => Err(Problem::bad(format!(
+                "The query parameter `page` is more than {LAST_PAGE}."
+            ))),
+        }
+    }
+
     /// What must not stand there empty.
-    pub(super) fn number<T: std::str::FromStr>(&mut self, name: &str) -> Result<Option<T>, Problem> {
+    pub(super) fn number<T: std::str::FromStr>(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<T>, Problem> {
         let Some(text) = self.0.remove(name) else {
             return Ok(None);
         };
@@ -297,13 +333,14 @@ impl Asked {
 /// The version that a change is of: `If-Match: "…"`.
 pub(super) fn version(headers: &HeaderMap) -> Result<String, Problem> {
     let given = headers.get(IF_MATCH).and_then(|given| given.to_str().ok());
-    let given = given.map(|given| given.trim().trim_matches('"'));
+    let given = given.and_then(|given| given.trim().strip_prefix('"')?.strip_suffix('"'));
+    let is_plain = |given: &str| given.chars().all(|c| matches!(c, '0'..='9' | 'a'..='z'));
     match given {
-        Some(version) if !version.is_empty() => Ok(version.to_owned()),
+        Some(version) if !version.is_empty() && is_plain(version) => Ok(version.to_owned()),
         _ => Err(Problem::new(
-            StatusCode::PRECONDITION_REQUIRED,
+            StatusCode::BAD_REQUEST,
             "It is not said of which version of the asset map this is a change.",
-            "Send If-Match with the ETag of GET /api/v1/map.",
+            "Send If-Match with the ETag of GET /api/v1/map, quotes included.",
         )),
     }
 }

@@ -39,11 +39,7 @@ pub(super) async fn waiting(State(page): Of, See(_): See) -> Said {
     ok(&waiting::view::view(&page).await?)
 }
 
-pub(super) async fn deliveries(
-    State(page): Of,
-    See(_): See,
-    RawQuery(query): RawQuery,
-) -> Said {
+pub(super) async fn deliveries(State(page): Of, See(_): See, RawQuery(query): RawQuery) -> Said {
     let list = deliveries::list(&page, &query.unwrap_or_default()).await?;
     if let Some(problem) = list.problems.first() {
         return Err(Problem::bad(format!("{}: {}", problem.field, problem.what)));
@@ -71,7 +67,7 @@ pub(super) async fn acts(
 }
 
 pub(super) async fn assets(State(page): Of, See(_): See, mut asked: Asked) -> Said {
-    let page_no = asked.number("page")?.unwrap_or(1);
+    let page_no = asked.page()?;
     let query = AssetsQuery {
         q: asked.text("q"),
         page: page_no,
@@ -85,12 +81,14 @@ pub(super) async fn asset(
     Named(asset): Named,
     mut asked: Asked,
 ) -> Said {
-    let page_no = asked.number("page")?.unwrap_or(1);
+    let page_no = asked.page()?;
     let days = match &*asked.text("days") {
         "" => Days::default(),
         word => {
             let mut all = Days::ALL.into_iter();
-            let found = all.find(|(_, name, _)| *name == word).map(|(days, ..)| days);
+            let found = all
+                .find(|(_, name, _)| *name == word)
+                .map(|(days, ..)| days);
             found.ok_or_else(|| Problem::bad("The query parameter `days` is 7, 30, 90 or all."))?
         }
     };
@@ -119,7 +117,9 @@ pub(super) async fn log(State(page): Of, See(_): See, mut asked: Asked) -> Said 
         "" => Least::All,
         word => {
             let mut all = Least::ALL.into_iter();
-            let found = all.find(|(_, name, _)| *name == word).map(|(least, ..)| least);
+            let found = all
+                .find(|(_, name, _)| *name == word)
+                .map(|(least, ..)| least);
             let what = "The query parameter `level` is all, info, warn or error.";
             found.ok_or_else(|| Problem::bad(what))?
         }

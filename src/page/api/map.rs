@@ -18,7 +18,9 @@ use super::super::assets::map::{
     view::{self, MapQuery},
 };
 use super::super::{Failed, Page};
-use super::given::{Asked, Body, Named, Problem, Said, bytes, must_match, ok, version, with_version};
+use super::given::{
+    Asked, Body, Named, Problem, Said, bytes, must_match, ok, version, with_version,
+};
 use crate::relay::assets::AssetMap;
 
 type Of = State<Arc<Page>>;
@@ -55,6 +57,14 @@ async fn seen(page: &Page, headers: &HeaderMap) -> Result<String, Problem> {
     Ok(seen)
 }
 
+/// The row's line.
+fn line_of(line: &Named) -> Result<usize, Problem> {
+    match line.number()? {
+        0 => Err(Problem::not_found()),
+        line => Ok(line),
+    }
+}
+
 /// A file as it was sent; so many are taken in at once.
 async fn file(request: Request) -> Result<Vec<u8>, Problem> {
     let busy = |_| {
@@ -89,7 +99,7 @@ pub(super) async fn compare(State(page): Of, Configure(_): Configure, request: R
 }
 
 pub(super) async fn rows(State(page): Of, See(_): See, mut asked: Asked) -> Said {
-    let page_no = asked.number("page")?.unwrap_or(1);
+    let page_no = asked.page()?;
     let query = MapQuery {
         q: asked.text("q"),
         page: page_no,
@@ -112,7 +122,7 @@ pub(super) async fn change(
     headers: HeaderMap,
     Body(row): Body<Row>,
 ) -> Said {
-    let place = (line.number()?, seen(&page, &headers).await?);
+    let place = (line_of(&line)?, seen(&page, &headers).await?);
     applied(&map::change_cells(&page, &person, place, row.cells()).await?)
 }
 
@@ -122,7 +132,7 @@ pub(super) async fn remove(
     line: Named,
     headers: HeaderMap,
 ) -> Said {
-    let place = (line.number()?, seen(&page, &headers).await?);
+    let place = (line_of(&line)?, seen(&page, &headers).await?);
     applied(&map::remove_row(&page, &person, place).await?)
 }
 

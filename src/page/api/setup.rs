@@ -92,12 +92,7 @@ pub(super) async fn setting(State(page): Of, See(_): See, Named(name): Named) ->
     ok(found.ok_or_else(Problem::not_found)?)
 }
 
-async fn save(
-    page: &Arc<Page>,
-    who: &str,
-    name: String,
-    value: Option<String>,
-) -> Said {
+async fn save(page: &Arc<Page>, who: &str, name: String, value: Option<String>) -> Said {
     if !SETTINGS.iter().any(|setting| setting.name == name) {
         return Err(Problem::not_found());
     }
@@ -234,7 +229,10 @@ pub(super) async fn remove_account(
     Named(name): Named,
 ) -> Said {
     let name = account(&page, &name).await?;
-    page.outside.access.remove(person.doer(&page), &name).await?;
+    page.outside
+        .access
+        .remove(person.doer(&page), &name)
+        .await?;
     changed(true)
 }
 

@@ -16,7 +16,8 @@ pub(super) const DOCUMENT: &str = include_str!("openapi.json");
 
 /// One call.
 pub(super) struct Call {
-    pub(super) method: &'static str,
+    #[cfg(test)]
+    pub(super) method: MethodFilter,
     pub(super) path: &'static str,
     /// What its query may name.
     pub(super) query: &'static [&'static str],
@@ -42,38 +43,34 @@ impl Call {
     }
 }
 
-fn call<H, T>(
-    method: &'static str,
-    filter: MethodFilter,
+fn call<H: Handler<T, Arc<Page>>, T: 'static>(
+    method: MethodFilter,
     path: &'static str,
     handler: H,
-) -> Call
-where
-    H: Handler<T, Arc<Page>>,
-    T: 'static,
-{
+) -> Call {
     Call {
+        #[cfg(test)]
         method,
         path,
         query: &[],
-        routes: on(filter, handler),
+        routes: on(method, handler),
     }
 }
 
 fn get<H: Handler<T, Arc<Page>>, T: 'static>(path: &'static str, handler: H) -> Call {
-    call("get", MethodFilter::GET, path, handler)
+    call(MethodFilter::GET, path, handler)
 }
 
 fn put<H: Handler<T, Arc<Page>>, T: 'static>(path: &'static str, handler: H) -> Call {
-    call("put", MethodFilter::PUT, path, handler)
+    call(MethodFilter::PUT, path, handler)
 }
 
 fn post<H: Handler<T, Arc<Page>>, T: 'static>(path: &'static str, handler: H) -> Call {
-    call("post", MethodFilter::POST, path, handler)
+    call(MethodFilter::POST, path, handler)
 }
 
 fn delete<H: Handler<T, Arc<Page>>, T: 'static>(path: &'static str, handler: H) -> Call {
-    call("delete", MethodFilter::DELETE, path, handler)
+    call(MethodFilter::DELETE, path, handler)
 }
 
 /// All calls.

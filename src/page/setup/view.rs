@@ -13,9 +13,9 @@ use super::super::{Failed, Page};
 use super::save::{blocking, read};
 use crate::app::check::About;
 use crate::app::check::reach::Tested;
-use crate::reconcile::webhook::Status;
 use crate::config::saved::{self, Keys};
 use crate::config::settings::{Kind, SETTINGS};
+use crate::reconcile::webhook::Status;
 use crate::table::{Row, Verdict};
 
 /// A setting.

@@ -142,7 +142,12 @@ pub(crate) async fn undo(page: &Page, person: &Person, version: &str) -> Result<
 }
 
 /// Puts the version back that was put in place then.
-pub(crate) async fn restore(page: &Page, person: &Person, at: i64, seen: String) -> Result<Applied, Failed> {
+pub(crate) async fn restore(
+    page: &Page,
+    person: &Person,
+    at: i64,
+    seen: String,
+) -> Result<Applied, Failed> {
     let keep = keep_of(page);
     change(page, person, move |now| {
         now.must_be(&seen)?;
