@@ -17,7 +17,8 @@ pub(crate) fn setup_code(data_dir: &Path) -> String {
 }
 
 /// The screens that an account with the role configure comes to by itself: name and path.
-pub(crate) const SCREENS: [(&str, &str); 3] = [
+pub(crate) const SCREENS: [(&str, &str); 4] = [
+    ("setup", "/setup"),
     ("health", "/health"),
     ("account", "/account"),
     ("accounts", "/accounts"),

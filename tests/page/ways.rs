@@ -8,7 +8,14 @@ use crate::visitor::Visitor;
 use crate::world::Site;
 
 /// Ways to screens that are not made yet.
-const NOT_YET: [&str; 6] = ["/", "/waiting", "/deliveries", "/assets", "/setup", "/acts"];
+const NOT_YET: [&str; 6] = [
+    "/",
+    "/waiting",
+    "/deliveries",
+    "/assets",
+    "/assets/map",
+    "/acts",
+];
 /// More ways than that are a list that goes on for ever, and not walked to its end.
 const MOST: usize = 300;
 
