@@ -18,9 +18,9 @@
     reason = "a test fails by panicking"
 )]
 
-mod decide;
 mod asset_map;
 mod assets;
+mod decide;
 mod first;
 mod frame;
 mod markup;
