@@ -291,7 +291,7 @@ fn plain(name: &str, label: &str, value: &str, hint: &str, wrong: &[Wrong]) -> M
     html! {
         label for=(id) { (label) }
         input id=(id) name=(name) type="text" autocomplete="off" spellcheck="false" value=(value)
-            aria-describedby=[described(wrong, name)] aria-invalid[is_wrong];
+            aria-describedby=[described(wrong, name)] aria-invalid=[is_wrong.then_some("true")];
         @if !hint.is_empty() { p.hint { (hint) } }
         (error_of(wrong, name))
     }
@@ -303,7 +303,7 @@ fn secret(name: &str, label: &str, hint: &str, is_kept: bool, wrong: &[Wrong]) -
     html! {
         label for=(id) { (label) }
         input id=(id) name=(name) type="password" autocomplete="off" value=""
-            aria-describedby=[described(wrong, name)] aria-invalid[is_wrong];
+            aria-describedby=[described(wrong, name)] aria-invalid=[is_wrong.then_some("true")];
         p.hint {
             (hint)
             @if is_kept { " One is saved; leave it empty to keep it." }
