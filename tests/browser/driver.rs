@@ -1,4 +1,4 @@
-//! A headless Chromium, driven by chromedriver in the words of the WebDriver standard.
+//! A headless Chromium, driven by chromedriver in the words of the `WebDriver` standard.
 //!
 //! # Invariants
 //! - It reaches this machine only: every other name and address is unknown to it.
@@ -24,7 +24,7 @@ use tempfile::TempDir;
 pub(crate) const BOUND: Duration = Duration::from_secs(20);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
-/// What WebDriver calls the member that holds an element's id.
+/// What `WebDriver` calls the member that holds an element's id.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// Keys that have no character, for [`Browser::press`].
@@ -135,7 +135,7 @@ impl Browser {
         let web = http::Client::build(&http::Config {
             trust: Trust::Anything,
             certificate: None,
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
         });
         let mut browser = Self {
             driver,
@@ -455,10 +455,10 @@ impl Browser {
                 tokio::time::sleep(PAUSE).await;
             }
         };
-        match tokio::time::timeout(BOUND, looking).await {
-            Ok(found) => found,
-            Err(_) => panic!("{what}: not within {BOUND:?}; {}", self.shown().await),
+        if let Ok(found) = tokio::time::timeout(BOUND, looking).await {
+            return found;
         }
+        panic!("{what}: not within {BOUND:?}; {}", self.shown().await)
     }
 
     /// Does this with the first such element, as soon as that works.

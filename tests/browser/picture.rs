@@ -64,12 +64,10 @@ impl Album {
 
     fn folder(&self) -> PathBuf {
         let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images");
-        match &self.temporary {
-            Some(dir) => dir.path().to_owned(),
-            None => {
-                std::fs::create_dir_all(&images).unwrap();
-                images
-            }
+        if let Some(dir) = &self.temporary {
+            return dir.path().to_owned();
         }
+        std::fs::create_dir_all(&images).unwrap();
+        images
     }
 }

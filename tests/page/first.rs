@@ -17,10 +17,17 @@ pub(crate) fn setup_code(data_dir: &Path) -> String {
 }
 
 /// The screens that an account with the role configure comes to by itself: name and path.
-pub(crate) const SCREENS: [(&str, &str); 5] = [
+pub(crate) const SCREENS: [(&str, &str); 12] = [
     ("today", "/"),
     ("waiting", "/waiting"),
+    ("deliveries", "/deliveries"),
+    ("assets", "/assets"),
+    ("map", "/assets/map"),
+    ("setup", "/setup"),
+    ("destinations", "/setup/destinations"),
     ("health", "/health"),
+    ("log", "/health/log"),
+    ("acts", "/acts"),
     ("account", "/account"),
     ("accounts", "/accounts"),
 ];

@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`decide`] | Today, and what waits for somebody |
+//! | [`deliveries`] | deliveries and acts |
 //! | [`frame`] | what every screen has, and what is served without a login |
 //! | [`assets`] | assets, their readings and photographs |
 //! | [`asset_map`] | the asset map that the page keeps |

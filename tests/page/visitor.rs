@@ -62,6 +62,9 @@ impl Seen {
     }
 }
 
+/// Between the parts of a form with a file.
+const EDGE: &str = "edge-of-a-part-that-is-in-no-test";
+
 /// A file in a form.
 pub(crate) struct File<'a> {
     pub(crate) field: &'a str,
@@ -186,18 +189,17 @@ impl Visitor {
         file: File<'_>,
     ) -> Seen {
         assert!(form.is_multipart, "{form:?}");
-        const EDGE: &str = "edge-of-a-part-that-is-in-no-test";
-        let mut body = String::new();
-        for (name, value) in filled(form, fields) {
-            body.push_str(&format!(
+        let fields = filled(form, fields).into_iter().map(|(name, value)| {
+            format!(
                 "--{EDGE}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
-            ));
-        }
-        body.push_str(&format!(
+            )
+        });
+        let head = format!(
             "--{EDGE}\r\nContent-Disposition: form-data; name=\"{}\"; filename=\"{}\"\r\n\
              Content-Type: application/octet-stream\r\n\r\n",
             file.field, file.name
-        ));
+        );
+        let body = fields.chain([head]).collect::<Vec<_>>().concat();
         let end = format!("\r\n--{EDGE}--\r\n");
         let body = [body.as_bytes(), file.content, end.as_bytes()].concat();
         let kind = format!("multipart/form-data; boundary={EDGE}");

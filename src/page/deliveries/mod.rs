@@ -24,7 +24,7 @@ pub(crate) mod picture;
 mod says;
 pub(crate) mod story;
 pub(crate) mod view;
-pub(crate) mod wanted;
+mod wanted;
 
 #[cfg(test)]
 mod tests;

@@ -28,7 +28,7 @@ use crate::sim::reply::{with_header, with_type};
 use crate::sim::serve::Server;
 
 /// For the extension to take the connection, and to begin its answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How an extension is shown.
 #[derive(Clone, Copy, Debug)]

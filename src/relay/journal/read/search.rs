@@ -21,7 +21,9 @@ use crate::relay::journal::filter::{Candidate, Scope, candidates, scopes};
 use crate::relay::journal::{DeliveryId, Filter, State};
 
 /// A page looks at no more deliveries than this.
-pub(super) const LOOKED: usize = if cfg!(test) { 60 } else { 5_000 };
+const LOOKED: usize = if cfg!(test) { 60 } else { 5_000 };
+/// And at no more than this where each is looked up by itself.
+const LOOKED_UP: usize = if cfg!(test) { 60 } else { 1_500 };
 /// As far from where a time ought to be is looked, in case the clock was set back.
 const SLACK: i64 = 1_000;
 
@@ -121,6 +123,7 @@ struct Look<'c> {
     limit: usize,
     hits: Vec<Delivery>,
     looked: usize,
+    most: usize,
     more: Option<DeliveryId>,
 }
 
@@ -156,6 +159,7 @@ impl<'c> Look<'c> {
             limit,
             hits: Vec::new(),
             looked: 0,
+            most: LOOKED,
             more: None,
         })
     }
@@ -166,6 +170,7 @@ impl<'c> Look<'c> {
         let mut statements = sought.statements(self.connection)?;
         let mut stream = Stream::open(sought, &mut statements, self.range)?;
         let any = Filter::default();
+        self.most = LOOKED_UP;
         while let Some(seq) = stream.next(self.connection)? {
             for scope in &scopes {
                 if !self.is_left(scope, seq) {
@@ -235,13 +240,13 @@ impl<'c> Look<'c> {
             }
             self.hits.push(delivery(scope, candidate, self.shift));
         }
-        if self.looked >= LOOKED {
+        if self.looked >= self.most {
             self.more = Some(DeliveryId {
                 destination: scope.id.clone(),
                 seq: candidate.seq,
             });
         }
-        self.looked < LOOKED
+        self.looked < self.most
     }
 
     fn end(self) -> Result<Found, ReadError> {

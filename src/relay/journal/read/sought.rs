@@ -19,9 +19,9 @@ const FEW: usize = if cfg!(test) { 4 } else { 200 };
 /// So many subjects are gathered for one word.
 const GATHERED: usize = if cfg!(test) { 9 } else { 5_000 };
 /// And of so many it is looked whether they fit.
-const JUDGED: usize = if cfg!(test) { 9 } else { 1_000 };
+const JUDGED: usize = if cfg!(test) { 9 } else { 300 };
 /// Events of so many at most are few.
-const FEW_EVENTS: i64 = 5_000;
+const FEW_EVENTS: i64 = if cfg!(test) { 20 } else { 200 };
 /// So many events are looked at on the way.
 const SKIMMED: usize = if cfg!(test) { 40 } else { 50_000 };
 /// The beginning of an identity counts where so many events have it at most.
