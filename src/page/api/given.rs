@@ -5,7 +5,7 @@
 //! - No value that was sent is said again: it may be a secret.
 //! - What is not known, in a body or in a query, is refused by its name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header::{CONTENT_TYPE, ETAG, IF_MATCH, RETRY_AFTER};
@@ -154,7 +154,9 @@ impl IntoResponse for Problem {
             faults: &self.faults,
             needs: &self.needs,
         };
-        let mut answer = json(self.failed.status, &shown);
+        // What is in it is text.
+        let text = serde_json::to_string(&shown).unwrap_or_default();
+        let mut answer = of_text(self.failed.status, text);
         if let Some(seconds) = self.wait {
             let seconds = HeaderValue::from(seconds);
             answer.headers_mut().insert(RETRY_AFTER, seconds);
@@ -164,16 +166,21 @@ impl IntoResponse for Problem {
 }
 
 /// Something as JSON.
-pub(super) fn json(status: StatusCode, what: &impl Serialize) -> Response {
-    let Ok(text) = serde_json::to_string(what) else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
+pub(super) fn json(status: StatusCode, what: &impl Serialize) -> Said {
+    let text = serde_json::to_string(what).map_err(|error| {
+        tracing::error!(%error, "page: an answer of the API is no JSON");
+        Failed::unavailable("The answer cannot be written.", "The log says why.")
+    })?;
+    Ok(of_text(status, text))
+}
+
+fn of_text(status: StatusCode, text: String) -> Response {
     (status, [(CONTENT_TYPE, "application/json")], text).into_response()
 }
 
 /// Something as JSON, and all is well.
 pub(super) fn ok(what: &impl Serialize) -> Said {
-    Ok(json(StatusCode::OK, what))
+    json(StatusCode::OK, what)
 }
 
 /// What a body says.
@@ -279,7 +286,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
 impl Asked {
     /// Refuses what a route does not know, and what stands there twice.
     pub(super) fn check(query: &str, known: &[&str]) -> Result<(), Problem> {
-        let mut seen = BTreeMap::new();
+        let mut seen = BTreeSet::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let shown: String = name.chars().take(100).collect();
             if !known.contains(&&*name) {
@@ -293,7 +300,7 @@ impl Asked {
                 )));
             }
             // A delivery may be wanted in one of several states.
-            if seen.insert(name, ()).is_some() && shown != "state" {
+            if !seen.insert(name) && shown != "state" {
                 return Err(Problem::bad(format!(
                     "The query parameter `{shown}` stands there twice."
                 )));

@@ -109,7 +109,7 @@ pub(super) async fn health(State(page): Of, See(_): See) -> Said {
 pub(super) async fn look(State(page): Of, See(_): See) -> Said {
     health::begin(&page, jiff::SignedDuration::ZERO);
     let body = json!({ "is_looking": page.looks.is_looking() });
-    Ok(answer(StatusCode::ACCEPTED, &body))
+    answer(StatusCode::ACCEPTED, &body)
 }
 
 pub(super) async fn log(State(page): Of, See(_): See, mut asked: Asked) -> Said {

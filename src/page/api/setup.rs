@@ -154,9 +154,10 @@ pub(super) async fn remove_destination(
     Configure(person): Configure,
     Named(name): Named,
 ) -> Said {
-    match change::remove_destination(&page, &person.name, name).await? {
-        true => changed(true),
-        false => Err(Problem::not_found()),
+    if change::remove_destination(&page, &person.name, name).await? {
+        changed(true)
+    } else {
+        Err(Problem::not_found())
     }
 }
 
@@ -195,7 +196,7 @@ pub(super) async fn add_account(
     let password = new.password.as_deref();
     let name = access.add(doer, &new.name, new.role, password).await?;
     let body = json!({ "name": name, "role": new.role });
-    Ok(answer(StatusCode::CREATED, &body))
+    answer(StatusCode::CREATED, &body)
 }
 
 /// The account of this name, as it is written.
@@ -249,7 +250,7 @@ pub(super) async fn add_token(
     let access = &page.outside.access;
     let text = access.add_token(person.doer(&page), &name, role).await?;
     let body = json!({ "name": name, "role": role, "token": text.expose() });
-    Ok(answer(StatusCode::CREATED, &body))
+    answer(StatusCode::CREATED, &body)
 }
 
 pub(super) async fn remove_token(
