@@ -257,6 +257,8 @@ async fn what_is_not_known_is_refused_by_its_name_as_json() {
         422,
         "colour",
     );
+    let long = json!({"act": "replay", "filter": {"text": "x".repeat(501)}});
+    refused(&program.send("post", "/deliveries/count", &long).await, 422);
     let all = json!({"act": "replay", "filter": {}});
     refused(&program.send("post", "/deliveries/bulk", &all).await, 422);
     let kind = [("content-type", "application/json")];

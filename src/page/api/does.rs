@@ -23,6 +23,9 @@ use crate::relay::journal::{Bulk, DeliveryId, Filter, Kind};
 
 type Of = State<Arc<Page>>;
 
+/// No text of a filter is longer.
+const LONGEST_TEXT: usize = 500;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Replay {
@@ -81,6 +84,21 @@ impl Order {
             Act::Replay => Kind::Replay,
             Act::Discard => Kind::Discard,
         };
+        let filter = &self.filter;
+        let texts = [
+            &filter.destination,
+            &filter.asset,
+            &filter.event_type,
+            &filter.text,
+        ];
+        let mut texts = texts.into_iter().flatten();
+        if texts.any(|text| text.chars().count() > LONGEST_TEXT) {
+            return Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                format!("A text of the filter has more than {LONGEST_TEXT} characters."),
+                "Make it shorter.",
+            ));
+        }
         let bulk = Bulk {
             kind,
             filter: self.filter,
