@@ -91,8 +91,8 @@ impl Order {
             &filter.event_type,
             &filter.text,
         ];
-        let mut texts = texts.into_iter().flatten();
-        if texts.any(|text| text.chars().count() > LONGEST_TEXT) {
+        let is_long = |text: &String| text.chars().count() > LONGEST_TEXT;
+        if texts.into_iter().flatten().any(is_long) {
             return Err(Problem::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 format!("A text of the filter has more than {LONGEST_TEXT} characters."),
