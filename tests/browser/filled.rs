@@ -28,6 +28,18 @@ fn start() -> Timestamp {
     now.checked_sub(AT_WORK).unwrap()
 }
 
+/// Screens that look as others do: the repository need not hold them.
+const WITHOUT_PICTURE: [&str; 8] = [
+    "dead",
+    "parked",
+    "version",
+    "setup-import",
+    "upload",
+    "history",
+    "row",
+    "bulk",
+];
+
 /// Nothing is under way, and all that came is on record.
 fn is_done(sums: &Sums, received: u64) -> bool {
     let moving = ["pending", "sending"];
@@ -183,7 +195,9 @@ async fn every_screen_with_data_in_it_is_valid_accessible_and_fits_a_phone() {
     }
     for (name, path) in &screens {
         faults.extend(scene.faults(name, path).await);
-        scene.shoot(name, path).await;
+        if !WITHOUT_PICTURE.contains(name) {
+            scene.shoot(name, path).await;
+        }
     }
     scene.framed().await;
     scene.go("/account").await;

@@ -12,8 +12,7 @@ const CMMS: &str = "cmms";
 pub(crate) async fn two_dead(scripts: bool) -> Scene {
     let site = Site::new().await;
     let cmms = site.at(CMMS);
-    let refusal = Answer::Body(422, "the work centre is unknown".to_owned());
-    site.plant().set_answer_at("/cmms", refusal);
+    site.plant().set_answer_at("/cmms", Answer::Status(422));
     let scene = Scene::of(site.destination(cmms)).await;
     if !scripts {
         scene.without_scripts().await;
@@ -31,9 +30,7 @@ pub(crate) async fn two_dead(scripts: bool) -> Scene {
 /// Reads why, and has them sent again.
 pub(crate) async fn replays(scene: &Scene) {
     let browser = &scene.browser;
-    browser
-        .until_text("#dead", "the work centre is unknown")
-        .await;
+    browser.until_text("#dead", "answered 422").await;
     browser
         .click_text("#dead button", "Replay 2 deliveries")
         .await;
