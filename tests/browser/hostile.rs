@@ -124,9 +124,9 @@ async fn is_text_only(scene: &Scene, path: &str) {
     let planted = "return [window.planted ?? null, document.querySelectorAll(\
         '.planted, main script, main [onerror], main [onfocus], main [autofocus], \
          main img[src=x]').length, document.querySelectorAll('script').length, \
-         document.title.includes('planted = 1') && document.querySelectorAll('title').length !== 1]";
+         document.querySelectorAll('head title').length]";
     let seen = scene.browser.run(planted, json!([])).await;
-    assert_eq!(seen, json!([null, 0, 1, false]), "{path}");
+    assert_eq!(seen, json!([null, 0, 1, 1]), "{path}");
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn hostile_names_are_text_on_every_screen() {
         let found = ways(&scene, &[kind]).await;
         assert!(!found.is_empty(), "{list} leads to no {kind}");
         // The longest names are in addresses too: those of a few are enough.
-        paths.extend(found.into_iter().take(20));
+        paths.extend(found.into_iter().take(10));
     }
     paths.extend((2..=6).map(|line| format!("/assets/map/row?line={line}")));
     let search = percent_encoding::utf8_percent_encode(MARKUP, percent_encoding::NON_ALPHANUMERIC);
