@@ -74,10 +74,11 @@ browser *args:
     npm ci --prefix tests/browser --no-audit --no-fund
     cargo test --locked --test browser {{ args }} -- --test-threads=1
 
-# The pictures of the documents, taken anew: docs/images.
+# The pictures of the documents, taken anew and made small: docs/images (needs pngquant).
 screenshots:
     npm ci --prefix tests/browser --no-audit --no-fund
-    SCREENSHOTS=1 cargo test --locked --test browser -- --test-threads=1
+    SCREENSHOTS=1 cargo test --locked --test browser filled -- --test-threads=1
+    pngquant --force --ext .png --strip docs/images/*.png
 
 # The extension on a real Docker engine, as root (needs docker.io, docker-compose, musl-tools).
 extension:

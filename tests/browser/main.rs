@@ -9,6 +9,13 @@
 //! |---|---|
 //! | [`harness`] | that the harness sees what it is there to see |
 //! | [`screens`] | every screen: valid, accessible, on a phone too |
+//! | [`filled`] | the same with data in them, and their pictures |
+//! | [`hostile`] | names that would be something else than text |
+//! | [`first_delivered`] | from the first visit to the first delivered inspection |
+//! | [`mapping`], [`replaying`], [`uploading`] | what a person decides |
+//! | [`scriptless`], [`keyboard`] | the same without scripts, and without a mouse |
+//! | [`wrongly`] | somebody guesses a password |
+//! | [`live`] | what changes by itself |
 //! | [`scene`] | a relay with the page, in a frame, in a browser |
 //! | [`driver`] | the browser |
 //! | [`framed`] | a page as Orbit shows it |
@@ -22,17 +29,29 @@
 )]
 
 mod driver;
+mod filled;
 #[path = "../page/first.rs"]
 mod first;
+mod first_delivered;
 mod framed;
 mod harness;
+mod hostile;
 mod judge;
+mod keyboard;
+mod live;
+mod mapping;
 mod picture;
+#[path = "../process/mod.rs"]
+mod process;
+mod replaying;
 mod scene;
 mod screens;
+mod scriptless;
+mod uploading;
 #[allow(dead_code, reason = "each test program uses its part")]
 #[path = "../relay/wire.rs"]
 mod wire;
 #[allow(dead_code, reason = "each test program uses its part")]
 #[path = "../relay/world.rs"]
 mod world;
+mod wrongly;

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::driver::{Browser, Scheme, Size};
 use crate::first::{NAME, PASSWORD, setup_code};
 use crate::framed::Framed;
-use crate::judge::{is_accessible, valid_html};
+use crate::judge::{axe, mistakes};
 use crate::picture::Album;
 use crate::world::{Relay, Site, sums_at_rest};
 
@@ -71,34 +71,68 @@ impl Scene {
         browser.until(&format!("at {path}"), arrived).await;
     }
 
-    /// Holds a screen to all that every screen must be, and takes its pictures: valid as it was
-    /// sent; for axe nothing to find, light and dark; on a phone nothing to scroll sideways.
-    /// Afterwards the browser is in the frame again, at the first screen.
-    pub(crate) async fn judge(&self, name: &str, path: &str) {
-        let browser = &self.browser;
-        // Without the frame, so that a picture shows the whole of it.
+    /// Pages opened from now on run no scripts.
+    pub(crate) async fn without_scripts(&self) {
+        self.browser.leave_frames().await;
+        self.browser.allow_scripts(false).await;
+        self.framed.open(&self.browser).await;
+    }
+
+    /// Opens a screen without the frame around it.
+    pub(crate) async fn alone(&self, path: &str) {
         let url = format!("{}{path}", self.framed.page().trim_end_matches('/'));
-        browser.leave_frames().await;
-        browser.open(&url).await;
-        assert_eq!(browser.url().await, url, "{name}: it is where it is to be");
+        self.browser.leave_frames().await;
+        self.browser.open(&url).await;
+        let at = self.browser.url().await;
+        assert_eq!(at, url, "it is where it is to be");
+    }
+
+    /// Back in the frame, at the first screen.
+    pub(crate) async fn framed(&self) {
+        self.browser.look(Size::Wide, Scheme::Light).await;
+        self.framed.open(&self.browser).await;
+    }
+
+    /// Holds a screen to all that every screen must be: valid as it was sent; for axe nothing to
+    /// find, light, dark and on a phone; there nothing to scroll sideways. Gives what it is not.
+    /// The browser is without the frame afterwards.
+    pub(crate) async fn faults(&self, name: &str, path: &str) -> Vec<String> {
+        let browser = &self.browser;
+        self.alone(path).await;
         let fetch = "const done = arguments[0]; \
                      fetch(location.href).then(answer => answer.text()).then(done, e => done('' + e))";
         let html = browser.run_async(fetch, json!([])).await;
-        valid_html(&[(name, html.as_str().unwrap())]);
-        for scheme in [Scheme::Light, Scheme::Dark] {
-            browser.look(Size::Wide, scheme).await;
-            is_accessible(browser, &format!("{name}, {}", scheme.name())).await;
+        let mistakes = mistakes(&[(name, html.as_str().unwrap())]);
+        let mut faults: Vec<_> = mistakes.iter().map(|m| format!("{m:?}")).collect();
+        for (scheme, size) in [
+            (Scheme::Light, Size::Wide),
+            (Scheme::Dark, Size::Wide),
+            (Scheme::Light, Size::Narrow),
+        ] {
+            browser.look(size, scheme).await;
+            for violation in axe(browser).await {
+                let how = format!("{}, {}", scheme.name(), size.name());
+                faults.push(format!("{name}, {how}: {violation}"));
+            }
         }
-        browser.look(Size::Narrow, Scheme::Light).await;
-        is_accessible(browser, &format!("{name}, narrow")).await;
-        let wide = "const all = document.documentElement; \
+        // A phone zooms out to what is too wide, so its own idea of its width does not count.
+        let wide = "const [width] = arguments; \
                     return Array.from(document.querySelectorAll('body *')).filter(e => \
-                    all.scrollWidth > innerWidth && e.getBoundingClientRect().right > innerWidth + 1)\
+                    document.documentElement.scrollWidth > width && !e.parentElement.closest('.scroll') \
+                    && e.getBoundingClientRect().right > width + 1)\
                     .map(e => e.outerHTML.slice(0, 200)).slice(0, 5)";
-        let wide = browser.run(wide, json!([])).await;
-        assert_eq!(wide, json!([]), "{name}: wider than a phone");
-        self.album.shoot_all(browser, name).await;
-        self.framed.open(browser).await;
+        let wide = browser.run(wide, json!([Size::Narrow.pixels().0])).await;
+        if wide != json!([]) {
+            faults.push(format!("{name}: wider than a phone: {wide}"));
+        }
+        browser.look(Size::Wide, Scheme::Light).await;
+        faults
+    }
+
+    /// Takes the pictures of a screen. The browser is without the frame afterwards.
+    pub(crate) async fn shoot(&self, name: &str, path: &str) {
+        self.alone(path).await;
+        self.album.shoot_all(&self.browser, name).await;
     }
 
     /// Ends it, and holds it to the invariants.

@@ -36,16 +36,19 @@ async fn a_wrong_password_is_said_and_the_right_one_enters_in_the_frame() {
 }
 
 #[tokio::test]
-async fn every_screen_is_valid_accessible_and_fits_a_phone() {
+async fn every_screen_of_an_empty_relay_is_valid_accessible_and_fits_a_phone() {
     let scene = Scene::of(Site::new().await).await;
-    scene.judge("first-visit", "/setup-code").await;
+    let mut faults = scene.faults("first-visit", "/setup-code").await;
+    scene.framed().await;
     scene.first_visit().await;
     for (name, path) in SCREENS {
-        scene.judge(name, path).await;
+        faults.extend(scene.faults(name, path).await);
     }
+    scene.framed().await;
     scene.go("/account").await;
     scene.browser.click_text("button", "Log out").await;
     scene.browser.until_there_is("#password").await;
-    scene.judge("login", "/login").await;
+    faults.extend(scene.faults("login", "/login").await);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
     scene.end().await;
 }

@@ -67,7 +67,7 @@ pub(crate) struct Site {
     has_page: bool,
     flags: BTreeMap<String, String>,
     environment: BTreeMap<String, String>,
-    file: Option<String>,
+    file: Option<(Level, String)>,
     sent: Arc<AtomicU64>,
 }
 
@@ -79,7 +79,12 @@ impl Site {
 
     /// As [`Site::new`], with a clock that stands still until the test moves it.
     pub(crate) async fn with_a_manual_clock() -> Self {
-        let (clock, hand) = Clock::manual(Clock::system().wall());
+        Self::with_a_clock_at(Clock::system().wall()).await
+    }
+
+    /// As [`Site::with_a_manual_clock`], which begins there.
+    pub(crate) async fn with_a_clock_at(start: Timestamp) -> Self {
+        let (clock, hand) = Clock::manual(start);
         Self::build(clock, Some(hand), Tls::Off).await
     }
 
@@ -176,7 +181,16 @@ impl Site {
     /// The next relay has this configuration file, and the destinations in it only.
     pub(crate) fn configured(mut self, file: &str) -> Self {
         self.flags.remove("integration-url");
-        self.file = Some(file.to_owned());
+        self.file = Some((Level::ConfigDir, file.to_owned()));
+        self
+    }
+
+    /// As [`Site::configured`], by what was saved on the page.
+    pub(crate) fn saved(mut self, file: &str) -> Self {
+        self.flags.remove("integration-url");
+        std::fs::create_dir_all(self.data_dir().join("page")).unwrap();
+        std::fs::write(self.data_dir().join("page/relay.toml"), file).unwrap();
+        self.file = Some((Level::Page, file.to_owned()));
         self
     }
 
@@ -366,8 +380,8 @@ impl Site {
         let input = Input {
             flags,
             environment: self.environment.clone(),
-            file: self.file.as_ref().map(|file| Text {
-                level: Level::ConfigDir,
+            file: self.file.as_ref().map(|(level, file)| Text {
+                level: *level,
                 path: "relay.toml".into(),
                 bytes: file.clone().into_bytes(),
             }),

@@ -62,7 +62,7 @@ fn list(acts: &Acts) -> Markup {
         @if acts.found.is_empty() {
             (parts::nothing("There are no such acts."))
         } @else {
-            div.scroll tabindex="0" role="region" aria-label="Acts" {
+            section.scroll tabindex="0" aria-label="Acts" {
                 table {
                     thead {
                         tr {

@@ -61,7 +61,7 @@ pub(super) fn assets(person: &Person, view: &AssetsView) -> Markup {
 
 fn list(view: &AssetsView) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Assets" {
+        section.scroll tabindex="0" aria-label="Assets" {
             table {
                 caption {
                     (parts::count(number(view.found))) @if view.more { " or more" } " assets"
@@ -193,7 +193,7 @@ fn one_series(n: usize, series: &SeriesView) -> Markup {
         }
         @if let Some(last) = series.points.last() {
             p {
-                "Last: " strong { (last.value) @if let Some(unit) = &series.unit {
+                "Last: " strong { (plot::value(last.value)) @if let Some(unit) = &series.unit {
                     " " (parts::text(unit, 24))
                 } }
                 ", " (parts::time(last.at)) ". "
@@ -256,7 +256,7 @@ fn tickets(view: &AssetView) -> Markup {
         @if view.tickets.is_empty() {
             (parts::nothing("No ticket about it is on record."))
         } @else {
-            div.scroll tabindex="0" role="region" aria-label="Tickets" {
+            section.scroll tabindex="0" aria-label="Table of tickets" {
                 table {
                     thead {
                         tr {
@@ -299,7 +299,7 @@ fn events(view: &AssetView) -> Markup {
         @if view.events.is_empty() {
             (parts::nothing("No inspection of it came in this time."))
         } @else {
-            div.scroll tabindex="0" role="region" aria-label="Last inspections" {
+            section.scroll tabindex="0" aria-label="Table of the last inspections" {
                 table {
                     thead {
                         tr {

@@ -164,7 +164,7 @@ fn says(story: &Story) -> Markup {
 
 fn readings(story: &Story) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Readings" {
+        section.scroll tabindex="0" aria-label="Readings" {
             table {
                 caption { "Readings" }
                 thead {
@@ -246,7 +246,7 @@ fn one(n: usize, request: &RequestView) -> Markup {
                     }
                 }
             }
-            @if let Some(body) = &request.body { (block(body, "Body")) }
+            @if let Some(body) = &request.body { (block(body, &format!("Body of request {}", n + 1))) }
             @if let Some(taken) = &request.taken {
                 p { "Taken of the answer: " code { (text(taken, 600)) } }
             }
@@ -379,7 +379,7 @@ fn raw(story: &Story) -> Markup {
             h2 id="raw-title" { "The event as it came" }
             details {
                 summary { (bytes) " bytes from " (text(&story.source, 60)) }
-                (block(&story.body, "The event as it came"))
+                (block(&story.body, "Body of the event"))
             }
         }
     }
@@ -388,6 +388,6 @@ fn raw(story: &Story) -> Markup {
 /// A text of many lines, which may be scrolled by keyboard.
 fn block(long: &str, name: &str) -> Markup {
     html! {
-        pre tabindex="0" role="region" aria-label=(name) { (text(long, LONGEST_BODY)) }
+        section aria-label=(name) { pre tabindex="0" { (text(long, LONGEST_BODY)) } }
     }
 }

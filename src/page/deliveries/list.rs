@@ -163,7 +163,7 @@ fn found(list: &List) -> Markup {
 
 fn table(rows: &[Row]) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Deliveries that were found" {
+        section.scroll tabindex="0" aria-label="Deliveries that were found" {
             table {
                 thead {
                     tr {

@@ -31,6 +31,9 @@ const WAYS: [(Here, &str, &str); 6] = [
     (Here::Health, "/health", "Health"),
 ];
 
+/// In a tab of the browser no more is seen.
+const LONGEST_TITLE: usize = 50;
+
 /// A screen for somebody who is logged in.
 pub(crate) fn screen(person: &Person, here: Here, title: &str, body: &Markup) -> Markup {
     document(
@@ -106,7 +109,7 @@ fn document(title: &str, body: Markup) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (title) " · orbit-relay" }
+                title { (parts::shortened(title, LONGEST_TITLE)) " · orbit-relay" }
                 link rel="icon" href=(files::path("icon.svg"));
                 link rel="stylesheet" href=(files::path("page.css"));
                 script src=(files::path("page.js")) defer {}

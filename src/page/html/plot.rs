@@ -305,7 +305,7 @@ fn at(place: f64) -> String {
 }
 
 /// A value as short as it can be told.
-fn value(value: f64) -> String {
+pub(crate) fn value(value: f64) -> String {
     let size = value.abs();
     if size >= 1e6 || (size > 0.0 && size < 1e-3) {
         return format!("{value:.2e}");

@@ -171,7 +171,7 @@ fn preview(path: &str, tried: &Tried) -> Markup {
         form.row method="get" action=(path) {
             div {
                 label for="event" { "Event: latest, sample, or a number" }
-                input id="event" name="event" value=(tried.event) size="20";
+                input id="event" name="event" type="text" value=(tried.event) size="20";
             }
             button.second type="submit" { "Show" }
         }

@@ -295,7 +295,7 @@ impl Ground<'_> {
                 div.row {
                     div {
                         label for=(asset) { "Asset" }
-                        input id=(asset) name="asset" list="assets" required maxlength="200"
+                        input id=(asset) name="asset" type="text" list="assets" required maxlength="200"
                             size="24" autocomplete="off" spellcheck="false";
                     }
                     div {
@@ -568,7 +568,9 @@ mod tests {
         assert!(drawn.contains("Seen <strong>14 times</strong>"), "{drawn}");
         assert!(drawn.contains("Apply to all 14 waiting"), "{drawn}");
         assert!(drawn.contains("src=\"/events/14/picture\""), "{drawn}");
-        assert!(drawn.contains("<input id=\"asset-14\" name=\"asset\" list=\"assets\" required"));
+        assert!(drawn.contains(
+            "<input id=\"asset-14\" name=\"asset\" type=\"text\" list=\"assets\" required"
+        ));
         assert!(drawn.contains("<label for=\"asset-14\">"), "{drawn}");
     }
 

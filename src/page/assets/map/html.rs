@@ -96,7 +96,7 @@ fn rows(view: &MapView, may_change: bool) -> Markup {
         } @else if view.found == 0 {
             (parts::nothing("No row has that in it."))
         } @else {
-            div.scroll tabindex="0" role="region" aria-label="Rows of the asset map" {
+            section.scroll tabindex="0" aria-label="Rows of the asset map" {
                 table {
                     caption {
                         (parts::count(number(view.found))) " rows"
@@ -104,7 +104,7 @@ fn rows(view: &MapView, may_change: bool) -> Markup {
                     }
                     thead {
                         tr {
-                            th scope="col" { "Line" }
+                            th.n scope="col" { "Line" }
                             @for name in &view.columns {
                                 th scope="col" {
                                     @if name.is_empty() { "(no name)" }
@@ -315,7 +315,7 @@ pub(super) fn history(person: &Person, view: &HistoryView) -> Markup {
             @if view.entries.is_empty() {
                 (parts::nothing("Nothing was changed on this page yet."))
             } @else {
-                div.scroll tabindex="0" role="region" aria-label="Versions of the asset map" {
+                section.scroll tabindex="0" aria-label="Versions of the asset map" {
                     table {
                         caption { "The newest first; the last hundred are kept." }
                         thead {
@@ -398,12 +398,12 @@ fn difference(view: &DifferenceView) -> Markup {
             p { "Columns that go: " (parts::text(&list(&view.columns_removed), TEXT)) }
         }
         @if !view.rows.is_empty() {
-            div.scroll tabindex="0" role="region" aria-label="Rows that differ" {
+            section.scroll tabindex="0" aria-label="Rows that differ" {
                 table {
                     thead {
                         tr {
                             th scope="col" { "What" }
-                            th scope="col" { "Line" }
+                            th.n scope="col" { "Line" }
                             th scope="col" { "Goes by" }
                             th scope="col" { "Was" }
                             th scope="col" { "Is then" }
