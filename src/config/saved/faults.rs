@@ -121,7 +121,7 @@ fn lines(text: &str) -> Vec<(usize, About)> {
     let (root, _) = DeTable::parse_recoverable(text);
     let line = |at: usize| {
         let before = text.as_bytes().get(..at).unwrap_or_default();
-        1 + before.iter().filter(|byte| **byte == b'\n').count()
+        1 + String::from_utf8_lossy(before).matches('\n').count()
     };
     let mut all = Vec::new();
     for (key, value) in root.get_ref() {
@@ -136,14 +136,13 @@ fn lines(text: &str) -> Vec<(usize, About)> {
                 continue;
             }
         };
-        for table in tables.iter() {
+        for table in tables {
             let DeValue::Table(keys) = table.get_ref() else {
                 continue;
             };
             let name = keys.get("name").and_then(|name| name.get_ref().as_str());
             let name = name.unwrap_or_default();
-            let mut found = Vec::new();
-            found.push((table.span().start, String::new()));
+            let mut found = vec![(table.span().start, String::new())];
             keys_of(keys, "", &mut found);
             all.extend(found.into_iter().map(|(at, key)| {
                 let destination = name.to_owned();
@@ -163,7 +162,7 @@ fn keys_of(table: &DeTable<'_>, path: &str, found: &mut Vec<(usize, String)>) {
         match value.get_ref() {
             DeValue::Table(table) => keys_of(table, &path, found),
             DeValue::Array(items) => {
-                for item in items.iter() {
+                for item in items {
                     if let DeValue::Table(table) = item.get_ref() {
                         found.push((item.span().start, path.clone()));
                         keys_of(table, &path, found);

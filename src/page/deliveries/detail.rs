@@ -94,7 +94,7 @@ fn elsewhere(person: &Person, story: &Story) -> Markup {
     let all: Vec<_> = story.kept_for.iter().chain(others).collect();
     html! {
         @if !all.is_empty() {
-            (parts::form(person, &format!("/events/{}/send", story.event), html! {
+            (parts::form(person, &format!("/events/{}/send", story.event), &html! {
                 label for="to" { "Send the event to another destination" }
                 div.row {
                     select id="to" name="to" required {

@@ -88,7 +88,7 @@ async fn one(page: &Arc<Page>, person: &Person, id: &str, kind: Kind, as_sent: b
 async fn begin(page: &Arc<Page>, person: &Person, bulk: Bulk) -> Result<usize, Failed> {
     let ask = Ask::Begin {
         who: person.name.clone(),
-        bulk,
+        bulk: Box::new(bulk),
     };
     match control::act(&page.app.ground, ask).await {
         control::Answer::Begun(jobs) => Ok(jobs.len()),

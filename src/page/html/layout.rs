@@ -35,7 +35,7 @@ const WAYS: [(Here, &str, &str); 6] = [
 pub(crate) fn screen(person: &Person, here: Here, title: &str, body: &Markup) -> Markup {
     document(
         title,
-        html! {
+        &html! {
             a.skip href="#main" { "Skip to the content" }
             header.top {
                 a.brand href="/" { "orbit-relay" }
@@ -77,7 +77,7 @@ pub(crate) fn screen(person: &Person, here: Here, title: &str, body: &Markup) ->
 pub(crate) fn alone(title: &str, body: &Markup) -> Markup {
     document(
         title,
-        html! {
+        &html! {
             header.top { span.brand { "orbit-relay" } }
             main.alone id="main" {
                 h1 { (title) }
@@ -98,7 +98,7 @@ pub(crate) fn problem(what: &str, advice: &str) -> Markup {
     }
 }
 
-fn document(title: &str, body: Markup) -> Markup {
+fn document(title: &str, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {

@@ -132,7 +132,7 @@ pub(super) fn one(
                 (form(person, &path, draft, wrong))
                 h2 { "Remove it" }
                 p.hint { "What it still has is kept, and parked until a destination has its id again." }
-                (parts::form(person, &format!("{path}/remove"), html! {
+                (parts::form(person, &format!("{path}/remove"), &html! {
                     button.danger type="submit" { "Remove " (view.name) }
                 }))
             }
@@ -241,7 +241,7 @@ fn form(person: &Person, action: &str, draft: &Draft, wrong: &[Wrong]) -> Markup
     let inside = html! {
         input type="hidden" name="preset" value=(draft.preset);
         (plain("name", "Name", &draft.name, "1 to 40 characters of a-z, 0-9, - and _", wrong))
-        (plain("url", "URL", &draft.url, if draft.url_kept { "One is saved as a secret; leave it empty to keep it." } else { "Where events are posted." }, wrong))
+        (plain("url", "URL", &draft.url, if draft.held.url { "One is saved as a secret; leave it empty to keep it." } else { "Where events are posted." }, wrong))
         p {
             input type="checkbox" id="f-url_secret" name="url_secret" value="1" checked[draft.url_secret];
             label.inline for="f-url_secret" { " The URL itself is a secret" }
@@ -266,7 +266,7 @@ fn form(person: &Person, action: &str, draft: &Draft, wrong: &[Wrong]) -> Markup
     };
     html! {
         (refused(wrong, has_field))
-        (parts::form(person, action, inside))
+        (parts::form(person, action, &inside))
     }
 }
 
@@ -342,7 +342,7 @@ fn signed(draft: &Draft, wrong: &[Wrong]) -> Markup {
             legend { "Keys by which requests are signed" }
             (plain("app_key", "Application key", &draft.app_key, "", wrong))
             (plain("access_key", "Access key", &draft.access_key, "", wrong))
-            (secret("sign_secret", "Secret", "", draft.sign_kept, wrong))
+            (secret("sign_secret", "Secret", "", draft.held.sign, wrong))
         }
     }
 }
@@ -359,7 +359,7 @@ fn credentials(draft: &Draft, wrong: &[Wrong]) -> Markup {
             }
             (error_of(wrong, "auth_type"))
             (plain("auth_name", "User, name of the header, or client id", &draft.auth_name, "Not for a bearer token.", wrong))
-            (secret("auth_secret", "Token, password, value of the header, or client secret", "", draft.auth_kept, wrong))
+            (secret("auth_secret", "Token, password, value of the header, or client secret", "", draft.held.auth, wrong))
             (plain("token_url", "Where tokens are fetched", &draft.token_url, "For OAuth 2 alone.", wrong))
             (plain("scope", "Scopes", &draft.scope, "For OAuth 2 alone, if any are wanted.", wrong))
         }

@@ -49,6 +49,15 @@ const OWN: [&str; 6] = ["name", "url", "preset", "settings", "secrets", "auth"];
 /// The preset that signs in its own way.
 const FIIX: &str = "fiix";
 
+/// Which secrets of a destination are saved, besides those of its preset.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Held {
+    /// The URL itself.
+    pub(super) url: bool,
+    pub(super) auth: bool,
+    pub(super) sign: bool,
+}
+
 /// What the form of a destination shows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
@@ -56,8 +65,8 @@ pub(super) struct Draft {
     pub(super) old: Option<String>,
     pub(super) name: String,
     pub(super) url: String,
-    /// Whether its URL is saved and a secret.
-    pub(super) url_kept: bool,
+    /// Which secrets of it are saved.
+    pub(super) held: Held,
     pub(super) url_secret: bool,
     pub(super) preset: String,
     pub(super) settings: BTreeMap<String, String>,
@@ -65,12 +74,10 @@ pub(super) struct Draft {
     pub(super) kept: BTreeSet<String>,
     pub(super) auth_type: String,
     pub(super) auth_name: String,
-    pub(super) auth_kept: bool,
     pub(super) token_url: String,
     pub(super) scope: String,
     pub(super) app_key: String,
     pub(super) access_key: String,
-    pub(super) sign_kept: bool,
     pub(super) ca_kept: bool,
     pub(super) more: String,
 }
@@ -101,9 +108,9 @@ impl Draft {
         draft.name = text(keys.remove("name").as_ref());
         draft.old = Some(draft.name.clone());
         let url = keys.remove("url");
-        draft.url_kept = url.as_ref().is_some_and(is_kept);
-        draft.url_secret = draft.url_kept;
-        if !draft.url_kept {
+        draft.held.url = url.as_ref().is_some_and(is_kept);
+        draft.url_secret = draft.held.url;
+        if !draft.held.url {
             draft.url = text(url.as_ref());
         }
         draft.preset = text(keys.remove("preset").as_ref());
@@ -121,7 +128,7 @@ impl Draft {
             let mut kinds = AUTH.iter();
             if let Some((_, who, secret)) = kinds.find(|(kind, ..)| *kind == draft.auth_type) {
                 draft.auth_name = text(who.and_then(|who| auth.get(who)));
-                draft.auth_kept = auth.get(*secret).is_some_and(is_kept);
+                draft.held.auth = auth.get(*secret).is_some_and(is_kept);
             }
             draft.token_url = text(auth.get("token_url"));
             draft.scope = text(auth.get("scope"));
@@ -131,7 +138,7 @@ impl Draft {
         {
             draft.app_key = text(sign.get("app_key"));
             draft.access_key = text(sign.get("access_key"));
-            draft.sign_kept = sign.get("secret").is_some_and(is_kept);
+            draft.held.sign = sign.get("secret").is_some_and(is_kept);
         }
         if let Some(Json::Object(tls)) = keys.get_mut("tls") {
             draft.ca_kept = tls.remove("ca_file").is_some();

@@ -15,7 +15,7 @@ const JOIN: &str = "+";
 const LONGEST: usize = 60;
 
 /// Which columns, and how people say that; what names the action is in all of them.
-const CHOICES: [(&[&'static str], &str); 7] = [
+const CHOICES: [(&[&str], &str); 7] = [
     (&["action_name"], "this action, on every mission and robot"),
     (
         &["action_name", "mission_name"],
