@@ -73,16 +73,16 @@ fn acts(person: &Person, story: &Story) -> Markup {
                     (one_of(person, &format!("{at}/replay-as-sent"), "Send again as it was sent",
                         "second"))
                 }
-                @if story.can.discard {
-                    (one_of(person, &format!("{at}/discard"), "Throw away", "danger"))
-                }
             }
             @if story.can.replay {
                 p.hint { "Sent again, it is made anew with the template and the asset map of now." }
             }
             @if story.can.discard {
-                p.hint { "What is thrown away is not sent, and cannot be brought back here; the \
-                    event stays." }
+                (parts::sure(
+                    "Throw away",
+                    "What is thrown away is not sent, and nothing brings it back; the event stays.",
+                    &one_of(person, &format!("{at}/discard"), "Throw it away for good", "danger"),
+                ))
             }
             (elsewhere(person, story))
         }

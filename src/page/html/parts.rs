@@ -171,6 +171,18 @@ pub(crate) fn button(person: &Person, action: &str, word: &str) -> Markup {
     form(person, action, &html! { button type="submit" { (word) } })
 }
 
+/// An act that nothing brings back: it is shown only after a first click, with what it means. This
+/// needs no script.
+pub(crate) fn sure(word: &str, means: &str, form: &Markup) -> Markup {
+    html! {
+        details.sure {
+            summary { (word) " …" }
+            p { (means) }
+            (form)
+        }
+    }
+}
+
 /// The address of a form, with what shows that it is this session's.
 pub(crate) fn signed(person: &Person, action: &str) -> String {
     let join = if action.contains('?') { '&' } else { '?' };
