@@ -65,7 +65,7 @@ pub enum Ask {
         /// Who asks.
         who: String,
         /// For what.
-        bulk: Bulk,
+        bulk: Box<Bulk>,
     },
     /// Send one event to one destination: again, or what is kept for it.
     Send {
@@ -263,7 +263,7 @@ pub async fn act(ground: &Ground, ask: Ask) -> Answer {
             let (kind, filter) = (bulk.kind.as_str(), bulk.effective());
             tracing::info!(who, "{kind} of deliveries was asked for: {filter}");
             let _wake = WakeAtTheEnd(&ground.begun);
-            journal.begin(at, &who, bulk).await.map(Answer::Begun)
+            journal.begin(at, &who, *bulk).await.map(Answer::Begun)
         }
         Ask::Send {
             destination,

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::assets::Assets;
 use super::check::Subject;
 use super::control::Ground;
+use super::tasks::Common;
 use crate::clock::Clock;
 use crate::config::{self, Config, ShownDestination, ShownSource};
 use crate::metrics::Metrics;
@@ -46,6 +47,30 @@ pub struct Handles {
     pub shown: Arc<Shown>,
     /// Told when the relay stops: what lasts must end then.
     pub stop: CancellationToken,
+}
+
+impl Handles {
+    pub(super) fn of(
+        common: &Common,
+        ground: Ground,
+        assets: &Arc<Assets>,
+        orbit: Option<Arc<orbit::Client>>,
+        subject: Subject,
+        shown: Shown,
+    ) -> Self {
+        Self {
+            ground,
+            parts: common.parts.clone(),
+            metrics: common.metrics.clone(),
+            clock: common.clock.clone(),
+            data_dir: common.data_dir.clone(),
+            assets: Arc::clone(assets),
+            orbit,
+            subject,
+            shown: Arc::new(shown),
+            stop: common.stop.clone(),
+        }
+    }
 }
 
 /// The configuration that the relay runs with.

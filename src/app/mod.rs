@@ -141,7 +141,7 @@ impl App {
 
     /// Starts all parts. They run until `stop`.
     pub fn build(
-        config: Config,
+        mut config: Config,
         listeners: Listeners,
         clock: Clock,
         stop: CancellationToken,
@@ -154,15 +154,17 @@ impl App {
         let (subject, says_check) = (Subject::of(&config, None), config.check_at_start);
         let shown = Shown::of(&config);
         let journal_config = journal_config(&config);
-        let served = config.destinations.into_iter().map(Served::build);
+        let served = std::mem::take(&mut config.destinations).into_iter();
+        let served = served.map(Served::build);
         let served = served.collect::<Result<Vec<_>, _>>()?;
         let orbit = config.orbit.clone().map(orbit::Client::build).transpose()?;
         let orbit = orbit.map(Arc::new);
-        let tls = config.tls.map(ServerTls::build).transpose()?;
+        let tls = config.tls.take().map(ServerTls::build).transpose()?;
         let (journal, writer) = Journal::start(journal_config, clock.clone())
             .context("the journal's thread cannot be started")?;
         let (asked_to_stop, asked) = oneshot::channel();
         let parts = lines.parts(&journal, &served, &clock);
+        let wanted = Wanted::of(&mut config, &parts);
         let mut tasks = Tasks::new(Common {
             journal: journal.clone(),
             metrics: metrics.clone(),
@@ -171,14 +173,6 @@ impl App {
             data_dir: config.data_dir,
             stop: stop.clone(),
         });
-        let wanted = Wanted {
-            given: config.secret,
-            not_configured: config.not_configured,
-            sources_alone: config.sources_alone,
-            data_dir: tasks.common.data_dir.clone(),
-            max_age: config.max_age,
-            orbit_clock: parts.orbit_clock.clone(),
-        };
         let closing = closing(orbit.is_some(), &config.webhook, &stop);
         let nudge = lines.nudge.clone();
         let (keys, tests) = (lines.keys.subscribe(), lines.last_test.subscribe());
@@ -236,19 +230,8 @@ impl App {
         tasks.start_keeping(&served, config.expect_every);
         tasks.start_catalogue(&assets);
         let ground = tasks.start_commands(&served, desk, backfill, tests);
-        let handles = |common: &Common| Handles {
-            ground,
-            parts: common.parts.clone(),
-            metrics: common.metrics.clone(),
-            clock: common.clock.clone(),
-            data_dir: common.data_dir.clone(),
-            assets: Arc::clone(&assets),
-            orbit: api,
-            subject,
-            shown: Arc::new(shown),
-            stop: common.stop.clone(),
-        };
-        let page = pages.map(|pages| pages(handles(&tasks.common)));
+        let handles = Handles::of(&tasks.common, ground, &assets, api, subject, shown);
+        let page = pages.map(|pages| pages(handles));
         tasks.start_ops(listeners.ops, page);
         tasks.start_deliveries(served, &assets, enrich);
         Ok(Self {

@@ -19,6 +19,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Remote, later, until};
+use crate::config::Config;
+use crate::ops::health::Parts;
 use crate::reconcile::webhook::KeyChange;
 use crate::relay::journal::Availability;
 use crate::relay::verify::{Keys, Previous};
@@ -43,6 +45,20 @@ pub(super) struct Wanted {
     pub(super) data_dir: PathBuf,
     pub(super) max_age: Duration,
     pub(super) orbit_clock: Remote,
+}
+
+impl Wanted {
+    /// What the configuration says, which keeps no secret.
+    pub(super) fn of(config: &mut Config, parts: &Parts) -> Self {
+        Self {
+            given: config.secret.take(),
+            not_configured: config.not_configured.take(),
+            sources_alone: config.sources_alone,
+            data_dir: config.data_dir.clone(),
+            max_age: config.max_age,
+            orbit_clock: parts.orbit_clock.clone(),
+        }
+    }
 }
 
 /// The keys that are accepted, or why there are none.

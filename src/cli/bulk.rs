@@ -83,7 +83,7 @@ pub(super) fn run(kind: Kind, input: &Input, matches: &ArgMatches) -> Outcome {
     }
     let ask = Ask::Begin {
         who: super::who(input),
-        bulk,
+        bulk: Box::new(bulk),
     };
     let (jobs, done) = runtime()?.block_on(carry_out(&data_dir, reader, ask, counted.total()))?;
     say(kind, &counted, false, json, &jobs, Some(done))?;

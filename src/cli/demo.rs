@@ -4,6 +4,7 @@
 //!
 //! # Invariants
 //! - Everything listens on loopback; the data directory is its own and is removed at the end.
+//! - The page is there; what is saved on it is not taken, and that is said.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use super::{FAILED, Outcome, print, runtime};
 use crate::app::{App, Exit, Listeners};
 use crate::clock::{Clock, until};
 use crate::config::{Config, Input, Level, Text};
+use crate::page::{self, Access, Outside};
 use crate::relay::journal::{State, Sums};
 use crate::secret::Secret;
 use crate::sim::backend::{Backend, BackendConfig, Received, Tls};
@@ -70,13 +72,25 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
     let (webhook_at, ops_at) = (listeners.webhook.local_addr()?, listeners.ops.local_addr()?);
     let (backend_url, maximo_url) = (backend.url(), maximo.url());
     let plant = [&*backend_url, &*maximo_url];
-    let config = configure(dir, &orbit, plant, webhook_at, ops_at)?;
-    super::log::start(&config.log, &Arc::default());
-    introduce(dir, &orbit, plant, webhook_at, ops_at, seed)?;
+    let (config, input) = configure(dir, &orbit, plant, webhook_at, ops_at)?;
+    let outside = Outside {
+        access: Arc::new(Access::new(clock.clone())),
+        input,
+        apply: Arc::default(),
+        log: Arc::default(),
+    };
+    super::log::start(&config.log, &outside.log);
+    let code = page::access::reset(&config.data_dir)?.shown();
+    outside
+        .access
+        .open(&config.data_dir, page::access::Config::of(&config));
+    introduce(dir, &orbit, plant, webhook_at, ops_at, seed, &code)?;
 
     let tickets = maximo.world();
     let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
-    let app = App::build(config, listeners, clock.clone(), stop.clone(), None)?;
+    let of_page = outside.clone();
+    let pages = Box::new(move |handles| page::router(handles, of_page));
+    let app = App::build(config, listeners, clock.clone(), stop.clone(), Some(pages))?;
     let parts = app.parts.clone();
     let assets = Arc::clone(&app.assets);
     let relay = app.run(hard.clone());
@@ -108,6 +122,9 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
         hard.clone(),
         Arc::new(move || assets.reload()),
     );
+    let watch_signals = async {
+        tokio::join!(watch_signals, leave_out(&outside.apply));
+    };
     tokio::pin!(watch_signals);
     let played = tokio::select! {
         played = scene => played,
@@ -197,6 +214,17 @@ async fn tell(maximo: &SystemWorld<Maximo>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Says that what was saved on the page is not taken.
+async fn leave_out(saved: &tokio::sync::Notify) {
+    loop {
+        saved.notified().await;
+        let told = print("page: saved, but the demo keeps to what it was started with");
+        if let Err(error) = told {
+            tracing::warn!("page: {error:#}");
+        }
+    }
+}
+
 /// Until nothing is under way any more, or for ten seconds.
 async fn settled(sums: &tokio::sync::watch::Receiver<Sums>) {
     let quiet = |sums: &Sums| {
@@ -218,7 +246,7 @@ fn configure(
     [backend, maximo]: [&str; 2],
     webhook_at: SocketAddr,
     ops_at: SocketAddr,
-) -> anyhow::Result<Config> {
+) -> anyhow::Result<(Config, Input)> {
     let write = |name: &str, text: &str| -> anyhow::Result<PathBuf> {
         let path = dir.join(name);
         std::fs::write(&path, text)?;
@@ -260,7 +288,7 @@ fn configure(
     let mut config = Config::load(&input)?;
     // The ports are those that the system gave, not those that an Orbit would allow.
     config.warnings.clear();
-    Ok(config)
+    Ok((config, input))
 }
 
 fn introduce(
@@ -270,6 +298,7 @@ fn introduce(
     webhook_at: SocketAddr,
     ops_at: SocketAddr,
     seed: u64,
+    code: &str,
 ) -> anyhow::Result<()> {
     let (orbit_url, data) = (orbit.url(), dir.join("data"));
     let program = std::env::current_exe()?;
@@ -279,6 +308,7 @@ fn introduce(
         format!("Orbit (simulated)    {orbit_url}  self-signed, token {TOKEN}, seed {seed}"),
         format!("relay, events        http://{webhook_at}/"),
         format!("relay, health        http://{ops_at}/readyz   metrics at /metrics"),
+        format!("page: http://{ops_at}, set-up code {code}"),
         format!("plant (simulated)    {backend}"),
         format!("Maximo (simulated)   {maximo}  apikey {TOKEN}, preset maximo-service-request"),
         String::new(),

@@ -4,6 +4,8 @@
 //! - A port that is taken is exit 1; a malformed configuration is exit 2 where no folder of it is
 //!   watched; a configuration that changed is exit 5, once all is drained; all else keeps it up.
 //! - What the page saves is taken in this process, once all is drained; the sockets stay open.
+//! - What the page saved keeps nobody from starting: where it cannot be used any more, it is left
+//!   out and that is said, so that the page is there to set it right.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -23,7 +25,7 @@ use crate::app::waiting::{answer, set_right};
 use crate::app::watch::{Load, Watch};
 use crate::app::{App, Exit, Listeners};
 use crate::clock::Clock;
-use crate::config::{Config, Input, Shown};
+use crate::config::{Config, ConfigError, Input, Shown};
 use crate::page::{self, Access, Outside, Recent};
 
 pub(super) fn run(matches: &ArgMatches) -> Outcome {
@@ -55,9 +57,7 @@ impl Begun {
     fn read(bare: Input) -> Self {
         // Before anything is read: what changes meanwhile is then seen.
         let watch = bare.config_dir().map(Watch::begin);
-        let mut input = bare.clone();
-        let read = input.read_files().map_err(anyhow::Error::from);
-        let loaded = read.and_then(|()| load(&input));
+        let (input, loaded) = read(&bare);
         Self {
             bare,
             input,
@@ -157,6 +157,32 @@ fn block_on(what: impl Future<Output = Outcome>) -> Outcome {
     outcome
 }
 
+/// Reads the files and what they say; without what the page saved where it is that which cannot be
+/// used.
+fn read(bare: &Input) -> (Input, anyhow::Result<Config>) {
+    let with = |files: fn(&mut Input) -> Result<(), ConfigError>| {
+        let mut input = bare.clone();
+        let read = files(&mut input).map_err(anyhow::Error::from);
+        let loaded = read.and_then(|()| load(&input));
+        (input, loaded)
+    };
+    let (input, wrong) = match with(Input::read_files) {
+        (input, Ok(config)) => return (input, Ok(config)),
+        (input, Err(wrong)) => (input, wrong),
+    };
+    for without in [Input::read_all_but_saved, Input::read_above_page] {
+        if let (input, Ok(mut config)) = with(without) {
+            let wrong = super::lines(&wrong).join("; ");
+            config.warnings.push(format!(
+                "what the page saved cannot be used and is left out; set it right there, on the \
+                 screen Setup: {wrong}"
+            ));
+            return (input, Ok(config));
+        }
+    }
+    (input, Err(wrong))
+}
+
 /// The configuration as a start takes it.
 fn load(input: &Input) -> anyhow::Result<Config> {
     let config = Config::load(input)?;
@@ -184,9 +210,7 @@ impl Watched {
     fn again(&self, ports: [u16; 2]) -> Load {
         let bare = self.bare.clone();
         Arc::new(move || {
-            let mut input = bare.clone();
-            let read = input.read_files().map_err(anyhow::Error::from);
-            let loaded = read.and_then(|()| load(&input));
+            let (_, loaded) = read(&bare);
             let usable = loaded.and_then(|config| {
                 let others = [config.listen, config.ops_listen].into_iter();
                 others

@@ -81,6 +81,13 @@ impl Input {
         problems.into_result()
     }
 
+    /// The same with the asset map of the page, but nothing else that it saved.
+    pub fn read_all_but_saved(&mut self) -> Result<(), ConfigError> {
+        self.read_above_page()?;
+        self.add_page(None, None);
+        Ok(())
+    }
+
     /// Lays this below all that was read, as what the page saved.
     pub(super) fn add_page(&mut self, dotenv: Option<Text>, file: Option<Text>) {
         self.dotenvs.extend(dotenv);

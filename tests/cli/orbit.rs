@@ -20,6 +20,12 @@ async fn the_demo_ends_by_itself_and_shows_received_asset_delivered() {
         assert!(line.contains("→ delivered in "), "{line}");
     }
     assert!(ended.out.contains("delivered 2"), "the sums: {}", ended.out);
+    let page = ended
+        .out
+        .lines()
+        .find(|line| line.starts_with("page: http://127.0.0.1:"));
+    let (_, code) = page.unwrap().split_once(", set-up code ").unwrap();
+    assert_eq!(code.len(), "XXXX-XXXX".len(), "{ended:?}");
 }
 
 #[tokio::test]

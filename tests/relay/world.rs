@@ -201,6 +201,7 @@ impl Site {
     }
 
     /// The next relay has the page.
+    #[allow(dead_code, reason = "the tests of the page share this harness")]
     pub(crate) fn with_the_page(mut self) -> Self {
         self.has_page = true;
         self

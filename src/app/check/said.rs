@@ -38,9 +38,10 @@ pub(in crate::app) async fn run(
         settled(&parts, &clock).await;
         loop {
             let tested = *tests.borrow_and_update();
-            match now(&subject, &parts, tested, &journal, &clock).await {
-                Some(findings) => say(&findings),
-                None => tracing::warn!("check: not ended within {} s", LONGEST.as_secs()),
+            if let Some(findings) = now(&subject, &parts, tested, &journal, &clock).await {
+                say(&findings);
+            } else {
+                tracing::warn!("check: not ended within {} s", LONGEST.as_secs());
             }
             let next = later(clock.steady(), PAUSE);
             if tests.changed().await.is_err() {

@@ -380,7 +380,8 @@ mod tests {
 
     #[test]
     fn a_changed_password_or_role_and_a_removal_end_the_sessions_of_that_account_alone() {
-        let change: [fn(&mut Book) -> Result<(), Wrong>; 3] = [
+        type Change = fn(&mut Book) -> Result<(), Wrong>;
+        let change: [Change; 3] = [
             |book| book.set_password("ben", "other".to_owned()),
             |book| book.set_role("ben", Role::Decide),
             |book| book.remove("ben"),

@@ -73,16 +73,16 @@ fn acts(person: &Person, story: &Story) -> Markup {
                     (one_of(person, &format!("{at}/replay-as-sent"), "Send again as it was sent",
                         "second"))
                 }
-                @if story.can.discard {
-                    (one_of(person, &format!("{at}/discard"), "Throw away", "danger"))
-                }
             }
             @if story.can.replay {
                 p.hint { "Sent again, it is made anew with the template and the asset map of now." }
             }
             @if story.can.discard {
-                p.hint { "What is thrown away is not sent, and cannot be brought back here; the \
-                    event stays." }
+                (parts::sure(
+                    "Throw away",
+                    "What is thrown away is not sent, and nothing brings it back; the event stays.",
+                    &one_of(person, &format!("{at}/discard"), "Throw it away for good", "danger"),
+                ))
             }
             (elsewhere(person, story))
         }
@@ -94,7 +94,7 @@ fn elsewhere(person: &Person, story: &Story) -> Markup {
     let all: Vec<_> = story.kept_for.iter().chain(others).collect();
     html! {
         @if !all.is_empty() {
-            (parts::form(person, &format!("/events/{}/send", story.event), html! {
+            (parts::form(person, &format!("/events/{}/send", story.event), &html! {
                 label for="to" { "Send the event to another destination" }
                 div.row {
                     select id="to" name="to" required {

@@ -99,7 +99,7 @@ pub(crate) async fn begin_one(
 pub(crate) async fn begin(page: &Arc<Page>, person: &Person, bulk: Bulk) -> Result<usize, Failed> {
     let ask = Ask::Begin {
         who: person.name.clone(),
-        bulk,
+        bulk: Box::new(bulk),
     };
     match control::act(&page.app.ground, ask).await {
         control::Answer::Begun(jobs) => Ok(jobs.len()),

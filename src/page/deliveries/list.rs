@@ -218,8 +218,8 @@ fn bulk(list: &List) -> Markup {
                 p.soft { "Search first: say which deliveries, then all of them can be sent again \
                     or thrown away at once." }
             } @else if list.wanted.filter().is_none() {
-                p.soft { "All at once can only be done by words, asset, destination, state and \
-                    time: leave action, mission and robot empty." }
+                p.soft { "All at once can only be done by destination, state and time: leave the \
+                    other fields empty." }
             } @else {
                 p { "You are shown how many it is before anything is done." }
                 div.row {

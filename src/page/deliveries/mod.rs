@@ -94,5 +94,5 @@ pub(crate) fn href(id: &str) -> String {
 fn one_of(person: &Person, action: &str, word: &str, class: &str) -> Markup {
     let inside =
         html! { button type="submit" class=[(!class.is_empty()).then_some(class)] { (word) } };
-    parts::form(person, action, inside)
+    parts::form(person, action, &inside)
 }

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::super::access::See;
 use super::super::{Answer, Failed, Page};
-use crate::event::{Envelope, ORBIT};
+use crate::event::{Envelope, ORBIT, Origin};
 use crate::orbit::media::{self, Form, MediaUrl, Wanted};
 use crate::relay::journal::EventRow;
 use crate::relay::transform::pictures::captures;
@@ -84,7 +84,8 @@ pub(crate) async fn of_event(page: &Arc<Page>, seq: i64, n: usize) -> Answer {
 
 /// Where Orbit has the capture with this number.
 fn data_url(event: &EventRow, n: usize) -> Option<String> {
-    if event.source != ORBIT {
+    // A sample names photographs that nobody took.
+    if event.source != ORBIT || event.origin == Origin::Sample.as_str() {
         return None;
     }
     let envelope = Envelope::of(&event.event_type, &event.body).ok()?;
@@ -122,6 +123,11 @@ mod tests {
             ..event.clone()
         };
         assert_eq!(data_url(&other, 1), None);
+        let sample = EventRow {
+            origin: Origin::Sample.as_str().into(),
+            ..event.clone()
+        };
+        assert_eq!(data_url(&sample, 1), None);
         let broken = EventRow {
             body: b"\xff".to_vec(),
             ..event

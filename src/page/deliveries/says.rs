@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::event::Envelope;
+use crate::event::{Envelope, Origin};
 use crate::relay::journal::{Enrichment, EventRow};
 use crate::relay::transform::json::Json;
 use crate::relay::transform::model::{Facts, build};
@@ -84,7 +84,10 @@ impl Says {
         let items = |name: &str| model.get(name).map_or(&[][..], Json::items);
         let readings = items("readings");
         let pictures = items("captures").iter();
+        // A sample names photographs that nobody took.
+        let is_sample = event.origin == Origin::Sample.as_str();
         let pictures: Vec<_> = pictures
+            .filter(|_| !is_sample)
             .filter_map(|capture| picture(capture, event.seq))
             .collect();
         Self {

@@ -19,6 +19,7 @@ use super::{curl, href};
 use crate::app::bulk::refuses;
 use crate::app::learnt::Learnt;
 use crate::app::words;
+use crate::event::ORBIT;
 use crate::relay::assets::AssetMap;
 use crate::relay::deliver::preview::Came;
 use crate::relay::deliver::retrace::{Kept, Retraced, retrace};
@@ -401,6 +402,11 @@ fn act_words(act: &Act) -> String {
 /// How an event came here, in words.
 fn came(event: &EventRow) -> String {
     match &*event.origin {
+        // A source may be configured to sign nothing, and may have been so then.
+        "webhook" if event.source != ORBIT => format!(
+            "{} called its webhook, what came was accepted as its scheme says and then kept",
+            event.source
+        ),
         "webhook" => format!(
             "{} called the webhook, what came was verified and then kept",
             event.source

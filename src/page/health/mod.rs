@@ -84,9 +84,10 @@ pub(super) async fn report_file(page: &Arc<Page>) -> Answer {
     let stops = || Failed::unavailable("The relay stops.", "Come again in a moment.");
     let mut text = text.await.map_err(|_| stops())?;
     text.push_str("\nThe log of the last hour\n");
-    for line in page.outside.log.lines(page.app.clock.wall()) {
-        text.push_str(&format!("{:.3} {:5} {}\n", line.at, line.level, line.text));
-    }
+    let lines = page.outside.log.lines(page.app.clock.wall());
+    let lines = lines.iter();
+    let lines = lines.map(|line| format!("{:.3} {:5} {}\n", line.at, line.level, line.text));
+    text.push_str(&lines.collect::<Vec<_>>().concat());
     let name = "attachment; filename=\"orbit-relay-report.txt\"";
     let head = [
         (CONTENT_TYPE, "text/plain; charset=utf-8"),

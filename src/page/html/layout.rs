@@ -38,7 +38,7 @@ const LONGEST_TITLE: usize = 50;
 pub(crate) fn screen(person: &Person, here: Here, title: &str, body: &Markup) -> Markup {
     document(
         title,
-        html! {
+        &html! {
             a.skip href="#main" { "Skip to the content" }
             header.top {
                 a.brand href="/" { "orbit-relay" }
@@ -80,7 +80,7 @@ pub(crate) fn screen(person: &Person, here: Here, title: &str, body: &Markup) ->
 pub(crate) fn alone(title: &str, body: &Markup) -> Markup {
     document(
         title,
-        html! {
+        &html! {
             header.top { span.brand { "orbit-relay" } }
             main.alone id="main" {
                 h1 { (title) }
@@ -101,7 +101,7 @@ pub(crate) fn problem(what: &str, advice: &str) -> Markup {
     }
 }
 
-fn document(title: &str, body: Markup) -> Markup {
+fn document(title: &str, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {

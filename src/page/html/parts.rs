@@ -144,7 +144,7 @@ pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut shown = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             shown.push('\u{202f}');
         }
         shown.push(digit);
@@ -153,14 +153,14 @@ pub(crate) fn count(n: u64) -> String {
 }
 
 /// A form that does something, with its fields and buttons.
-pub(crate) fn form(person: &Person, action: &str, inside: Markup) -> Markup {
+pub(crate) fn form(person: &Person, action: &str, inside: &Markup) -> Markup {
     html! {
         form method="post" action=(signed(person, action)) { (inside) }
     }
 }
 
 /// A form that brings a file along.
-pub(crate) fn upload(person: &Person, action: &str, inside: Markup) -> Markup {
+pub(crate) fn upload(person: &Person, action: &str, inside: &Markup) -> Markup {
     html! {
         form method="post" enctype="multipart/form-data" action=(signed(person, action)) { (inside) }
     }
@@ -168,7 +168,19 @@ pub(crate) fn upload(person: &Person, action: &str, inside: Markup) -> Markup {
 
 /// A form of one button.
 pub(crate) fn button(person: &Person, action: &str, word: &str) -> Markup {
-    form(person, action, html! { button type="submit" { (word) } })
+    form(person, action, &html! { button type="submit" { (word) } })
+}
+
+/// An act that nothing brings back: it is shown only after a first click, with what it means. This
+/// needs no script.
+pub(crate) fn sure(word: &str, means: &str, form: &Markup) -> Markup {
+    html! {
+        details.sure {
+            summary { (word) " …" }
+            p { (means) }
+            (form)
+        }
+    }
 }
 
 /// The address of a form, with what shows that it is this session's.

@@ -103,7 +103,7 @@ pub(crate) fn bars(plot: &Bars<'_>) -> Markup {
         plot.id,
         plot.title,
         &says,
-        html! {
+        &html! {
             @for bar in plot.hours.iter().filter(|bar| bar.n > 0) {
                 @let (x, y) = (frame.x(bar.at), frame.y(number(bar.n)));
                 @let end = bar.at.saturating_add(SignedDuration::from_hours(1)).unwrap_or(until);
@@ -163,7 +163,7 @@ pub(crate) fn line(plot: &Line<'_>) -> Markup {
         plot.id,
         &format!("{name}{unit}"),
         &says,
-        html! {
+        &html! {
             polyline.line points=(path.join(" ")) {}
             @for point in &points {
                 @let (x, y) = (frame.x(point.at), frame.y(point.value));
@@ -223,7 +223,7 @@ impl Frame {
         BOTTOM - (BOTTOM - TOP) * part.clamp(0.0, 1.0)
     }
 
-    fn draw(&self, id: &str, title: &str, says: &str, inside: Markup) -> Markup {
+    fn draw(&self, id: &str, title: &str, says: &str, inside: &Markup) -> Markup {
         let (title_id, says_id) = (format!("{id}-title"), format!("{id}-says"));
         html! {
             div.scroll tabindex="0" role="group" aria-label=(title) {

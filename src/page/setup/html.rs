@@ -245,7 +245,7 @@ fn settings(
     html! {
         (refused(wrong, |field| named.iter().any(|(name, _)| *name == field)))
         @if person.role == Role::Configure {
-            (parts::form(person, action, fields))
+            (parts::form(person, action, &fields))
         } @else {
             p.soft { "Your role may look at this and not change it." }
             (fields)
@@ -280,7 +280,7 @@ pub(super) fn orbit(
                     "this certificate is accepted, whatever its name and its expiry."
                 }
                 @if can_pin {
-                    (parts::form(person, "/setup/orbit/pin", html! {
+                    (parts::form(person, "/setup/orbit/pin", &html! {
                         input type="hidden" name="sha256" value=(fingerprint);
                         button.second type="submit" { "Pin this certificate" }
                     }))
@@ -356,7 +356,7 @@ pub(super) fn import(person: &Person, text: &str, needed: &[String], wrong: &[Wr
     let body = html! {
         p { "All that is saved on this page goes, and what the text says comes. What is set elsewhere stays." }
         (refused(wrong, |_| false))
-        (parts::form(person, "/setup/import", fields))
+        (parts::form(person, "/setup/import", &fields))
         p { a href="/setup" { "Setup" } }
     };
     screen(person, Here::Setup, "Import", &body)

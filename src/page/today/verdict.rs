@@ -241,10 +241,113 @@ fn words(facts: &Facts, standing: Standing, causes: usize) -> String {
 mod tests {
     use super::super::view::tests::{at, well};
     use super::super::view::{Part, Route};
+    use super::Standing::{Look, Wrong};
     use super::*;
 
     /// A change of the facts, how it stands then, and where that is decided.
     type Case = (&'static str, fn(&mut Facts), Standing, &'static str);
+
+    /// Each cause.
+    const CASES: &[Case] = &[
+        ("not ready", |f| f.ready = false, Wrong, "/health"),
+        (
+            "not configured",
+            |f| f.not_configured = Some("no secret".into()),
+            Wrong,
+            "/setup",
+        ),
+        (
+            "journal",
+            |f| part(f, "Journal").well = Some(false),
+            Wrong,
+            "/health",
+        ),
+        (
+            "journal filling",
+            |f| part(f, "Journal").soon = true,
+            Look,
+            "/health",
+        ),
+        (
+            "events",
+            |f| part(f, "Events").well = Some(false),
+            Wrong,
+            "/setup",
+        ),
+        (
+            "orbit",
+            |f| part(f, "Orbit").well = Some(false),
+            Wrong,
+            "/setup",
+        ),
+        (
+            "webhook",
+            |f| part(f, "Webhook").well = Some(false),
+            Wrong,
+            "/waiting#webhook",
+        ),
+        (
+            "backfill",
+            |f| part(f, "Backfill").well = Some(false),
+            Look,
+            "/health",
+        ),
+        (
+            "clock",
+            |f| part(f, "Clock").well = Some(false),
+            Look,
+            "/health",
+        ),
+        (
+            "sums",
+            |f| f.mistakes = vec!["kept 1 ≠ 2".into()],
+            Wrong,
+            "/health",
+        ),
+        (
+            "unreadable",
+            |f| f.unreadable = Some("no".into()),
+            Wrong,
+            "/health",
+        ),
+        ("dead", |f| f.needs.dead = 1, Wrong, "/waiting#dead"),
+        (
+            "unmapped",
+            |f| f.needs.unmapped = 14,
+            Wrong,
+            "/waiting#unmapped",
+        ),
+        ("parked", |f| f.needs.parked = 2, Wrong, "/waiting#paused"),
+        (
+            "paused",
+            |f| f.destinations[0].paused = true,
+            Wrong,
+            "/waiting#paused",
+        ),
+        (
+            "down",
+            |f| f.destinations[0].well = false,
+            Wrong,
+            "/#destinations",
+        ),
+        (
+            "held",
+            |f| f.destinations[0].held_s = Some(90),
+            Look,
+            "/#destinations",
+        ),
+        (
+            "old queue",
+            |f| {
+                f.destinations[0].waiting = 1;
+                f.destinations[0].oldest = Some(at(-4000));
+            },
+            Look,
+            "/#destinations",
+        ),
+        ("no destination", |f| f.destinations.clear(), Look, "/setup"),
+        ("silent", |f| f.routes[0].silent = true, Look, "/#routes"),
+    ];
 
     fn part<'a>(facts: &'a mut Facts, name: &str) -> &'a mut Part {
         facts
@@ -277,108 +380,7 @@ mod tests {
 
     #[test]
     fn each_cause_keeps_it_from_being_green() {
-        use Standing::{Look, Wrong};
-        let cases: &[Case] = &[
-            ("not ready", |f| f.ready = false, Wrong, "/health"),
-            (
-                "not configured",
-                |f| f.not_configured = Some("no secret".into()),
-                Wrong,
-                "/setup",
-            ),
-            (
-                "journal",
-                |f| part(f, "Journal").well = Some(false),
-                Wrong,
-                "/health",
-            ),
-            (
-                "journal filling",
-                |f| part(f, "Journal").soon = true,
-                Look,
-                "/health",
-            ),
-            (
-                "events",
-                |f| part(f, "Events").well = Some(false),
-                Wrong,
-                "/setup",
-            ),
-            (
-                "orbit",
-                |f| part(f, "Orbit").well = Some(false),
-                Wrong,
-                "/setup",
-            ),
-            (
-                "webhook",
-                |f| part(f, "Webhook").well = Some(false),
-                Wrong,
-                "/waiting#webhook",
-            ),
-            (
-                "backfill",
-                |f| part(f, "Backfill").well = Some(false),
-                Look,
-                "/health",
-            ),
-            (
-                "clock",
-                |f| part(f, "Clock").well = Some(false),
-                Look,
-                "/health",
-            ),
-            (
-                "sums",
-                |f| f.mistakes = vec!["kept 1 ≠ 2".into()],
-                Wrong,
-                "/health",
-            ),
-            (
-                "unreadable",
-                |f| f.unreadable = Some("no".into()),
-                Wrong,
-                "/health",
-            ),
-            ("dead", |f| f.needs.dead = 1, Wrong, "/waiting#dead"),
-            (
-                "unmapped",
-                |f| f.needs.unmapped = 14,
-                Wrong,
-                "/waiting#unmapped",
-            ),
-            ("parked", |f| f.needs.parked = 2, Wrong, "/waiting#paused"),
-            (
-                "paused",
-                |f| f.destinations[0].paused = true,
-                Wrong,
-                "/waiting#paused",
-            ),
-            (
-                "down",
-                |f| f.destinations[0].well = false,
-                Wrong,
-                "/#destinations",
-            ),
-            (
-                "held",
-                |f| f.destinations[0].held_s = Some(90),
-                Look,
-                "/#destinations",
-            ),
-            (
-                "old queue",
-                |f| {
-                    f.destinations[0].waiting = 1;
-                    f.destinations[0].oldest = Some(at(-4000));
-                },
-                Look,
-                "/#destinations",
-            ),
-            ("no destination", |f| f.destinations.clear(), Look, "/setup"),
-            ("silent", |f| f.routes[0].silent = true, Look, "/#routes"),
-        ];
-        for (name, change, standing, href) in cases {
+        for (name, change, standing, href) in CASES {
             let mut facts = well();
             change(&mut facts);
             let verdict = verdict(&facts);

@@ -323,7 +323,9 @@ fn facts(app: &Handles, now: Timestamp, kept: Kept, unreadable: Option<String>) 
     // Whoever is not known yet is not known to be silent either.
     let mut routes = kept.routes;
     if kept.reading_on {
-        routes.iter_mut().for_each(|route| route.silent = false);
+        for route in &mut routes {
+            route.silent = false;
+        }
     }
     routes.sort_by_key(|route| (!route.silent, std::cmp::Reverse(route.last_at)));
     let beyond = routes.split_off(ROUTES.min(routes.len()));

@@ -235,11 +235,11 @@ impl OnGroup {
 async fn begin(page: &Page, who: &Person, kind: Kind, filter: Filter) -> Result<(), Failed> {
     let ask = Ask::Begin {
         who: who.name.clone(),
-        bulk: Bulk {
+        bulk: Box::new(Bulk {
             kind,
             filter,
             as_sent: false,
-        },
+        }),
     };
     match act(page, ask).await? {
         Answer::Begun(jobs) if !jobs.is_empty() => Ok(()),

@@ -148,13 +148,11 @@ impl Ground<'_> {
                 "(" a href="/setup" { "Setup" } "), or somebody throws them away."
             }
             @if self.decides {
-                form method="post" action=(parts::signed(self.person, "/waiting/discard-removed")) {
+                (self.discard("/waiting/discard-removed", of.count, &html! {
                     (hidden("destination", &of.destination))
                     (hidden("shown", &self.now.to_string()))
                     (hidden("count", &of.count.to_string()))
-                    button.danger type="submit" { "Discard " (deliveries(of.count)) }
-                }
-                p.hint { "A discard cannot be undone." }
+                }))
             }
         }
     }
@@ -190,21 +188,29 @@ impl Ground<'_> {
                         (on_group(of, state))
                         button type="submit" { "Replay " (deliveries(of.count)) }
                     }
-                    form method="post" action=(parts::signed(self.person, "/waiting/discard")) {
-                        (on_group(of, state))
-                        button.danger type="submit" { "Discard " (deliveries(of.count)) }
-                    }
                 }
                 a.button.second href=(list) { "Open the list" }
                 a.button.second href=(one) { "Open the newest" }
             }
             @if self.decides {
                 p.hint {
-                    "A replay sends them again with today’s template and asset map. Neither a \
-                     replay nor a discard can be undone; a discard is for good."
+                    "A replay sends them again with today’s template and asset map. It cannot be \
+                     undone."
                 }
+                (self.discard("/waiting/discard", of.count, &on_group(of, state)))
             }
         }
+    }
+
+    /// A discard, which is asked about before it is done.
+    fn discard(&self, at: &str, count: u64, on: &Markup) -> Markup {
+        let fields = html! {
+            (on)
+            button.danger type="submit" { "Discard " (deliveries(count)) " for good" }
+        };
+        let means = "A discard is for good: they are not sent, and nothing brings them back. The \
+            events stay.";
+        parts::sure("Discard", means, &parts::form(self.person, at, &fields))
     }
 
     fn unmapped(&self, of: &List<Unmapped>, map: &Map) -> Markup {
@@ -609,7 +615,18 @@ mod tests {
     fn what_cannot_be_undone_says_so_where_it_is_begun() {
         let drawn = drawn(&everything("x"), Role::Decide);
         let dead = drawn.split("id=\"dead\"").nth(1).unwrap();
-        assert!(dead.contains("a discard is for good"), "{dead}");
+        assert!(dead.contains("A discard is for good"), "{dead}");
+        let mut before = drawn.split("/waiting/discard").map(|text| {
+            let ends = text.rfind("</details>").unwrap_or(0);
+            text.get(ends..).unwrap()
+        });
+        // Without script too, a first click only shows what it means.
+        assert!(
+            before
+                .by_ref()
+                .take(2)
+                .all(|text| text.contains("<details class=\"sure\">"))
+        );
         assert!(drawn.contains("Undo: pause it again"), "{drawn}");
         assert!(drawn.contains("Undo: resume it"), "{drawn}");
     }

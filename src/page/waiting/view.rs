@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::subject::{self, Choice};
 use crate::app::Handles;
+use crate::event::Origin;
 use crate::page::assets::map;
 use crate::page::{Failed, Page};
 use crate::reconcile::webhook::Status;
@@ -315,9 +316,10 @@ fn read(
     });
     for of in &mut unmapped.groups {
         let event = reader.find(&of.seq.to_string())?;
-        of.picture = event
-            .first()
-            .is_some_and(|event| subject::has_picture(&event.body));
+        // A sample names photographs that nobody took.
+        of.picture = event.first().is_some_and(|event| {
+            event.origin != Origin::Sample.as_str() && subject::has_picture(&event.body)
+        });
     }
     let dead = List::of(reader.dead_groups(GROUPS)?, |of| {
         Some(Group {

@@ -60,7 +60,7 @@ fn password_form(person: &Person, wrong: Option<&str>) -> Markup {
     html! {
         h2 { "Change the password" }
         (problem(wrong))
-        (parts::form(person, "/account/password", html! {
+        (parts::form(person, "/account/password", &html! {
             // For stores of passwords: whose it is.
             input type="text" name="name" value=(person.name) autocomplete="username" hidden;
             (field("old", "Password of now", "password", "current-password").show())

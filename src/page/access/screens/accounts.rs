@@ -80,7 +80,7 @@ fn accounts_table(person: &Person, accounts: &[Account]) -> Markup {
                         tr {
                             th scope="row" { (named(&account.name)) }
                             td {
-                                (parts::form(person, "/accounts/role", html! {
+                                (parts::form(person, "/accounts/role", &html! {
                                     div.row {
                                         (hidden(&account.name))
                                         (roles(
@@ -109,7 +109,7 @@ fn new_password(person: &Person, account: &Account, n: usize) -> Markup {
         @if !account.has_password { p.soft { "none: by reverse proxy only" } }
         details {
             summary { "Give a new one" }
-            (parts::form(person, "/accounts/password", html! {
+            (parts::form(person, "/accounts/password", &html! {
                 (hidden(&account.name))
                 label for=(id) { "New password of " (named(&account.name)) }
                 p.hint id=(hint) { "12 characters or more. Their sessions end." }
@@ -129,7 +129,7 @@ fn remove_button(person: &Person, action: &str, name: &str) -> Markup {
     parts::form(
         person,
         action,
-        html! {
+        &html! {
             (hidden(name))
             button.danger type="submit" aria-label=(format!("Remove {name}")) { "Remove" }
         },
@@ -139,7 +139,7 @@ fn remove_button(person: &Person, action: &str, name: &str) -> Markup {
 fn add_form(person: &Person) -> Markup {
     html! {
         h2 { "Add an account" }
-        (parts::form(person, "/accounts", html! {
+        (parts::form(person, "/accounts", &html! {
             (Field {
                 hint: Some("Letters, digits and . - _ @ +, no spaces."),
                 ..field("name", "Name", "text", "off")
@@ -197,7 +197,7 @@ fn tokens_table(person: &Person, tokens: &[Token]) -> Markup {
 fn token_form(person: &Person) -> Markup {
     html! {
         h3 { "Make an API token" }
-        (parts::form(person, "/accounts/tokens", html! {
+        (parts::form(person, "/accounts/tokens", &html! {
             label for="token-name" { "Name" }
             p.hint id="token-name-hint" { "What uses it, such as nightly-export." }
             input id="token-name" name="name" type="text" autocomplete="off" required

@@ -167,7 +167,7 @@ pub(super) fn undo(person: &Person, version: &str) -> Markup {
     parts::form(
         person,
         "/assets/map/undo",
-        html! {
+        &html! {
             input type="hidden" name="version" value=(version);
             button.second type="submit" { "Undo the last change" }
         },
@@ -214,11 +214,11 @@ pub(super) fn form(person: &Person, view: &FormView, wrong: Option<&Failed>) -> 
             code { "?" } " for one; write " code { "\\*" } " for a star that is meant. A row fits "
             "where all of them that are filled do."
         }
-        (parts::form(person, "/assets/map/row", fields))
+        (parts::form(person, "/assets/map/row", &fields))
         @if view.line.is_some() {
             h2 { "Remove it" }
             p.hint { "The version before it is kept in the history." }
-            (parts::form(person, "/assets/map/remove", html! {
+            (parts::form(person, "/assets/map/remove", &html! {
                 (hidden)
                 button.danger type="submit" { "Remove line " (line) }
             }))
@@ -256,7 +256,7 @@ pub(super) fn ask(person: &Person, state: &MapState) -> Markup {
     let body = html! {
         p { "Nothing is changed yet: first you see what the file would change." }
         (standing(state))
-        (parts::upload(person, "/assets/map/upload", fields))
+        (parts::upload(person, "/assets/map/upload", &fields))
     };
     layout::screen(person, Here::Assets, "Upload an asset map", &body)
 }
@@ -267,7 +267,7 @@ pub(super) fn upload(person: &Person, view: &UploadView) -> Markup {
     let drop = parts::form(
         person,
         &format!("{at}/drop"),
-        html! { button.second type="submit" { "Throw the file away" } },
+        &html! { button.second type="submit" { "Throw the file away" } },
     );
     let body = html! {
         @if view.problems.is_empty() {
@@ -278,7 +278,7 @@ pub(super) fn upload(person: &Person, view: &UploadView) -> Markup {
             (difference(&view.difference))
             div.row {
                 @if view.version != view.against {
-                    (parts::form(person, &format!("{at}/apply"), html! {
+                    (parts::form(person, &format!("{at}/apply"), &html! {
                         input type="hidden" name="version" value=(view.against);
                         button type="submit" { "Make it the asset map" }
                     }))
@@ -376,7 +376,7 @@ pub(super) fn version(person: &Person, view: &VersionView) -> Markup {
         (difference(&view.difference))
         div.row {
             @if view.locked.is_none() && person.role >= Role::Configure && entry.version != view.now {
-                (parts::form(person, &format!("/assets/map/history/{}", entry.at), html! {
+                (parts::form(person, &format!("/assets/map/history/{}", entry.at), &html! {
                     input type="hidden" name="version" value=(view.now);
                     button type="submit" { "Put this version back" }
                 }))
@@ -425,9 +425,8 @@ fn change(row: &ChangeView) -> Markup {
         "removed" => Tone::Bad,
         _ => Tone::Warn,
     };
-    let cell = |text: &Option<String>| match text {
-        Some(text) => parts::text(text, TEXT),
-        None => html! { "–" },
+    let cell = |text: &Option<String>| {
+        html! { @if let Some(text) = text { (parts::text(text, TEXT)) } @else { "–" } }
     };
     html! {
         tr {

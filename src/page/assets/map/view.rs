@@ -188,9 +188,12 @@ pub(crate) struct VersionView {
 pub(crate) async fn bytes(page: &Page) -> Result<Vec<u8>, Failed> {
     let (path, is_kept) = (page.app.assets.path().to_owned(), page.app.assets.is_kept());
     let keep = keep_of(page);
-    let read = move || match is_kept {
-        true => keep.current(),
-        false => keep::read(&path),
+    let read = move || {
+        if is_kept {
+            keep.current()
+        } else {
+            keep::read(&path)
+        }
     };
     blocking(move || read().map_err(|error| unusable(&error))).await
 }
