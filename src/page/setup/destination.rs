@@ -132,7 +132,7 @@ pub(super) fn one(
                 (form(person, &path, draft, wrong))
                 h2 { "Remove it" }
                 p.hint { "What it still has is kept, and parked until a destination has its id again." }
-                (parts::form(person, &format!("{path}/remove"), html! {
+                (parts::form(person, &format!("{path}/remove"), &html! {
                     button.danger type="submit" { "Remove " (view.name) }
                 }))
             }
@@ -266,7 +266,7 @@ fn form(person: &Person, action: &str, draft: &Draft, wrong: &[Wrong]) -> Markup
     };
     html! {
         (refused(wrong, has_field))
-        (parts::form(person, action, inside))
+        (parts::form(person, action, &inside))
     }
 }
 
