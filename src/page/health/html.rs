@@ -24,7 +24,7 @@ pub(super) fn health(person: &Person, view: &View) -> Markup {
     let body = html! {
         section aria-labelledby="parts" {
             h2 id="parts" { "Parts" }
-            div.scroll id="health-parts" data-live {
+            div.scroll tabindex="0" id="health-parts" data-live {
                 table {
                     caption { "How each part of the relay does now" }
                     thead { tr { th scope="col" { "Part" } th scope="col" { "How it does" } th scope="col" { "Why" } } }
@@ -98,7 +98,7 @@ fn table(check: &Check, is_looking: bool) -> Markup {
             (check.good) " good, " (check.bad) " not good, " (check.unknown) " not known."
             @if is_looking { " It is being looked at again." }
         }
-        div.scroll {
+        div.scroll tabindex="0" {
             table {
                 caption { "What was looked at, and what to do" }
                 thead { tr { th scope="col" { "What" } th scope="col" { "How it is" } th scope="col" { "What was seen" } } }
@@ -147,7 +147,7 @@ pub(super) fn log(person: &Person, log: &Log, query: &LogQuery) -> Markup {
                 "."
             }
             @if !log.lines.is_empty() {
-                div.scroll {
+                div.scroll tabindex="0" {
                     table {
                         caption { "The newest first" }
                         thead { tr { th scope="col" { "When" } th scope="col" { "Level" } th scope="col" { "What" } } }

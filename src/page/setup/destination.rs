@@ -36,7 +36,7 @@ pub(super) fn list(person: &Person, view: &Destinations, presets: &[(&str, Strin
         @if view.destinations.is_empty() {
             (parts::nothing("There is none: events are kept and nothing is forwarded."))
         } @else {
-            div.scroll id="setup-destinations" data-live {
+            div.scroll tabindex="0" id="setup-destinations" data-live {
                 table {
                     caption { "Where events go" }
                     thead { tr { th scope="col" { "Name" } th scope="col" { "Where" } th scope="col" { "How it does" } th scope="col" { "Set by" } } }
@@ -140,7 +140,7 @@ pub(super) fn one(
             None => { p.said { "It is set by the environment or a file, and is changed there." } }
         }
         h2 { "Its keys" }
-        div.scroll {
+        div.scroll tabindex="0" {
             table {
                 caption { "Each key, what counts, and where it comes from" }
                 thead { tr { th scope="col" { "Key" } th scope="col" { "Value" } th scope="col" { "From" } } }

@@ -85,7 +85,7 @@ pub(super) fn rows(rows: &[Row], caption: &str) -> Markup {
         @if rows.is_empty() {
             (parts::nothing("It was not looked at yet."))
         } @else {
-            div.scroll {
+            div.scroll tabindex="0" {
                 table {
                     caption { (caption) }
                     thead { tr { th scope="col" { "What" } th scope="col" { "How it is" } th scope="col" { "What was seen" } } }

@@ -77,7 +77,7 @@ fn password_form(person: &Person, wrong: Option<&str>) -> Markup {
 fn sessions_table(person: &Person, sessions: &[Session]) -> Markup {
     html! {
         h2 { "Sessions" }
-        div.scroll {
+        div.scroll tabindex="0" {
             table {
                 caption { "Where you are logged in" }
                 thead {

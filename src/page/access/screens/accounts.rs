@@ -63,7 +63,7 @@ fn screen(person: &Person, all: &Accounts, news: &News<'_>) -> Markup {
 
 fn accounts_table(person: &Person, accounts: &[Account]) -> Markup {
     html! {
-        div.scroll {
+        div.scroll tabindex="0" {
             table {
                 caption { "Accounts" }
                 thead {
@@ -163,7 +163,7 @@ fn tokens_table(person: &Person, tokens: &[Token]) -> Markup {
         @if tokens.is_empty() {
             (parts::nothing("No API token. A program needs one to use the API."))
         } @else {
-            div.scroll {
+            div.scroll tabindex="0" {
                 table {
                     caption { "What may call the API" }
                     thead {

@@ -368,9 +368,11 @@ pub(super) fn version(person: &Person, view: &VersionView) -> Markup {
     let entry = &view.entry;
     let body = html! {
         p { a href="/assets/map/history" { "Back to the history" } }
-        table {
-            caption { "This version" }
-            tbody { tr { td { (parts::time(entry.time)) } (who(entry)) td { code { (entry.version) } } } }
+        div.scroll tabindex="0" {
+            table {
+                caption { "This version" }
+                tbody { tr { td { (parts::time(entry.time)) } (who(entry)) td { code { (entry.version) } } } }
+            }
         }
         h2 { "What changes when it is put back" }
         (difference(&view.difference))
