@@ -13,6 +13,7 @@ const EXAMPLES: u32 = 20;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_answers_as_its_document_says_and_nobody_without_a_token() {
     let site = Site::new().await.with_the_page();
+    let site = site.without_flag("asset-map");
     let relay = site.start().await;
     relay.registered().await;
     for _ in 0..3 {

@@ -121,7 +121,7 @@ fn lines(text: &str) -> Vec<(usize, About)> {
     let (root, _) = DeTable::parse_recoverable(text);
     let line = |at: usize| {
         let before = text.as_bytes().get(..at).unwrap_or_default();
-        1 + String::from_utf8_lossy(before).matches('\n').count()
+        before.split(|byte| *byte == b'\n').count()
     };
     let mut all = Vec::new();
     for (key, value) in root.get_ref() {
@@ -142,7 +142,8 @@ fn lines(text: &str) -> Vec<(usize, About)> {
             };
             let name = keys.get("name").and_then(|name| name.get_ref().as_str());
             let name = name.unwrap_or_default();
-            let mut found = vec![(table.span().start, String::new())];
+            let mut found = Vec::new();
+            found.push((table.span().start, String::new()));
             keys_of(keys, "", &mut found);
             all.extend(found.into_iter().map(|(at, key)| {
                 let destination = name.to_owned();

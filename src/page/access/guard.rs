@@ -60,7 +60,8 @@ async fn watch(State(page): State<Arc<Page>>, mut request: Request, next: Next) 
 async fn refused(access: &Access, request: &mut Request) -> Option<Response> {
     let path = request.uri().path().to_owned();
     let is_api = path == "/api" || path.starts_with("/api/");
-    if let Some(refusal) = unknown_method(request.method(), is_api) {
+    // The API has its own answer to that: which methods there are is said by the path.
+    if !is_api && let Some(refusal) = unknown_method(request.method()) {
         return Some(refusal);
     }
     if path.starts_with("/static/") {
@@ -194,24 +195,12 @@ fn by_proxy(access: &Access, book: &Book, request: &Request) -> Result<Option<Pe
     }
 }
 
-fn unknown_method(method: &Method, is_api: bool) -> Option<Response> {
-    let known: &[Method] = if is_api {
-        &[
-            Method::GET,
-            Method::HEAD,
-            Method::POST,
-            Method::PUT,
-            Method::PATCH,
-            Method::DELETE,
-        ]
-    } else {
-        &[Method::GET, Method::HEAD, Method::POST]
-    };
+fn unknown_method(method: &Method) -> Option<Response> {
+    let known = [Method::GET, Method::HEAD, Method::POST];
     if known.contains(method) {
         return None;
     }
-    let names: Vec<_> = known.iter().map(Method::as_str).collect();
-    let allow = HeaderValue::from_str(&names.join(", ")).ok()?;
+    let allow = HeaderValue::from_static("GET, HEAD, POST");
     let mut answer = StatusCode::METHOD_NOT_ALLOWED.into_response();
     answer.headers_mut().insert(ALLOW, allow);
     Some(answer)
@@ -226,7 +215,8 @@ fn not_ours() -> Failed {
 
 fn unusable(access: &Access, why: &str, is_api: bool) -> Response {
     if is_api {
-        return json(StatusCode::SERVICE_UNAVAILABLE, why);
+        let advice = format!("Put back {} from a backup.", access.accounts_path());
+        return json(StatusCode::SERVICE_UNAVAILABLE, why, &advice);
     }
     let advice = format!(
         "Put back {} from a backup, or see to it that the relay may read it. If all else fails: \
@@ -240,15 +230,16 @@ fn unusable(access: &Access, why: &str, is_api: bool) -> Response {
 fn no_token() -> Response {
     let mut answer = json(
         StatusCode::UNAUTHORIZED,
-        "show an API token: Authorization: Bearer …",
+        "there is no such API token, or none was shown",
+        "Show one: Authorization: Bearer …; it is made on the screen Accounts.",
     );
     let scheme = HeaderValue::from_static("Bearer");
     answer.headers_mut().insert(WWW_AUTHENTICATE, scheme);
     answer
 }
 
-fn json(status: StatusCode, error: &str) -> Response {
-    let text = serde_json::json!({ "error": error }).to_string();
+fn json(status: StatusCode, error: &str, advice: &str) -> Response {
+    let text = serde_json::json!({ "error": error, "advice": advice }).to_string();
     (status, [(CONTENT_TYPE, "application/json")], text).into_response()
 }
 
@@ -297,7 +288,8 @@ impl IntoResponse for Denied {
                 by_token: true,
             } => {
                 let why = format!("this token has the role {has}; this takes the role {takes}");
-                json(StatusCode::FORBIDDEN, &why)
+                let advice = "Use a token of that role; the screen Accounts makes one.";
+                json(StatusCode::FORBIDDEN, &why, advice)
             }
             Self::Role { has, takes, .. } => {
                 let what = format!("Your account has the role {has}; this takes the role {takes}.");

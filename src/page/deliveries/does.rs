@@ -2,7 +2,8 @@
 //! finds.
 //!
 //! # Invariants
-//! - Nothing is done by GET. What concerns many is counted and shown before it is done.
+//! - Nothing is done by GET. What concerns many is counted and shown before it is done, and no
+//!   more than that is done: only what was there when it was counted.
 //! - All goes through [`control::act`], as what commands do, with the person's name.
 
 use std::sync::Arc;
@@ -27,6 +28,8 @@ use crate::relay::journal::{Bulk, Counted, DeliveryId, Filter, Kind};
 
 /// So many deliveries of each destination are shown before it is done.
 const SHOWN: usize = 5;
+/// By which name the count goes along that was shown.
+const SHOWN_COUNT: &str = "shown";
 
 pub(super) async fn replay(
     State(page): State<Arc<Page>>,
@@ -54,6 +57,26 @@ pub(super) async fn discard(
 
 async fn one(page: &Arc<Page>, person: &Person, id: &str, kind: Kind, as_sent: bool) -> Answer {
     let id = id_of(id)?;
+    let jobs = begin_one(page, person, &id, kind, as_sent).await?;
+    page.say(
+        person,
+        match (jobs, kind) {
+            (0, _) => "There was nothing to do: it has gone on meanwhile.",
+            (_, Kind::Replay) => "It is sent again, as soon as it is its turn.",
+            (_, Kind::Discard) => "It is thrown away.",
+        },
+    );
+    Ok(Redirect::to(&href(&id.to_string())).into_response())
+}
+
+/// Begins an act on one delivery; gives how many jobs were begun.
+pub(crate) async fn begin_one(
+    page: &Arc<Page>,
+    person: &Person,
+    id: &DeliveryId,
+    kind: Kind,
+    as_sent: bool,
+) -> Result<usize, Failed> {
     let wanted = id.clone();
     let found = page.read(move |reader| reader.delivery(&wanted)).await?;
     let found = found.ok_or_else(Failed::not_found)?;
@@ -72,20 +95,11 @@ async fn one(page: &Arc<Page>, person: &Person, id: &str, kind: Kind, as_sent: b
         filter,
         as_sent,
     };
-    let jobs = begin(page, person, bulk).await?;
-    page.say(
-        person,
-        match (jobs, kind) {
-            (0, _) => "There was nothing to do: it has gone on meanwhile.",
-            (_, Kind::Replay) => "It is sent again, as soon as it is its turn.",
-            (_, Kind::Discard) => "It is thrown away.",
-        },
-    );
-    Ok(Redirect::to(&href(&id.to_string())).into_response())
+    begin(page, person, bulk).await
 }
 
 /// Gives how many jobs were begun.
-async fn begin(page: &Arc<Page>, person: &Person, bulk: Bulk) -> Result<usize, Failed> {
+pub(crate) async fn begin(page: &Arc<Page>, person: &Person, bulk: Bulk) -> Result<usize, Failed> {
     let ask = Ask::Begin {
         who: person.name.clone(),
         bulk: Box::new(bulk),
@@ -119,31 +133,45 @@ pub(super) async fn send(
         let advice = "Go back and choose one.";
         return Err(Failed::wrong("No destination was chosen.", advice));
     };
-    if !page.app.ground.destinations.contains_key(&to) {
-        let advice = "Go back and choose one that is.";
+    let sent = send_to(&page, &person, seq, &to).await?;
+    page.say(
+        &person,
+        if sent {
+            "It is sent there."
+        } else {
+            "It waits for this destination already, or was thrown away there: nothing was changed."
+        },
+    );
+    let id = DeliveryId {
+        destination: to,
+        seq,
+    };
+    Ok(Redirect::to(&href(&id.to_string())).into_response())
+}
+
+/// Sends an event to a destination, by its id; whether that changed anything.
+pub(crate) async fn send_to(
+    page: &Arc<Page>,
+    person: &Person,
+    seq: i64,
+    to: &str,
+) -> Result<bool, Failed> {
+    if !page.app.ground.destinations.contains_key(to) {
+        let advice = "Choose one that is.";
         return Err(Failed::wrong("This destination is not configured.", advice));
     }
     if page.read(move |reader| reader.event(seq)).await?.is_none() {
         return Err(Failed::not_found());
     }
     let ask = Ask::Send {
-        destination: to.clone(),
+        destination: to.to_owned(),
         seq,
         who: person.name.clone(),
     };
     match control::act(&page.app.ground, ask).await {
-        control::Answer::Sent(true) => page.say(&person, "It is sent there."),
-        control::Answer::Sent(false) => page.say(
-            &person,
-            "It waits for this destination already, or was thrown away there: nothing was changed.",
-        ),
-        other => return Err(failed(other)),
+        control::Answer::Sent(sent) => Ok(sent),
+        other => Err(failed(other)),
     }
-    let id = DeliveryId {
-        destination: to,
-        seq,
-    };
-    Ok(Redirect::to(&href(&id.to_string())).into_response())
 }
 
 /// What a bulk act would be done to.
@@ -164,6 +192,8 @@ pub(crate) struct Counts {
 struct Order {
     wanted: Wanted,
     bulk: Bulk,
+    /// How many were shown, if any were.
+    shown: Option<u64>,
 }
 
 /// What the address says is to be done.
@@ -179,23 +209,36 @@ fn order(query: &str, now: jiff::Timestamp) -> Result<Order, Failed> {
         return Err(Failed::wrong("It is not said what is to be done.", back));
     };
     let Some(filter) = wanted.filter() else {
-        let what = "This cannot be done by action, mission or robot.";
-        let advice = "Search by words, asset, destination, state and time only.";
+        let what = "This can only be done by destination, state and time.";
+        let advice = "Leave the other fields of the search empty.";
         return Err(Failed::wrong(what, advice));
     };
-    if filter.is_empty() {
-        let advice = "Search for something, so that not everything is meant.";
-        return Err(Failed::wrong("It is not said which deliveries.", advice));
-    }
-    if let Some(why) = refuses_states(kind, &filter) {
-        return Err(Failed::wrong(why, "Choose other states."));
-    }
+    let mut shown = url::form_urlencoded::parse(query.as_bytes());
+    let shown = shown.find(|(name, _)| name == SHOWN_COUNT);
+    let shown = shown.and_then(|(_, count)| count.parse().ok());
     let bulk = Bulk {
         kind,
         filter,
         as_sent: false,
     };
-    Ok(Order { wanted, bulk })
+    check(&bulk)?;
+    Ok(Order {
+        wanted,
+        bulk,
+        shown,
+    })
+}
+
+/// Whether it is for anything, and not for everything.
+pub(crate) fn check(bulk: &Bulk) -> Result<(), Failed> {
+    if bulk.filter.is_empty() {
+        let advice = "Search for something, so that not everything is meant.";
+        return Err(Failed::wrong("It is not said which deliveries.", advice));
+    }
+    match refuses_states(bulk.kind, &bulk.filter) {
+        Some(why) => Err(Failed::wrong(why, "Choose other states.")),
+        None => Ok(()),
+    }
 }
 
 /// Says how many it would be.
@@ -204,19 +247,13 @@ pub(super) async fn ask(
     Decide(person): Decide,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let order = order(&query.unwrap_or_default(), page.app.clock.wall())?;
-    let Ok(_place) = page.counting.try_acquire() else {
-        let what = "Other deliveries are being counted just now.";
-        return Err(Failed::unavailable(what, "Load this again in a moment."));
-    };
-    let filter = order.bulk.effective();
-    let (counted, names) = page
-        .read(move |reader| {
-            let names = view::destinations(&reader.sums()?);
-            Ok((reader.count(&filter, SHOWN)?, names))
-        })
-        .await?;
-    let counts = counts(&order.bulk, counted, &names);
+    let now = page.app.clock.wall();
+    let mut order = order(&query.unwrap_or_default(), now)?;
+    // What comes while somebody thinks about it is not meant.
+    let until = order.wanted.until.map_or(now, |until| until.min(now));
+    order.wanted.until = Some(until);
+    order.bulk.filter.until = Some(until);
+    let counts = count(&page, &order.bulk).await?;
     let title = match order.bulk.kind {
         Kind::Replay => "Send them again?",
         Kind::Discard => "Throw them away?",
@@ -225,12 +262,37 @@ pub(super) async fn ask(
     Ok(layout::screen(&person, Here::Deliveries, title, &body).into_response())
 }
 
+/// What a bulk act would be done to.
+pub(crate) async fn count(page: &Arc<Page>, bulk: &Bulk) -> Result<Counts, Failed> {
+    let Ok(_place) = page.counting.try_acquire() else {
+        let what = "Other deliveries are being counted just now.";
+        return Err(Failed::unavailable(what, "Try it again in a moment."));
+    };
+    let filter = bulk.effective();
+    let (counted, names) = page
+        .read(move |reader| {
+            let names = view::destinations(&reader.sums()?);
+            Ok((reader.count(&filter, SHOWN)?, names))
+        })
+        .await?;
+    Ok(counts(bulk, counted, &names))
+}
+
 pub(super) async fn bulk(
     State(page): State<Arc<Page>>,
     Decide(person): Decide,
     RawQuery(query): RawQuery,
 ) -> Answer {
     let order = order(&query.unwrap_or_default(), page.app.clock.wall())?;
+    let again = "Look at how many it is now, and decide again.";
+    let (Some(shown), Some(_)) = (order.shown, order.wanted.until) else {
+        return Err(Failed::wrong("It was not shown how many it is.", again));
+    };
+    let now = count(&page, &order.bulk).await?.total;
+    if now > shown {
+        let what = format!("It is more than was shown: {now}, not {shown}. Nothing was done.");
+        return Err(Failed::wrong(what, again));
+    }
     let kind = order.bulk.kind;
     let jobs = begin(&page, &person, order.bulk).await?;
     page.say(
@@ -268,7 +330,8 @@ fn counts(bulk: &Bulk, counted: Counted, names: &[Named]) -> Counts {
 
 fn confirm(person: &Person, counts: &Counts, wanted: &Wanted) -> Markup {
     let query = wanted.query();
-    let at = format!("/deliveries/bulk?act={}&{query}", counts.act);
+    let (act, total) = (counts.act, counts.total);
+    let at = format!("/deliveries/bulk?act={act}&{SHOWN_COUNT}={total}&{query}");
     let (word, class) = match counts.act {
         "discard" => ("Throw all of these away", "danger"),
         _ => ("Send all of these again", ""),
@@ -276,9 +339,8 @@ fn confirm(person: &Person, counts: &Counts, wanted: &Wanted) -> Markup {
     html! {
         p { (counts.act) " is for " strong { (parts::count(counts.total)) } " deliveries: "
             (text(&counts.to, 400)) }
-        @if wanted.text.is_some() {
-            p.hint { "Here the words are looked for in the whole event and in the reason, so it \
-                may be others than the list shows." }
+        @if counts.act == "discard" {
+            p { "What is thrown away is not sent, and nothing brings it back; the events stay." }
         }
         ul {
             @for (destination, state, n) in &counts.by_state {

@@ -18,7 +18,7 @@
 
 mod curl;
 mod detail;
-mod does;
+pub(crate) mod does;
 mod list;
 pub(crate) mod picture;
 mod says;

@@ -43,8 +43,13 @@ pub(super) async fn picture(
     let Ok(Query(Which { n })) = which else {
         return Err(Failed::not_found());
     };
+    of_event(&page, seq, n.unwrap_or(1)).await
+}
+
+/// The photograph with this number of an event.
+pub(crate) async fn of_event(page: &Arc<Page>, seq: i64, n: usize) -> Answer {
     let event = page.read(move |reader| reader.event(seq)).await?;
-    let data_url = event.and_then(|event| data_url(&event, n.unwrap_or(1)));
+    let data_url = event.and_then(|event| data_url(&event, n));
     let (Some(data_url), Some(orbit)) = (data_url, &page.app.orbit) else {
         return Err(Failed::not_found());
     };

@@ -25,7 +25,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 
 pub(super) use self::look::{FRESH, Looks, begin};
-pub(super) use self::view::{LogQuery, view};
+pub(super) use self::view::{Least, LogQuery, log as recent, view};
 use super::access::{Decide, See};
 use super::{Answer, Failed, Page};
 use crate::app::check::report::Report;
@@ -62,8 +62,13 @@ async fn log(
 }
 
 async fn report(State(page): State<Arc<Page>>, Decide(_): Decide) -> Answer {
+    report_file(&page).await
+}
+
+/// The report, as a file.
+pub(super) async fn report_file(page: &Arc<Page>) -> Answer {
     let looked = page.looks.last();
-    let shared = Arc::clone(&page);
+    let shared = Arc::clone(page);
     let text = tokio::task::spawn_blocking(move || {
         let app = &shared.app;
         Report {

@@ -241,7 +241,7 @@ fn form(person: &Person, action: &str, draft: &Draft, wrong: &[Wrong]) -> Markup
     let inside = html! {
         input type="hidden" name="preset" value=(draft.preset);
         (plain("name", "Name", &draft.name, "1 to 40 characters of a-z, 0-9, - and _", wrong))
-        (plain("url", "URL", &draft.url, if draft.held.url { "One is saved as a secret; leave it empty to keep it." } else { "Where events are posted." }, wrong))
+        (plain("url", "URL", &draft.url, if draft.keeps("url") { "One is saved as a secret; leave it empty to keep it." } else { "Where events are posted." }, wrong))
         p {
             input type="checkbox" id="f-url_secret" name="url_secret" value="1" checked[draft.url_secret];
             label.inline for="f-url_secret" { " The URL itself is a secret" }
@@ -249,7 +249,7 @@ fn form(person: &Person, action: &str, draft: &Draft, wrong: &[Wrong]) -> Markup
         @for field in &known.settings { (setting(field, draft, wrong)) }
         @for field in &known.secrets {
             @let name = format!("secrets.{}", field.name);
-            (secret(&name, &field.name, &field.about, draft.kept.contains(&field.name), wrong))
+            (secret(&name, &field.name, &field.about, draft.keeps(&name), wrong))
         }
         @if draft.signs() { (signed(draft, wrong)) }
         (credentials(draft, wrong))
@@ -291,7 +291,7 @@ fn plain(name: &str, label: &str, value: &str, hint: &str, wrong: &[Wrong]) -> M
     html! {
         label for=(id) { (label) }
         input id=(id) name=(name) type="text" autocomplete="off" spellcheck="false" value=(value)
-            aria-describedby=[described(wrong, name)] aria-invalid[is_wrong];
+            aria-describedby=[described(wrong, name)] aria-invalid=[is_wrong.then_some("true")];
         @if !hint.is_empty() { p.hint { (hint) } }
         (error_of(wrong, name))
     }
@@ -303,7 +303,7 @@ fn secret(name: &str, label: &str, hint: &str, is_kept: bool, wrong: &[Wrong]) -
     html! {
         label for=(id) { (label) }
         input id=(id) name=(name) type="password" autocomplete="off" value=""
-            aria-describedby=[described(wrong, name)] aria-invalid[is_wrong];
+            aria-describedby=[described(wrong, name)] aria-invalid=[is_wrong.then_some("true")];
         p.hint {
             (hint)
             @if is_kept { " One is saved; leave it empty to keep it." }
@@ -342,7 +342,7 @@ fn signed(draft: &Draft, wrong: &[Wrong]) -> Markup {
             legend { "Keys by which requests are signed" }
             (plain("app_key", "Application key", &draft.app_key, "", wrong))
             (plain("access_key", "Access key", &draft.access_key, "", wrong))
-            (secret("sign_secret", "Secret", "", draft.held.sign, wrong))
+            (secret("sign_secret", "Secret", "", draft.keeps("sign"), wrong))
         }
     }
 }
@@ -359,7 +359,7 @@ fn credentials(draft: &Draft, wrong: &[Wrong]) -> Markup {
             }
             (error_of(wrong, "auth_type"))
             (plain("auth_name", "User, name of the header, or client id", &draft.auth_name, "Not for a bearer token.", wrong))
-            (secret("auth_secret", "Token, password, value of the header, or client secret", "", draft.held.auth, wrong))
+            (secret("auth_secret", "Token, password, value of the header, or client secret", "", draft.keeps("auth"), wrong))
             (plain("token_url", "Where tokens are fetched", &draft.token_url, "For OAuth 2 alone.", wrong))
             (plain("scope", "Scopes", &draft.scope, "For OAuth 2 alone, if any are wanted.", wrong))
         }
@@ -372,7 +372,7 @@ fn authority(draft: &Draft, wrong: &[Wrong]) -> Markup {
         textarea id="f-ca" name="ca" rows="3" spellcheck="false" placeholder="-----BEGIN CERTIFICATE-----"
             aria-describedby=[described(wrong, "ca")] {}
         p.hint { "Believed besides the public authorities. Only where the certificate is signed by an authority of your own." }
-        @if draft.ca_kept {
+        @if draft.keeps("ca") {
             input type="hidden" name="ca_kept" value="1";
             p {
                 input type="checkbox" id="f-ca_remove" name="ca_remove" value="1";

@@ -49,15 +49,6 @@ const OWN: [&str; 6] = ["name", "url", "preset", "settings", "secrets", "auth"];
 /// The preset that signs in its own way.
 const FIIX: &str = "fiix";
 
-/// Which secrets of a destination are saved, besides those of its preset.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Held {
-    /// The URL itself.
-    pub(super) url: bool,
-    pub(super) auth: bool,
-    pub(super) sign: bool,
-}
-
 /// What the form of a destination shows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
@@ -65,12 +56,11 @@ pub(super) struct Draft {
     pub(super) old: Option<String>,
     pub(super) name: String,
     pub(super) url: String,
-    /// Which secrets of it are saved.
-    pub(super) held: Held,
     pub(super) url_secret: bool,
     pub(super) preset: String,
     pub(super) settings: BTreeMap<String, String>,
-    /// Secrets of the preset that are saved.
+    /// What is saved and not shown: `url`, `auth`, `sign`, `ca`, and secrets of the preset as
+    /// `secrets.NAME`.
     pub(super) kept: BTreeSet<String>,
     pub(super) auth_type: String,
     pub(super) auth_name: String,
@@ -78,7 +68,6 @@ pub(super) struct Draft {
     pub(super) scope: String,
     pub(super) app_key: String,
     pub(super) access_key: String,
-    pub(super) ca_kept: bool,
     pub(super) more: String,
 }
 
@@ -98,6 +87,17 @@ impl Draft {
         preset_fields(&self.preset).unwrap_or_default()
     }
 
+    /// Whether something is saved there that is not shown.
+    pub(super) fn keeps(&self, what: &str) -> bool {
+        self.kept.contains(what)
+    }
+
+    fn keep(&mut self, what: &str, value: Option<&Json>) {
+        if value.is_some_and(is_kept) {
+            self.kept.insert(what.to_owned());
+        }
+    }
+
     pub(super) fn signs(&self) -> bool {
         self.preset == FIIX
     }
@@ -108,9 +108,9 @@ impl Draft {
         draft.name = text(keys.remove("name").as_ref());
         draft.old = Some(draft.name.clone());
         let url = keys.remove("url");
-        draft.held.url = url.as_ref().is_some_and(is_kept);
-        draft.url_secret = draft.held.url;
-        if !draft.held.url {
+        draft.url_secret = url.as_ref().is_some_and(is_kept);
+        draft.keep("url", url.as_ref());
+        if !draft.url_secret {
             draft.url = text(url.as_ref());
         }
         draft.preset = text(keys.remove("preset").as_ref());
@@ -121,14 +121,15 @@ impl Draft {
                 .collect();
         }
         if let Some(Json::Object(secrets)) = keys.remove("secrets") {
-            draft.kept = secrets.keys().cloned().collect();
+            let names = secrets.keys().map(|name| format!("secrets.{name}"));
+            draft.kept.extend(names);
         }
         if let Some(Json::Object(auth)) = keys.remove("auth") {
             draft.auth_type = text(auth.get("type"));
             let mut kinds = AUTH.iter();
             if let Some((_, who, secret)) = kinds.find(|(kind, ..)| *kind == draft.auth_type) {
                 draft.auth_name = text(who.and_then(|who| auth.get(who)));
-                draft.held.auth = auth.get(*secret).is_some_and(is_kept);
+                draft.keep("auth", auth.get(*secret));
             }
             draft.token_url = text(auth.get("token_url"));
             draft.scope = text(auth.get("scope"));
@@ -138,10 +139,10 @@ impl Draft {
         {
             draft.app_key = text(sign.get("app_key"));
             draft.access_key = text(sign.get("access_key"));
-            draft.held.sign = sign.get("secret").is_some_and(is_kept);
+            draft.keep("sign", sign.get("secret"));
         }
         if let Some(Json::Object(tls)) = keys.get_mut("tls") {
-            draft.ca_kept = tls.remove("ca_file").is_some();
+            draft.keep("ca", tls.remove("ca_file").as_ref());
             if tls.is_empty() {
                 keys.remove("tls");
             }
@@ -449,7 +450,7 @@ mod tests {
             let settings = draft.settings.iter();
             sent.0
                 .extend(settings.map(|(name, value)| (format!("settings.{name}"), value.clone())));
-            if draft.ca_kept {
+            if draft.keeps("ca") {
                 sent.0.push(("ca_kept".to_owned(), "1".to_owned()));
             }
             assert_eq!(Draft::keys(&sent, Some(&saved)).unwrap(), saved);

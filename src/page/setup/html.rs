@@ -189,11 +189,11 @@ fn setting(view: &SettingView, label: &str, wrong: &[Wrong], person: &Person) ->
         label for=(id) { (label) }
         @if view.secret {
             input id=(id) name=(view.name) type="password" autocomplete="off" value=""
-                disabled[disabled] aria-describedby=(described) aria-invalid[is_wrong];
+                disabled[disabled] aria-describedby=(described) aria-invalid=[is_wrong.then_some("true")];
         } @else {
             input id=(id) name=(view.name) type="text" autocomplete="off" spellcheck="false"
                 value=(value) placeholder=[view.default] disabled[disabled]
-                aria-describedby=(described) aria-invalid[is_wrong];
+                aria-describedby=(described) aria-invalid=[is_wrong.then_some("true")];
         }
         p.hint id=(hint) {
             (view.help) ". "

@@ -116,7 +116,7 @@ async fn look(State(page): State<Arc<Page>>, See(person): See, Query(to): Query<
 }
 
 /// The hash of the certificate that Orbit showed, believed or not.
-fn fingerprint(page: &Page) -> Option<String> {
+pub(super) fn fingerprint(page: &Page) -> Option<String> {
     let looked = page.looks.last()?;
     let seen = &looked.findings.orbit;
     if let Some(Err(CallError::Http(ExchangeError::Certificate(refused)))) = &seen.version {

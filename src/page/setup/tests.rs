@@ -91,7 +91,7 @@ impl Relay {
 
     /// Whether the parts were asked to be built again.
     fn is_applied(&self) -> bool {
-        let told = tokio_test_now(self.page.outside.apply.notified());
+        let told = at_once(self.page.outside.apply.notified());
         told.is_some()
     }
 
@@ -120,7 +120,7 @@ impl Relay {
 }
 
 /// What is there without waiting.
-fn tokio_test_now<T>(what: impl Future<Output = T>) -> Option<T> {
+fn at_once<T>(what: impl Future<Output = T>) -> Option<T> {
     use std::task::{Context, Poll, Waker};
 
     let mut what = std::pin::pin!(what);

@@ -12,8 +12,10 @@ use serde::Serialize;
 use super::super::{Failed, Page};
 use super::save::{blocking, read};
 use crate::app::check::About;
+use crate::app::check::reach::Tested;
 use crate::config::saved::{self, Keys};
 use crate::config::settings::{Kind, SETTINGS};
+use crate::reconcile::webhook::Status;
 use crate::table::{Row, Verdict};
 
 /// A setting.
@@ -138,6 +140,51 @@ impl Step {
             Self::AssetMap => About::AssetMap,
         }
     }
+}
+
+/// What is known of our webhook in Orbit.
+#[derive(Clone, Debug, Serialize)]
+pub(in super::super) struct WebhookView {
+    /// In a word: `by_hand`, `off`, `polling`, `unknown`, `registered`, `disabled`, `drift`,
+    /// `deleted` or `failing`.
+    pub(in super::super) status: &'static str,
+    /// What differs, or why.
+    pub(in super::super) what: Vec<String>,
+    /// Its id in Orbit.
+    pub(in super::super) uuid: Option<String>,
+    /// The last test payload that came.
+    pub(in super::super) last_test: Option<Tested>,
+}
+
+/// What is known of our webhook in Orbit.
+pub(in super::super) fn webhook(page: &Page) -> WebhookView {
+    let last_test = page.app.ground.last_test.as_ref();
+    let mut view = WebhookView {
+        status: "unknown",
+        what: Vec::new(),
+        uuid: None,
+        last_test: last_test.and_then(|last| *last.borrow()),
+    };
+    view.status = match &*page.app.parts.webhook.borrow() {
+        Status::ByHand => "by_hand",
+        Status::Off => "off",
+        Status::Polling => "polling",
+        Status::Unknown => "unknown",
+        Status::Registered { uuid, enabled, .. } => {
+            view.uuid = Some(uuid.clone());
+            if *enabled { "registered" } else { "disabled" }
+        }
+        Status::Drift { what } => {
+            view.what.clone_from(what);
+            "drift"
+        }
+        Status::Deleted => "deleted",
+        Status::Failing(why) => {
+            view.what.push(why.clone());
+            "failing"
+        }
+    };
+    view
 }
 
 /// Everything of Setup in a word each.

@@ -90,6 +90,7 @@ impl fmt::Display for Stopped {
 
 /// A delivery, as people name it: `cmms:1042`, the destination and the event's number.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct DeliveryId {
     /// The destination's id.
     pub destination: String,

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use crate::app::assets;
 
 /// No map that the page keeps is larger.
-pub(super) const LARGEST: usize = 8 * 1024 * 1024;
+pub(in crate::page) const LARGEST: usize = 8 * 1024 * 1024;
 /// No map that it shows is larger.
 const LARGEST_SHOWN: u64 = 64 * 1024 * 1024;
 const MOST: usize = 100;

@@ -17,10 +17,10 @@
 //! - Where another file is the map, nothing is changed.
 
 mod html;
-mod keep;
-mod routes;
+pub(in crate::page) mod keep;
+pub(in crate::page) mod routes;
 mod uploads;
-mod view;
+pub(in crate::page) mod view;
 
 use std::io;
 use std::sync::Arc;
@@ -142,7 +142,12 @@ pub(crate) async fn undo(page: &Page, person: &Person, version: &str) -> Result<
 }
 
 /// Puts the version back that was put in place then.
-async fn restore(page: &Page, person: &Person, at: i64, seen: String) -> Result<Applied, Failed> {
+pub(crate) async fn restore(
+    page: &Page,
+    person: &Person,
+    at: i64,
+    seen: String,
+) -> Result<Applied, Failed> {
     let keep = keep_of(page);
     change(page, person, move |now| {
         now.must_be(&seen)?;
@@ -166,7 +171,7 @@ fn put_back(keep: &Keep, at: Option<i64>) -> Result<Wanted, Failed> {
 }
 
 /// Adds a row of these cells; key cells may be patterns.
-async fn add_cells(
+pub(crate) async fn add_cells(
     page: &Page,
     person: &Person,
     cells: Vec<(String, String)>,
@@ -189,7 +194,7 @@ async fn add_cells(
 }
 
 /// Writes other cells into the row of a line of the version that was seen.
-async fn change_cells(
+pub(crate) async fn change_cells(
     page: &Page,
     person: &Person,
     (line, seen): (usize, String),
@@ -208,7 +213,7 @@ async fn change_cells(
 }
 
 /// Takes the row of a line out of the version that was seen.
-async fn remove_row(
+pub(crate) async fn remove_row(
     page: &Page,
     person: &Person,
     (line, seen): (usize, String),
@@ -230,7 +235,20 @@ async fn remove_row(
 /// Puts what was uploaded in place of the version that it was compared with.
 async fn apply(page: &Page, person: &Person, name: &str, seen: String) -> Result<Applied, Failed> {
     let bytes = waiting(page, name).await?;
-    let applied = change(page, person, move |now| {
+    let applied = replace(page, person, bytes, seen).await?;
+    drop_upload(page, name).await?;
+    Ok(applied)
+}
+
+/// Puts a file in place of the version that was seen.
+pub(crate) async fn replace(
+    page: &Page,
+    person: &Person,
+    bytes: Vec<u8>,
+    seen: String,
+) -> Result<Applied, Failed> {
+    refuse_empty(&bytes)?;
+    change(page, person, move |now| {
         now.must_be(&seen)?;
         let new = Sheet::read(&bytes).map_err(|error| wrong(&error))?;
         let old = now.sheet().unwrap_or_else(|_| Sheet::empty());
@@ -239,15 +257,11 @@ async fn apply(page: &Page, person: &Person, name: &str, seen: String) -> Result
             detail: format!("file uploaded: {words}"),
             bytes,
         })
-    });
-    let applied = applied.await?;
-    drop_upload(page, name).await?;
-    Ok(applied)
+    })
+    .await
 }
 
-/// Keeps an uploaded file until it is confirmed; its name.
-async fn upload(page: &Page, bytes: Vec<u8>) -> Result<String, Failed> {
-    refuse_locked(page)?;
+fn refuse_empty(bytes: &[u8]) -> Result<(), Failed> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         let advice = "Choose the CSV file of the asset map.";
         return Err(Failed::wrong(
@@ -255,6 +269,13 @@ async fn upload(page: &Page, bytes: Vec<u8>) -> Result<String, Failed> {
             advice,
         ));
     }
+    Ok(())
+}
+
+/// Keeps an uploaded file until it is confirmed; its name.
+async fn upload(page: &Page, bytes: Vec<u8>) -> Result<String, Failed> {
+    refuse_locked(page)?;
+    refuse_empty(&bytes)?;
     refuse_large(bytes.len())?;
     let (uploads, now) = (Uploads::of(&page.app.data_dir), page.app.clock.wall());
     blocking(move || uploads.keep(now, &bytes).map_err(|error| unusable(&error))).await
@@ -477,7 +498,7 @@ fn wrong(error: &LoadError) -> Failed {
     Failed::wrong(what, "Nothing was changed. Correct it, then try again.")
 }
 
-fn conflict(what: impl Into<String>, advice: &str) -> Failed {
+pub(crate) fn conflict(what: impl Into<String>, advice: &str) -> Failed {
     Failed {
         status: StatusCode::CONFLICT,
         what: what.into(),

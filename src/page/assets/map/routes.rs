@@ -29,7 +29,7 @@ const MAP: &str = "/assets/map";
 /// What stands around a file in a form.
 const AROUND: usize = 64 * 1024;
 /// So many files are taken in at once.
-static UPLOADS: Semaphore = Semaphore::const_new(2);
+pub(crate) static UPLOADS: Semaphore = Semaphore::const_new(2);
 
 pub(in crate::page::assets) fn routes() -> Router<Arc<Page>> {
     let upload = post(upload).layer(DefaultBodyLimit::max(LARGEST + AROUND));
@@ -254,7 +254,7 @@ async fn earlier(State(page): State<Arc<Page>>, See(_): See, Path(at): Path<i64>
 }
 
 /// A map as a file, which no program takes for a page.
-fn download(bytes: Vec<u8>) -> Response {
+pub(crate) fn download(bytes: Vec<u8>) -> Response {
     let version = AssetMap::version_of(&bytes);
     let name = format!("attachment; filename=\"assets-{version}.csv\"");
     let head = [

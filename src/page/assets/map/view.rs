@@ -95,7 +95,8 @@ pub(crate) struct FormView {
 /// A file that waits to be confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct UploadView {
-    /// Its name here.
+    /// Its name here; a file that is only compared has none.
+    #[serde(skip)]
     pub(crate) name: String,
     /// What it is compared with.
     pub(crate) against: String,
@@ -184,7 +185,7 @@ pub(crate) struct VersionView {
 }
 
 /// The map's file, as it stands.
-pub(super) async fn bytes(page: &Page) -> Result<Vec<u8>, Failed> {
+pub(crate) async fn bytes(page: &Page) -> Result<Vec<u8>, Failed> {
     let (path, is_kept) = (page.app.assets.path().to_owned(), page.app.assets.is_kept());
     let keep = keep_of(page);
     let read = move || {
@@ -245,6 +246,12 @@ pub(crate) async fn upload(page: &Page, name: &str) -> Result<UploadView, Failed
     blocking(move || Ok(UploadView::of(name, &old, &new))).await
 }
 
+/// What a file would change, which is not kept.
+pub(crate) async fn compared(page: &Page, new: Vec<u8>) -> Result<UploadView, Failed> {
+    let old = bytes(page).await?;
+    blocking(move || Ok(UploadView::of(String::new(), &old, &new))).await
+}
+
 /// The versions of the map.
 pub(crate) async fn history(page: &Arc<Page>) -> Result<HistoryView, Failed> {
     let (entries, acts) = (entries(page).await?, acts(page).await?);
@@ -284,7 +291,7 @@ pub(crate) async fn version(page: &Arc<Page>, at: i64) -> Result<VersionView, Fa
 }
 
 /// What an earlier version's file holds.
-pub(super) async fn earlier(page: &Page, at: i64) -> Result<Vec<u8>, Failed> {
+pub(crate) async fn earlier(page: &Page, at: i64) -> Result<Vec<u8>, Failed> {
     let keep = keep_of(page);
     let found = blocking(move || keep.entry(at).map_err(|error| unusable(&error)));
     let (_, bytes) = found.await?.ok_or_else(Failed::not_found)?;
