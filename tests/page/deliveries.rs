@@ -69,17 +69,30 @@ async fn all_that_a_search_finds_is_counted_before_it_is_sent_again() {
     is_a_screen(&asked);
     assert!(asked.body.contains("<strong>3</strong>"), "{}", asked.body);
     attempted(&site.plant(), 3).await;
-    let after = ann.submit(ask, "/deliveries/bulk", &[]).await.is(200);
+    // What comes after it was counted is not meant.
+    relay.accept(inspection(4)).await;
+    relay.until_there_are(4, State::Delivered).await;
+    let form = asked.form("/deliveries/bulk");
+    let seen = ann.send(&form, &[]).await;
+    let after = ann.follow(seen).await.is(200);
     assert!(after.body.contains("It is begun"), "{}", after.body);
-    attempted(&site.plant(), 6).await;
+    attempted(&site.plant(), 7).await;
+    let mut fewer = form.clone();
+    fewer.action = form.action.replace("shown=3", "shown=2");
+    let refused = ann.send(&fewer, &[]).await.is(422);
+    assert!(refused.body.contains("more than was shown"), "{}", refused.body);
+    fewer.action = form.action.replace("shown=3", "");
+    ann.send(&fewer, &[]).await.is(422);
     for wrong in [
         "/deliveries/bulk?act=replay",
         "/deliveries/bulk?state=dead",
         "/deliveries/bulk?act=replay&state=dead&robot=spot",
+        "/deliveries/bulk?act=replay&state=dead&text=spot",
+        "/deliveries/bulk?act=replay&state=dead&asset=P-1",
         "/deliveries/bulk?act=replay&state=pending",
     ] {
         ann.get(wrong).await.is(422);
     }
-    relay.until_there_are(3, State::Delivered).await;
+    relay.until_there_are(4, State::Delivered).await;
     relay.finish().await;
 }

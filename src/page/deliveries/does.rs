@@ -2,7 +2,8 @@
 //! finds.
 //!
 //! # Invariants
-//! - Nothing is done by GET. What concerns many is counted and shown before it is done.
+//! - Nothing is done by GET. What concerns many is counted and shown before it is done, and no
+//!   more than that is done: only what was there when it was counted.
 //! - All goes through [`control::act`], as what commands do, with the person's name.
 
 use std::sync::Arc;
@@ -27,6 +28,8 @@ use crate::relay::journal::{Bulk, Counted, DeliveryId, Filter, Kind};
 
 /// So many deliveries of each destination are shown before it is done.
 const SHOWN: usize = 5;
+/// By which name the count goes along that was shown.
+const SHOWN_COUNT: &str = "shown";
 
 pub(super) async fn replay(
     State(page): State<Arc<Page>>,
@@ -189,6 +192,8 @@ pub(crate) struct Counts {
 struct Order {
     wanted: Wanted,
     bulk: Bulk,
+    /// How many were shown, if any were.
+    shown: Option<u64>,
 }
 
 /// What the address says is to be done.
@@ -204,17 +209,24 @@ fn order(query: &str, now: jiff::Timestamp) -> Result<Order, Failed> {
         return Err(Failed::wrong("It is not said what is to be done.", back));
     };
     let Some(filter) = wanted.filter() else {
-        let what = "This cannot be done by action, mission or robot.";
-        let advice = "Search by words, asset, destination, state and time only.";
+        let what = "This can only be done by destination, state and time.";
+        let advice = "Leave the other fields of the search empty.";
         return Err(Failed::wrong(what, advice));
     };
+    let mut shown = url::form_urlencoded::parse(query.as_bytes());
+    let shown = shown.find(|(name, _)| name == SHOWN_COUNT);
+    let shown = shown.and_then(|(_, count)| count.parse().ok());
     let bulk = Bulk {
         kind,
         filter,
         as_sent: false,
     };
     check(&bulk)?;
-    Ok(Order { wanted, bulk })
+    Ok(Order {
+        wanted,
+        bulk,
+        shown,
+    })
 }
 
 /// Whether it is for anything, and not for everything.
@@ -235,7 +247,12 @@ pub(super) async fn ask(
     Decide(person): Decide,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let order = order(&query.unwrap_or_default(), page.app.clock.wall())?;
+    let now = page.app.clock.wall();
+    let mut order = order(&query.unwrap_or_default(), now)?;
+    // What comes while somebody thinks about it is not meant.
+    let until = order.wanted.until.map_or(now, |until| until.min(now));
+    order.wanted.until = Some(until);
+    order.bulk.filter.until = Some(until);
     let counts = count(&page, &order.bulk).await?;
     let title = match order.bulk.kind {
         Kind::Replay => "Send them again?",
@@ -267,6 +284,15 @@ pub(super) async fn bulk(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let order = order(&query.unwrap_or_default(), page.app.clock.wall())?;
+    let again = "Look at how many it is now, and decide again.";
+    let (Some(shown), Some(_)) = (order.shown, order.wanted.until) else {
+        return Err(Failed::wrong("It was not shown how many it is.", again));
+    };
+    let now = count(&page, &order.bulk).await?.total;
+    if now > shown {
+        let what = format!("It is more than was shown: {now}, not {shown}. Nothing was done.");
+        return Err(Failed::wrong(what, again));
+    }
     let kind = order.bulk.kind;
     let jobs = begin(&page, &person, order.bulk).await?;
     page.say(
@@ -304,7 +330,8 @@ fn counts(bulk: &Bulk, counted: Counted, names: &[Named]) -> Counts {
 
 fn confirm(person: &Person, counts: &Counts, wanted: &Wanted) -> Markup {
     let query = wanted.query();
-    let at = format!("/deliveries/bulk?act={}&{query}", counts.act);
+    let (act, total) = (counts.act, counts.total);
+    let at = format!("/deliveries/bulk?act={act}&{SHOWN_COUNT}={total}&{query}");
     let (word, class) = match counts.act {
         "discard" => ("Throw all of these away", "danger"),
         _ => ("Send all of these again", ""),
@@ -312,9 +339,8 @@ fn confirm(person: &Person, counts: &Counts, wanted: &Wanted) -> Markup {
     html! {
         p { (counts.act) " is for " strong { (parts::count(counts.total)) } " deliveries: "
             (text(&counts.to, 400)) }
-        @if wanted.text.is_some() {
-            p.hint { "Here the words are looked for in the whole event and in the reason, so it \
-                may be others than the list shows." }
+        @if counts.act == "discard" {
+            p { "What is thrown away is not sent, and nothing brings it back; the events stay." }
         }
         ul {
             @for (destination, state, n) in &counts.by_state {
