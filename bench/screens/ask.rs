@@ -41,7 +41,9 @@ pub(super) fn ask(port: u16, data_dir: &Path, times: u32) -> anyhow::Result<()> 
     for _ in 0..times {
         let places = taken.iter_mut().zip(&mut bytes);
         for ((name, path), (taken, bytes)) in screens.iter().zip(places) {
-            let answer = asking.get(path).with_context(|| format!("{name}: {path}"))?;
+            let answer = asking
+                .get(path)
+                .with_context(|| format!("{name}: {path}"))?;
             ensure!(answer.status == 200, "{name}: {path}: {}", answer.status);
             taken.push(1000.0 * answer.first_byte.as_secs_f64());
             *bytes = answer.text.len();
@@ -50,11 +52,7 @@ pub(super) fn ask(port: u16, data_dir: &Path, times: u32) -> anyhow::Result<()> 
     print(&screens, taken, &bytes)
 }
 
-fn print(
-    screens: &[(&str, String)],
-    taken: Vec<Vec<f64>>,
-    bytes: &[usize],
-) -> anyhow::Result<()> {
+fn print(screens: &[(&str, String)], taken: Vec<Vec<f64>>, bytes: &[usize]) -> anyhow::Result<()> {
     let mut table = String::from(
         "| screen | median ms | worst ms | first ms | ÷ /healthz | bytes |\n|---|---|---|---|---|---|\n",
     );
@@ -106,20 +104,35 @@ fn screens(data_dir: &Path, now: Timestamp) -> anyhow::Result<Vec<(&'static str,
         ("Waiting for you", "/waiting".to_owned()),
         ("Deliveries", "/deliveries".to_owned()),
         ("… text pump", found(&[("text", "pump")])),
-        ("… text bearing spot-3", found(&[("text", "bearing spot-3")])),
+        (
+            "… text bearing spot-3",
+            found(&[("text", "bearing spot-3")]),
+        ),
         ("… text that nothing has", found(&[("text", "turbine")])),
         ("… asset", found(&[("asset", &asset)])),
         ("… action", found(&[("action", &action)])),
         ("… mission", found(&[("mission", &mission)])),
         ("… robot", found(&[("robot", &robot)])),
-        ("… robot and mission", found(&[("robot", &robot), ("mission", &mission)])),
+        (
+            "… robot and mission",
+            found(&[("robot", &robot), ("mission", &mission)]),
+        ),
         ("… destination", found(&[("destination", chat)])),
         ("… dead", found(&[dead])),
         ("… dead, asset", found(&[dead, ("asset", &asset)])),
         ("… dead, text pump", found(&[dead, ("text", "pump")])),
-        ("… postponed, asset", found(&[("state", "postponed"), ("asset", &asset)])),
-        ("… parked, robot", found(&[("state", "parked"), ("robot", &robot)])),
-        ("… skipped, robot", found(&[("state", "skipped"), ("robot", &robot)])),
+        (
+            "… postponed, asset",
+            found(&[("state", "postponed"), ("asset", &asset)]),
+        ),
+        (
+            "… parked, robot",
+            found(&[("state", "parked"), ("robot", &robot)]),
+        ),
+        (
+            "… skipped, robot",
+            found(&[("state", "skipped"), ("robot", &robot)]),
+        ),
         (
             "… skipped, destination that skips none",
             found(&[("state", "skipped"), ("destination", cmms)]),
@@ -131,7 +144,12 @@ fn screens(data_dir: &Path, now: Timestamp) -> anyhow::Result<Vec<(&'static str,
         ),
         (
             "… dead, a week a month ago, robot",
-            found(&[dead, ("since", &ago(37)), ("until", &ago(30)), ("robot", &robot)]),
+            found(&[
+                dead,
+                ("since", &ago(37)),
+                ("until", &ago(30)),
+                ("robot", &robot),
+            ]),
         ),
         ("a delivery", format!("/deliveries/{cmms}:{}", last / 2)),
         ("Assets", "/assets".to_owned()),

@@ -118,7 +118,11 @@ impl Filling {
 
     async fn go(&self, from: u32, to: u32) -> anyhow::Result<()> {
         for destination in DESTINATIONS {
-            let left = if destination == "chat" { self.waiting.max(from) } else { to };
+            let left = if destination == "chat" {
+                self.waiting.max(from)
+            } else {
+                to
+            };
             let mut most = usize::try_from(left.min(to) - from)?;
             while most > 0 {
                 let claims = self.journal.claim(self.want(destination, most)).await?;

@@ -87,7 +87,12 @@ pub(super) fn map() -> String {
 pub(super) fn names() -> [String; 4] {
     let about = About::of(7);
     let asset = about.asset().unwrap_or_default();
-    [robot(about.robot), mission(about.mission), about.action(), asset]
+    [
+        robot(about.robot),
+        mission(about.mission),
+        about.action(),
+        asset,
+    ]
 }
 
 fn robot(n: u32) -> String {
