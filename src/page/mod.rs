@@ -48,9 +48,6 @@ pub use self::recent::{Line, Recent};
 use crate::app::Handles;
 use crate::config::Input;
 
-/// So many screens read the journal at once.
-const READERS: usize = 4;
-
 /// What the page needs of the process; it outlives the parts, which may be built again.
 #[derive(Clone)]
 pub struct Outside {
@@ -68,7 +65,7 @@ pub struct Outside {
 pub(crate) struct Page {
     app: Handles,
     outside: Outside,
-    readers: Arc<Semaphore>,
+    readers: read::Readers,
     watchers: Arc<Semaphore>,
     /// Photographs that are fetched from Orbit.
     pictures: Semaphore,
@@ -83,9 +80,9 @@ pub(crate) struct Page {
 impl Page {
     fn new(app: Handles, outside: Outside) -> Self {
         Self {
+            readers: read::Readers::new(app.stop.clone()),
             app,
             outside,
-            readers: Arc::new(Semaphore::new(READERS)),
             watchers: Arc::new(Semaphore::new(live::WATCHERS)),
             pictures: Semaphore::new(deliveries::picture::AT_ONCE),
             counting: Semaphore::new(1),
@@ -104,6 +101,7 @@ impl Page {
 /// The routes of the page.
 pub fn router(app: Handles, outside: Outside) -> Router {
     let page = Arc::new(Page::new(app, outside));
+    tokio::spawn(page.readers.clone().close());
     let screens = Router::new()
         .merge(today::routes())
         .merge(waiting::routes())

@@ -22,7 +22,7 @@ use crate::relay::journal::{DeliveryId, Filter, State};
 
 /// A page looks at no more deliveries than this.
 const LOOKED: usize = if cfg!(test) { 60 } else { 5_000 };
-/// And at no more than this where each is looked up by itself.
+/// And at no more than this where each is looked up by itself, in the catalogue or by it.
 const LOOKED_UP: usize = if cfg!(test) { 60 } else { 1_500 };
 /// As far from where a time ought to be is looked, in case the clock was set back.
 const SLACK: i64 = 1_000;
@@ -195,6 +195,9 @@ impl<'c> Look<'c> {
         let scopes = std::mem::take(&mut self.scopes);
         let step = self.limit.saturating_add(1).clamp(64, 1_000);
         let mut judge = sought.map(Sought::judge);
+        if judge.is_some() {
+            self.most = LOOKED_UP;
+        }
         let (from, mut to) = self.range;
         while from <= to {
             // Above this number the step has all of every destination.
