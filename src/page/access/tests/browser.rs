@@ -40,8 +40,8 @@ impl Listening {
             while !self.heard.windows(wanted.len()).any(|part| part == wanted) {
                 let read = self.stream.read_buf(&mut self.heard);
                 match tokio::time::timeout(Duration::from_millis(20), read).await {
-                    Ok(read) if read.unwrap() == 0 => return false,
-                    Ok(_) => {}
+                    Ok(Ok(0)) => return false,
+                    Ok(read) => drop(read.unwrap()),
                     Err(_) => hand.into_iter().for_each(|hand| hand.advance(MINUTE)),
                 }
             }
