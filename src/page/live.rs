@@ -4,6 +4,7 @@
 //! - No event and no name is in what is sent: only that something changed.
 //! - At most one message in [`PAUSE`] to each screen, and it comes within that of the change; at
 //!   least one in [`ANYWAY`].
+//! - It ends with the session: whoever is logged out is told nothing more. It is no use of one.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::access::See;
 use super::{Failed, Page};
 
+/// Where screens listen.
+pub(super) const PATH: &str = "/live";
 /// So many screens are told.
 pub(super) const WATCHERS: usize = 64;
 const PAUSE: Duration = Duration::from_millis(700);
@@ -29,10 +32,10 @@ const ANYWAY: Duration = Duration::from_mins(1);
 const ALIVE: Duration = Duration::from_secs(15);
 
 pub(super) fn routes() -> Router<Arc<Page>> {
-    Router::new().route("/live", get(live))
+    Router::new().route(PATH, get(live))
 }
 
-async fn live(State(page): State<Arc<Page>>, See(_): See) -> Response {
+async fn live(State(page): State<Arc<Page>>, See(person): See) -> Response {
     let Ok(place) = Arc::clone(&page.watchers).try_acquire_owned() else {
         let advice = "This screen shows what was when it was loaded.";
         return Failed::unavailable("Too many screens are open.", advice).into_response();
@@ -62,6 +65,9 @@ async fn live(State(page): State<Arc<Page>>, See(_): See) -> Response {
                 _ = stirred.changed() => {}
                 () = tested => {}
                 () = page.app.clock.sleep(ANYWAY) => {}
+            }
+            if !page.outside.access.still_knows(&person).await {
+                return;
             }
             if tell
                 .send(Ok(Event::default().event("changed").data("now")))

@@ -22,7 +22,7 @@ use axum::response::{IntoResponse, Response};
 use super::accounts::Book;
 use super::proxy::Named;
 use super::{Access, Person, Role, Standing, cookie, csrf, headers, proxy, screens, tokens};
-use crate::page::{Failed, Page};
+use crate::page::{Failed, Page, live};
 use crate::relay::receive::serve::Peer;
 
 /// Who may look.
@@ -95,7 +95,7 @@ async fn refused(access: &Access, request: &mut Request) -> Option<Response> {
         Ok(Some(person)) => person,
         Err(refusal) => return Some(refusal.into_response()),
         Ok(None) if path == screens::LOGIN => return of_no_session(request),
-        Ok(None) => match by_cookie(access, &book, request.headers()).await {
+        Ok(None) => match by_cookie(access, &book, request.headers(), by_itself(request)).await {
             Some(person) => person,
             None => return Some(to(&screens::login_for(request.method(), request.uri()))),
         },
@@ -141,6 +141,13 @@ fn changes(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD)
 }
 
+/// Whether no person asks: an open screen does, for what it shows. That is no use of a session,
+/// which would else never end.
+fn by_itself(request: &Request) -> bool {
+    let is_live = request.uri().path() == live::PATH;
+    !changes(request.method()) && (is_live || !shows_a_screen(request.headers()))
+}
+
 /// Not what the script asks for by itself: what is to be said once is said to a person.
 fn shows_a_screen(headers: &HeaderMap) -> bool {
     let accept = headers.get(ACCEPT).map(HeaderValue::as_bytes);
@@ -151,9 +158,14 @@ fn shows_a_screen(headers: &HeaderMap) -> bool {
 }
 
 /// Whom the cookie names.
-async fn by_cookie(access: &Access, book: &Book, headers: &HeaderMap) -> Option<Person> {
+async fn by_cookie(
+    access: &Access,
+    book: &Book,
+    headers: &HeaderMap,
+    by_itself: bool,
+) -> Option<Person> {
     for token in cookie::values(headers, cookie::SESSION) {
-        if let Some(person) = access.person(book, token).await {
+        if let Some(person) = access.person(book, token, by_itself).await {
             return Some(person);
         }
     }

@@ -62,6 +62,7 @@ pub use self::headers::Orbit;
 use self::limits::Limits;
 use self::passwords::Passwords;
 pub(super) use self::screens::routes;
+use self::sessions::Session;
 use super::Page;
 use crate::clock::{Clock, until};
 use crate::relay::journal::Journal;
@@ -347,18 +348,16 @@ impl Access {
         Ok(())
     }
 
-    /// The person of a session's token, which is used by that.
-    async fn person(&self, book: &Book, token: &str) -> Option<Person> {
+    /// The person of a session's token, which is used by that where a person asks.
+    async fn person(&self, book: &Book, token: &str, by_itself: bool) -> Option<Person> {
         let (id, now) = (sessions::id(token), self.clock.wall());
-        let session = book.session(&id)?;
-        let used = locked(&self.used).get(&id).copied();
-        if !session.lives(used.unwrap_or(session.seen), now) {
-            return None;
-        }
+        let session = book.session(&id).filter(|of| self.lives(of, now))?;
         let account = book.account(&session.account)?;
-        locked(&self.used).insert(id, now);
-        if session.is_stale(now) {
-            self.touch().await;
+        if !by_itself {
+            locked(&self.used).insert(id, now);
+            if session.is_stale(now) {
+                self.touch().await;
+            }
         }
         Some(Person {
             name: account.name.clone(),
@@ -366,6 +365,31 @@ impl Access {
             csrf: csrf::code(book.key(), csrf::Of::Session(id.bytes())),
             said: None,
         })
+    }
+
+    fn lives(&self, session: &Session, now: Timestamp) -> bool {
+        let used = locked(&self.used).get(&session.id).copied();
+        session.lives(used.unwrap_or(session.seen), now)
+    }
+
+    /// Whether that person is still let in, as the same one.
+    pub(super) async fn still_knows(&self, person: &Person) -> bool {
+        let Standing::Ready(book) = self.standing().await else {
+            return false;
+        };
+        let account = book.account(&person.name);
+        if account.is_none_or(|account| account.role != person.role) {
+            return false;
+        }
+        let (key, now) = (book.key(), self.clock.wall());
+        let is_of = |of| csrf::code(key, of) == person.csrf;
+        let mut sessions = book.sessions.iter();
+        is_of(csrf::Of::Proxy(&person.name))
+            || sessions.any(|session| {
+                session.account == person.name
+                    && is_of(csrf::Of::Session(session.id.bytes()))
+                    && self.lives(session, now)
+            })
     }
 
     /// Keeps in the file that sessions are used. Where that fails they may end sooner.

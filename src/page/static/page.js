@@ -39,46 +39,96 @@
           : field.value !== field.defaultValue);
   }
 
+  // An answer that takes longer is none.
+  const LONGEST = 10000;
+  // What is not as it is now is asked for again after so long.
+  const AGAIN = 10000;
+  // The relay says at least once a minute that time went on: longer silence is a line that is dead.
+  const SILENCE = 90000;
   let asking = false;
   let again = false;
+  let asked = Date.now();
+  let shown = new Date();
+  let old = null;
+  let later = null;
+
+  // Says above all else that what is shown may no longer be true, and why.
+  function isOld(why) {
+    if (!old) {
+      old = document.createElement("p");
+      old.className = "problem";
+      old.setAttribute("role", "status");
+      document.querySelector("main").prepend(old);
+    }
+    const text = `This screen is as it was at ${zone.format(shown)}: ${why}`;
+    if (old.textContent !== text) old.textContent = text;
+  }
+
+  function isFresh() {
+    shown = new Date();
+    if (old) { old.remove(); old = null; }
+  }
+
+  async function load() {
+    const ending = new AbortController();
+    const timer = setTimeout(() => ending.abort(), LONGEST);
+    try {
+      const answer = await fetch(location.href, {
+        credentials: "same-origin", redirect: "manual", headers: { "X-Live": "1" }, signal: ending.signal,
+      });
+      if (answer.type === "opaqueredirect") return { why: "you are no longer logged in. Load it again to log in." };
+      if (!answer.ok) return { why: `the relay answered ${answer.status}. Load it again to see why.` };
+      return { text: await answer.text() };
+    } catch {
+      return { why: ending.signal.aborted ? "the relay has not answered within 10 s." : "the relay does not answer." };
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   async function refresh() {
     if (asking) { again = true; return; }
     asking = true;
-    try {
-      const answer = await fetch(location.href, { credentials: "same-origin", redirect: "manual", headers: { "X-Live": "1" } });
-      if (answer.ok) {
-        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-        for (const part of document.querySelectorAll("[data-live][id]")) {
-          const now = fresh.getElementById(part.id);
-          if (now && !isInUse(part)) {
-            times(now);
-            if (now.outerHTML !== part.outerHTML) part.replaceWith(document.adoptNode(now));
-          }
+    asked = Date.now();
+    clearTimeout(later);
+    const { text, why } = await load();
+    if (why) {
+      isOld(why);
+      later = setTimeout(refresh, AGAIN);
+    } else {
+      const fresh = new DOMParser().parseFromString(text, "text/html");
+      for (const part of document.querySelectorAll("[data-live][id]")) {
+        const now = fresh.getElementById(part.id);
+        if (now && !isInUse(part)) {
+          times(now);
+          if (now.outerHTML !== part.outerHTML) part.replaceWith(document.adoptNode(now));
         }
       }
-    } catch {
-      // The relay is away for a moment; the next message asks again.
+      isFresh();
     }
     asking = false;
-    if (again) { again = false; refresh(); }
+    if (again) { again = false; if (!why) refresh(); }
+  }
+
+  function hear() {
+    const source = new EventSource("/live");
+    let lost = false;
+    source.addEventListener("changed", refresh);
+    source.addEventListener("open", () => { if (lost) { lost = false; refresh(); } });
+    // Why is found out by asking. A browser listens again by itself, unless it was refused.
+    source.addEventListener("error", () => {
+      if (!lost) { lost = true; refresh(); }
+      if (source.readyState === EventSource.CLOSED) setTimeout(hear, AGAIN);
+    });
   }
 
   function listen() {
     if (!document.querySelector("[data-live]") || !window.EventSource) return;
-    const source = new EventSource("/live");
-    let lost = null;
-    source.addEventListener("changed", refresh);
-    source.addEventListener("open", () => { if (lost) { lost.remove(); lost = null; refresh(); } });
-    // What is shown may no longer be true.
-    source.addEventListener("error", () => {
-      if (lost) return;
-      lost = document.createElement("p");
-      lost.className = "problem";
-      lost.setAttribute("role", "status");
-      lost.textContent = `The relay does not answer: this is how it was at ${zone.format(new Date())}.`;
-      document.querySelector("main").prepend(lost);
-    });
-    setInterval(() => times(document), 15000);
+    hear();
+    setInterval(() => {
+      times(document);
+      if (Date.now() - asked > SILENCE) refresh();
+    }, 15000);
   }
 
   document.addEventListener("DOMContentLoaded", () => {

@@ -7,8 +7,9 @@
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
+use super::known::Part;
 use super::verdict::{Standing, Verdict};
-use super::view::{Destination, Facts, Numbers, Part, Route, Shares, View};
+use super::view::{Destination, Facts, Numbers, Route, Shares, View};
 use crate::page::html::parts::{self, Tone};
 use crate::page::html::plot::{self, Bar, Bars};
 
@@ -268,7 +269,7 @@ fn routes(facts: &Facts) -> Markup {
     html! {
         @if facts.reading_on {
             p.soft {
-                "What came is still being read. Until that is done, nobody is called silent."
+                "The relay is still reading what came. Until that is done, nobody is called silent."
             }
         }
         @if facts.routes.is_empty() {
@@ -321,12 +322,13 @@ fn line(part: &Part) -> Markup {
         Some(true) if part.soon => (Tone::Warn, part.status),
         Some(true) => (Tone::Good, part.status),
         Some(false) => (Tone::Bad, part.status),
+        None if part.counts => (Tone::Warn, part.status),
         None => (Tone::Plain, part.status),
     };
     html! {
         strong { (part.name) } " " (parts::badge(tone, &word.replace('_', " ")))
         @if let Some(reason) = &part.reason { " " (parts::text(reason, REASON)) }
-        @if part.well == Some(false) { " " a href=(part.href) { "Where to see to it" } }
+        @if part.well == Some(false) || part.is_missed() { " " a href=(part.href) { "Where to see to it" } }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! view     what is shown
+//! known    what is known of each part
 //! verdict  whether all is well
 //! html     how it looks
 //! ```
@@ -10,6 +11,7 @@
 //! - What is shown is what the view says.
 
 mod html;
+mod known;
 mod verdict;
 pub(super) mod view;
 

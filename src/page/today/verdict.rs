@@ -3,7 +3,7 @@
 //! # Invariants
 //! - Pure. All is well only where nothing speaks against it: events are accepted, every part and
 //!   every destination is well, nothing needs a person, nobody is silent, the numbers add up, and
-//!   all that could be looked at.
+//!   all that is known. What a person switched off need not be.
 //! - Each cause says where it is decided.
 
 use jiff::SignedDuration;
@@ -97,6 +97,10 @@ pub(crate) fn verdict(facts: &Facts) -> Verdict {
             part.href,
         );
     }
+    for part in facts.parts.iter().filter(|part| part.is_missed()) {
+        let what = format!("{}: {}", part.name, part.in_words());
+        say(Standing::Look, what, part.href);
+    }
     for mistake in &facts.mistakes {
         say(
             Standing::Wrong,
@@ -115,6 +119,10 @@ pub(crate) fn verdict(facts: &Facts) -> Verdict {
     if facts.destinations.iter().all(|to| to.removed) {
         let what = "There is no destination: events are kept and go nowhere.".to_owned();
         say(Standing::Look, what, "/setup");
+    }
+    if facts.reading_on {
+        let what = "The relay is still reading what came: who is silent is not known yet.";
+        say(Standing::Look, what.to_owned(), "/#routes");
     }
     silent(facts, &mut say);
     causes.sort_by_key(|cause| cause.standing);
@@ -239,15 +247,65 @@ fn words(facts: &Facts, standing: Standing, causes: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::known::Part;
+    use super::super::view::Route;
     use super::super::view::tests::{at, well};
-    use super::super::view::{Part, Route};
     use super::Standing::{Look, Wrong};
     use super::*;
 
     /// A change of the facts, how it stands then, and where that is decided.
     type Case = (&'static str, fn(&mut Facts), Standing, &'static str);
 
-    /// Each cause.
+    fn part<'a>(facts: &'a mut Facts, name: &str) -> &'a mut Part {
+        facts
+            .parts
+            .iter_mut()
+            .find(|part| part.name == name)
+            .unwrap()
+    }
+
+    /// Nobody knows how it does.
+    fn unknown(facts: &mut Facts, name: &str) {
+        let part = part(facts, name);
+        (part.well, part.status, part.counts) = (None, "not known", true);
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_green_and_what_was_switched_off_is() {
+        let mut facts = well();
+        unknown(&mut facts, "Orbit");
+        part(&mut facts, "Orbit").reason = Some("it has not answered yet".to_owned());
+        let missed = verdict(&facts);
+        assert_eq!(missed.standing, Standing::Look);
+        assert_eq!(
+            missed.causes[0].what,
+            "Orbit: not known: it has not answered yet"
+        );
+        part(&mut facts, "Orbit").counts = false;
+        assert_eq!(verdict(&facts).standing, Standing::Well);
+    }
+
+    #[test]
+    fn all_is_well_when_nothing_speaks_against_it() {
+        let verdict = verdict(&well());
+        assert_eq!(verdict.causes, []);
+        assert_eq!(verdict.standing, Standing::Well);
+        assert_eq!(
+            verdict.words,
+            "All is well. The last event of Orbit came 5 min ago."
+        );
+    }
+
+    #[test]
+    fn before_the_first_event_it_is_said_that_nothing_came() {
+        let mut facts = well();
+        facts.ever.accepted = 0;
+        facts.last_event_at = None;
+        let verdict = verdict(&facts);
+        assert_eq!(verdict.standing, Standing::Well);
+        assert!(verdict.words.contains("Nothing was received yet"));
+    }
+
     const CASES: &[Case] = &[
         ("not ready", |f| f.ready = false, Wrong, "/health"),
         (
@@ -347,36 +405,16 @@ mod tests {
         ),
         ("no destination", |f| f.destinations.clear(), Look, "/setup"),
         ("silent", |f| f.routes[0].silent = true, Look, "/#routes"),
+        ("reading", |f| f.reading_on = true, Look, "/#routes"),
+        ("orbit unknown", |f| unknown(f, "Orbit"), Look, "/setup"),
+        (
+            "backfill unknown",
+            |f| unknown(f, "Backfill"),
+            Look,
+            "/health",
+        ),
+        ("clock unknown", |f| unknown(f, "Clock"), Look, "/health"),
     ];
-
-    fn part<'a>(facts: &'a mut Facts, name: &str) -> &'a mut Part {
-        facts
-            .parts
-            .iter_mut()
-            .find(|part| part.name == name)
-            .unwrap()
-    }
-
-    #[test]
-    fn all_is_well_when_nothing_speaks_against_it() {
-        let verdict = verdict(&well());
-        assert_eq!(verdict.causes, []);
-        assert_eq!(verdict.standing, Standing::Well);
-        assert_eq!(
-            verdict.words,
-            "All is well. The last event of Orbit came 5 min ago."
-        );
-    }
-
-    #[test]
-    fn before_the_first_event_it_is_said_that_nothing_came() {
-        let mut facts = well();
-        facts.ever.accepted = 0;
-        facts.last_event_at = None;
-        let verdict = verdict(&facts);
-        assert_eq!(verdict.standing, Standing::Well);
-        assert!(verdict.words.contains("Nothing was received yet"));
-    }
 
     #[test]
     fn each_cause_keeps_it_from_being_green() {

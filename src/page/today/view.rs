@@ -11,18 +11,20 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use super::known::{self, Part};
 use super::verdict::{Verdict, verdict};
 use crate::app::Handles;
 use crate::ops::health;
 use crate::page::{Failed, Page};
-use crate::reconcile::webhook;
-use crate::relay::journal::{self, Availability, DestinationSums, Level, Reader, State, Sums};
+use crate::relay::journal::{self, DestinationSums, Reader, State, Sums};
 
 /// So many robots on missions are listed.
 const ROUTES: usize = 100;
 /// So many hours are drawn.
 const HOURS: i64 = 48;
 const HOUR_S: i64 = 3600;
+/// What came is read within less, as long as all is well.
+const MOMENT: SignedDuration = SignedDuration::from_secs(10);
 
 /// Today.
 #[derive(Clone, Debug, Serialize)]
@@ -63,7 +65,7 @@ pub(crate) struct Facts {
     pub(crate) routes_left_out: usize,
     /// How many of these are silent.
     pub(crate) silent_left_out: usize,
-    /// Whether events that came are still being read, so that who is silent is not known.
+    /// Whether events that came a while ago are still being read, so that who is silent is not known.
     pub(crate) reading_on: bool,
     /// What was received by the hour, the oldest first, none left out.
     pub(crate) hours: Vec<Hour>,
@@ -175,39 +177,6 @@ pub(crate) struct Hour {
     pub(crate) received: u64,
 }
 
-/// A part of the relay.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Part {
-    /// What people call it.
-    pub(crate) name: &'static str,
-    /// Whether it does what it should; none: that is not known.
-    pub(crate) well: Option<bool>,
-    /// In a word, as health says it.
-    pub(crate) status: &'static str,
-    /// Why, or what else is to be said.
-    pub(crate) reason: Option<String>,
-    /// Whether nothing comes where it is not well.
-    #[serde(skip)]
-    pub(crate) vital: bool,
-    /// Whether somebody should see to it soon, though it is well.
-    #[serde(skip)]
-    pub(crate) soon: bool,
-    /// Where it is decided.
-    #[serde(skip)]
-    pub(crate) href: &'static str,
-}
-
-impl Part {
-    /// The word and the reason.
-    pub(crate) fn in_words(&self) -> String {
-        let status = self.status.replace('_', " ");
-        match &self.reason {
-            Some(reason) => format!("{status}: {reason}"),
-            None => status,
-        }
-    }
-}
-
 impl Destination {
     /// How it does, as people say it.
     pub(crate) fn in_words(&self) -> &'static str {
@@ -271,6 +240,8 @@ pub(crate) async fn view(page: &Arc<Page>) -> Result<View, Failed> {
 
 impl Kept {
     fn read(reader: &mut Reader, now: Timestamp) -> Result<Self, journal::ReadError> {
+        // Before what it says is read: what is written meanwhile is in that.
+        let reading_on = is_reading_on(reader, now)?;
         let day = reader.day(now)?;
         let hours = reader.hours(first_hour(now))?;
         let routes = reader.routes()?;
@@ -288,7 +259,7 @@ impl Kept {
         let shares = shares.map(|to| Shares::of(&to.name, to.kept, to.expired, |s| to.of(s)));
         Ok(Self {
             routes: routes.collect(),
-            reading_on: reader.catalogue_mark()?.is_behind(),
+            reading_on,
             mistakes: day.mistakes(),
             hours: hours
                 .iter()
@@ -307,6 +278,15 @@ impl Kept {
             }),
         })
     }
+}
+
+/// Whether something came longer than a moment ago that the catalogue does not have. What it has is
+/// not missing while it is looked at anew.
+fn is_reading_on(reader: &mut Reader, now: Timestamp) -> Result<bool, journal::ReadError> {
+    let upto = reader.catalogue_mark()?.upto;
+    let next = reader.to_catalogue(upto, i64::MAX, 1)?;
+    let next = next.first();
+    Ok(next.is_some_and(|(event, _)| now.duration_since(event.received_at) > MOMENT))
 }
 
 fn facts(app: &Handles, now: Timestamp, kept: Kept, unreadable: Option<String>) -> Facts {
@@ -345,7 +325,7 @@ fn facts(app: &Handles, now: Timestamp, kept: Kept, unreadable: Option<String>) 
         routes,
         reading_on: kept.reading_on,
         hours: every_hour(now, &kept.hours),
-        parts: parts(app, health),
+        parts: known::parts(&app.parts, app.orbit.is_some()),
     }
 }
 
@@ -410,75 +390,6 @@ fn destination(
     })
 }
 
-fn parts(app: &Handles, health: health::Health) -> Vec<Part> {
-    let room = app.parts.room.borrow().clone();
-    let webhook = app.parts.webhook.borrow().clone();
-    let orbit = match &webhook {
-        webhook::Status::Failing(why) => (Some(false), "failing", Some(why.clone())),
-        _ if app.orbit.is_none() => {
-            let why = "no host with an API token is set";
-            (None, "not asked", Some(why.to_owned()))
-        }
-        webhook::Status::Unknown => (None, "not asked yet", None),
-        _ => {
-            let at = *app.parts.looked_at.borrow();
-            (
-                Some(true),
-                "answers",
-                at.map(|at| format!("last asked {at:.0}")),
-            )
-        }
-    };
-    // Of the webhook nothing is known where Orbit does not answer, and that is said once.
-    let known = !matches!(webhook, webhook::Status::Failing(_));
-    let of = |name, part: health::Part, href| Part {
-        name,
-        well: Some(part.well),
-        status: part.status,
-        reason: part.reason,
-        vital: false,
-        soon: false,
-        href,
-    };
-    let journal_open = *app.parts.journal.borrow() == Availability::Open;
-    let mut journal = of("Journal", health.journal, "/health");
-    journal.soon = journal.well == Some(true) && room.level == Level::Filling;
-    journal.vital = true;
-    if journal_open && journal.reason.is_none() {
-        journal.reason = Some(room.to_string());
-    }
-    let listener = Part {
-        vital: true,
-        ..of("Events", health.listener, "/setup")
-    };
-    let mut hook = Part {
-        vital: true,
-        ..of("Webhook", health.orbit, "/waiting#webhook")
-    };
-    if !known {
-        (hook.well, hook.status, hook.reason) = (None, "not known", None);
-    }
-    let (well, status, reason) = orbit;
-    let orbit = Part {
-        name: "Orbit",
-        well,
-        status,
-        reason,
-        vital: true,
-        soon: false,
-        href: "/setup",
-    };
-    let backfill = of("Backfill", health.backfill, "/health");
-    vec![
-        listener,
-        journal,
-        orbit,
-        hook,
-        backfill,
-        of("Clock", health.clock, "/health"),
-    ]
-}
-
 fn first_hour(now: Timestamp) -> Timestamp {
     let first = now.as_second().div_euclid(HOUR_S) * HOUR_S - (HOURS - 1) * HOUR_S;
     Timestamp::from_second(first).unwrap_or(now)
@@ -500,7 +411,9 @@ fn every_hour(now: Timestamp, known: &[Hour]) -> Vec<Hour> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::relay::journal::{Down, Paused};
+    use crate::clock::Clock;
+    use crate::event::{ALERT, Event, Identity, ORBIT, Origin};
+    use crate::relay::journal::{Availability, Config, Down, Journal, Mark, Paused};
 
     pub(in super::super) fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_780_000_000 + seconds).unwrap()
@@ -512,6 +425,7 @@ pub(super) mod tests {
             well: Some(true),
             status: "well",
             reason: None,
+            counts: false,
             vital,
             soon: false,
             href,
@@ -596,6 +510,54 @@ pub(super) mod tests {
         } = shares;
         let all = delivered + waiting + needs_you + skipped + discarded;
         assert_eq!(usize::try_from(all).unwrap(), State::ALL.len());
+    }
+
+    #[tokio::test]
+    async fn who_is_silent_is_not_known_while_what_came_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config {
+            data_dir: dir.path().to_owned(),
+            destinations: None,
+            keep_delivered: Config::KEEP_DELIVERED,
+            limit_bytes: Config::LIMIT_BYTES,
+            says: Vec::new(),
+        };
+        let (journal, _writer) = Journal::start(config, Clock::system()).unwrap();
+        let mut open = journal.availability();
+        drop(open.wait_for(|now| *now == Availability::Open).await);
+        let reads_on = |now| {
+            let mut reader = Reader::open(dir.path()).unwrap();
+            Kept::read(&mut reader, now).unwrap().reading_on
+        };
+        assert!(!reads_on(at(0)), "nothing came");
+        for n in 0..2 {
+            let event = Event {
+                source: ORBIT.into(),
+                event_type: ALERT.into(),
+                identity: Identity::RunEvent(n.to_string()),
+                origin: Origin::Webhook,
+                received_at: at(n * 100),
+                body: b"{}".to_vec(),
+            };
+            journal.append(event).await.unwrap();
+        }
+        assert!(!reads_on(at(5)), "that is a moment");
+        assert!(reads_on(at(11)));
+        let mark = |upto| Mark {
+            upto,
+            map: "a".to_owned(),
+            ..Mark::default()
+        };
+        // As after an update: some of it is read.
+        journal.catalogue(Vec::new(), mark(1), None).await.unwrap();
+        assert!(!reads_on(at(105)));
+        assert!(reads_on(at(111)), "the second is not");
+        let anew = mark(2).with_map("b");
+        journal.catalogue(Vec::new(), anew, None).await.unwrap();
+        assert!(
+            !reads_on(at(999)),
+            "all is there, also while it is looked at anew"
+        );
     }
 
     #[test]

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use url::form_urlencoded::Serializer;
 
 use super::BOUND;
+use crate::clock::Hand;
+
+const MINUTE: Duration = Duration::from_mins(1);
 
 pub(super) struct Browser {
     at: SocketAddr,
@@ -21,6 +25,40 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: String,
+}
+
+/// An open screen's ear.
+pub(super) struct Listening {
+    stream: TcpStream,
+    heard: Vec<u8>,
+}
+
+impl Listening {
+    /// Until this was heard, or nothing more comes; gives which. Minutes pass meanwhile.
+    async fn until(&mut self, wanted: &[u8], hand: Option<&Hand>) -> bool {
+        let hearing = async {
+            while !self.heard.windows(wanted.len()).any(|part| part == wanted) {
+                let read = self.stream.read_buf(&mut self.heard);
+                match tokio::time::timeout(Duration::from_millis(20), read).await {
+                    Ok(Ok(0)) => return false,
+                    Ok(read) => drop(read.unwrap()),
+                    Err(_) => hand.into_iter().for_each(|hand| hand.advance(MINUTE)),
+                }
+            }
+            true
+        };
+        tokio::time::timeout(BOUND, hearing).await.unwrap()
+    }
+
+    /// Whether it is told of a change, and does not end.
+    pub(super) async fn goes_on(&mut self, hand: &Hand) -> bool {
+        self.until(b"event: changed", Some(hand)).await
+    }
+
+    /// Whether it ends.
+    pub(super) async fn ends(&mut self, hand: &Hand) -> bool {
+        !self.until(b"no such word", Some(hand)).await
+    }
 }
 
 impl Answer {
@@ -87,19 +125,23 @@ impl Browser {
         self.fill("/login", "/login", &form).await
     }
 
+    /// Listens to what open screens are told.
+    pub(super) async fn listen(&self) -> Listening {
+        let mut stream = TcpStream::connect(self.at).await.unwrap();
+        let head = self.head("GET", "/live");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(b"\r\n").await.unwrap();
+        let heard = Vec::new();
+        let mut listening = Listening { stream, heard };
+        assert!(listening.until(b"\r\n\r\n", None).await);
+        assert!(listening.heard.starts_with(b"HTTP/1.1 200 "));
+        listening
+    }
+
     pub(super) async fn ask(&mut self, method: &str, path: &str, body: Option<String>) -> Answer {
         use std::fmt::Write as _;
 
-        let mut head =
-            format!("{method} {path} HTTP/1.1\r\nHost: hub.example:22001\r\nConnection: close\r\n");
-        for (name, value) in &self.headers {
-            write!(head, "{name}: {value}\r\n").unwrap();
-        }
-        if !self.cookies.is_empty() {
-            let pairs = self.cookies.iter().map(|(k, v)| format!("{k}={v}"));
-            let pairs = pairs.collect::<Vec<_>>().join("; ");
-            write!(head, "Cookie: theirs=1; {pairs}\r\n").unwrap();
-        }
+        let mut head = self.head(method, path);
         let body = body.unwrap_or_default();
         let form = "Content-Type: application/x-www-form-urlencoded";
         write!(
@@ -119,6 +161,23 @@ impl Browser {
         let answer = read(&text);
         self.keep(&answer);
         answer
+    }
+
+    /// What stands at the beginning of every request.
+    fn head(&self, method: &str, path: &str) -> String {
+        use std::fmt::Write as _;
+
+        let mut head =
+            format!("{method} {path} HTTP/1.1\r\nHost: hub.example:22001\r\nConnection: close\r\n");
+        for (name, value) in &self.headers {
+            write!(head, "{name}: {value}\r\n").unwrap();
+        }
+        if !self.cookies.is_empty() {
+            let pairs = self.cookies.iter().map(|(k, v)| format!("{k}={v}"));
+            let pairs = pairs.collect::<Vec<_>>().join("; ");
+            write!(head, "Cookie: theirs=1; {pairs}\r\n").unwrap();
+        }
+        head
     }
 
     fn keep(&mut self, answer: &Answer) {

@@ -103,6 +103,46 @@ async fn a_session_ends_by_time_and_lives_through_a_restart() {
 }
 
 #[tokio::test]
+async fn an_open_screen_that_asks_by_itself_does_not_keep_its_session() {
+    let site = Site::new().await;
+    let mut ann = site.ann().await;
+    site.hand.advance(11 * HOUR);
+    // As the script asks, and as a browser asks for a photograph that is shown anew.
+    for (name, value) in [("X-Live", "1"), ("Accept", "image/avif,image/*,*/*;q=0.8")] {
+        ann.headers = vec![(name, value.to_owned())];
+        assert_eq!(ann.get("/account").await.status, 200, "{name}");
+    }
+    ann.headers.clear();
+    ann.listen().await;
+    site.hand.advance(HOUR);
+    assert_eq!(ann.get("/account").await.goes_to(), "/login?to=%2Faccount");
+
+    // What a person does is a use.
+    let mut ann = site.logged_in("ann", PASSWORD).await;
+    site.hand.advance(11 * HOUR);
+    ann.headers = vec![("Accept", "text/html,*/*;q=0.8".to_owned())];
+    assert_eq!(ann.get("/account").await.status, 200);
+    site.hand.advance(11 * HOUR);
+    assert_eq!(ann.get("/account").await.status, 200);
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn what_an_open_screen_listens_to_ends_with_its_session() {
+    let site = Site::new().await;
+    let mut ann = site.ann().await;
+    let mut stays = site.logged_in("ann", PASSWORD).await.listen().await;
+    let mut ends = ann.listen().await;
+    let answer = ann.fill("/account", "/logout", &[]).await;
+    assert_eq!(answer.goes_to(), "/login");
+    assert!(ends.ends(&site.hand).await, "it hears nothing more");
+    assert!(stays.goes_on(&site.hand).await, "the other session is told");
+    site.hand.advance(12 * HOUR);
+    assert!(stays.ends(&site.hand).await, "it was not used for 12 hours");
+    site.finish().await;
+}
+
+#[tokio::test]
 async fn a_session_ends_by_logging_out_and_by_a_changed_password() {
     let site = Site::new().await;
     let mut ann = site.ann().await;
