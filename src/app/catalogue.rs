@@ -21,8 +21,12 @@ use crate::relay::journal::{
     About, Availability, Journal, Level, Mark, ReadError, Reader, Said, Sums, WriteError,
 };
 
-/// One commit has so many events.
+/// One commit has so many events at most.
 const STEP: u32 = 100;
+/// And so many of those that Orbit said more of: a page of these is written as a whole.
+const STEP_AGAIN: u32 = 10;
+/// No event is added to a commit that has so many readings.
+const STEP_READINGS: usize = 2_000;
 /// After a commit, while there is more to do.
 const PAUSE: Duration = Duration::from_millis(20);
 /// What comes within so long is written together.
@@ -81,8 +85,8 @@ impl Catalogue {
                     .wait_for(|now| *now == Availability::Open)
                     .await,
             );
-            // Room that is left is for what waits.
-            if room.borrow().level == Level::Full {
+            // Room that is left is for events, and for what waits.
+            if room.borrow().level != Level::Enough {
                 self.clock.sleep(TROUBLE).await;
                 continue;
             }
@@ -140,31 +144,57 @@ fn look(
     let before = reader.catalogue_mark()?;
     let mut mark = before.clone().with_map(map.version());
     let new = reader.to_catalogue(mark.upto, i64::MAX, STEP)?;
-    let step = if let Some((last, _)) = new.last() {
-        mark.upto = last.seq;
-        Some(step(map, &new, mark, None))
-    } else {
-        let (said, again) = reader.to_catalogue_again(STEP)?;
+    let step = if new.is_empty() {
+        let (said, again) = reader.to_catalogue_again(STEP_AGAIN)?;
         if again.is_some() {
-            Some(step(map, &said, mark, again))
+            let rows = said
+                .iter()
+                .filter_map(|(event, known)| deliver::about(map, event, known));
+            Some(Step {
+                rows: rows.collect(),
+                // There may be others behind a page whose events are all gone.
+                more: true,
+                mark,
+                again,
+            })
         } else if mark.is_behind() {
             let old = reader.to_catalogue(mark.anew, mark.anew_upto, STEP)?;
-            mark.anew = old.last().map_or(mark.anew_upto, |(last, _)| last.seq);
-            Some(step(map, &old, mark, None))
+            let (rows, last) = abouts(map, &old);
+            mark.anew = last.unwrap_or(mark.anew_upto);
+            Some(step(rows, mark, false))
         } else {
-            (mark != before).then(|| step(map, &[], mark, None))
+            (mark != before).then(|| step(Vec::new(), mark, false))
         }
+    } else {
+        let (rows, last) = abouts(map, &new);
+        mark.upto = last.unwrap_or(mark.upto);
+        Some(step(rows, mark, true))
     };
     Ok((reader, step))
 }
 
-fn step(map: &AssetMap, events: &[Said], mark: Mark, again: Option<i64>) -> Step {
-    let about = |(event, known): &Said| deliver::about(map, event, known);
+/// What the first of these are about, as many as one commit has, and the last of them.
+fn abouts(map: &AssetMap, events: &[Said]) -> (Vec<About>, Option<i64>) {
+    let (mut rows, mut last, mut readings) = (Vec::new(), None, 0);
+    for (event, known) in events {
+        if readings >= STEP_READINGS {
+            break;
+        }
+        if let Some(about) = deliver::about(map, event, known) {
+            readings += about.readings.len();
+            rows.push(about);
+        }
+        last = Some(event.seq);
+    }
+    (rows, last)
+}
+
+fn step(rows: Vec<About>, mark: Mark, is_new: bool) -> Step {
     Step {
-        rows: events.iter().filter_map(about).collect(),
-        more: mark.is_behind() || !events.is_empty(),
+        rows,
+        more: mark.is_behind() || is_new,
         mark,
-        again,
+        again: None,
     }
 }
 
