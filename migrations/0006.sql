@@ -20,6 +20,8 @@ CREATE TABLE term (
     PRIMARY KEY (kind, text, subject)
 ) WITHOUT ROWID;
 
+CREATE INDEX term_subject ON term (subject);
+
 CREATE TABLE entry (
     seq     INTEGER PRIMARY KEY REFERENCES event,
     at      INTEGER NOT NULL,

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{Store, StoreError};
+use crate::relay::journal::WriteError;
 use crate::relay::journal::catalogue::{
     About, Field, Heard, Mark, NOTE, WORD, bare, heard, kept, words,
 };
@@ -35,11 +36,48 @@ struct Entry {
     at: i64,
 }
 
-/// Of what is written for an event, about.
+/// Of what is written for an event, or taken out with it, about; and for each of its readings.
 const ENTRY_BYTES: u64 = 512;
+const READING_BYTES: u64 = 128;
 
 impl Store {
+    /// Whatever goes wrong here concerns no other call of its group.
     pub(in crate::relay::journal) fn catalogue(
+        &mut self,
+        rows: &[About],
+        mark: &Mark,
+        again: Option<i64>,
+    ) -> Result<(), StoreError> {
+        self.apart(|store| store.catalogue_all(rows, mark, again))
+    }
+
+    /// All that `act` writes, or nothing of it: what fails is refused, and the transaction goes on.
+    /// `act` changes the tables alone, and no sums in memory.
+    fn apart<T>(
+        &mut self,
+        act: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.connection
+            .prepare_cached("SAVEPOINT catalogue")?
+            .execute([])?;
+        let result = act(self);
+        let undone = match &result {
+            Ok(_) => Ok(()),
+            Err(_) => self.connection.execute_batch("ROLLBACK TO catalogue"),
+        };
+        let left = undone.and_then(|()| self.connection.execute_batch("RELEASE catalogue"));
+        match (result, left) {
+            (Ok(value), Ok(())) => Ok(value),
+            (Ok(_), Err(error)) => Err(error.into()),
+            (Err(StoreError::Sqlite(error)), Ok(())) => Err(StoreError::Refused(
+                WriteError::Unavailable(format!("the catalogue's tables: {error}")),
+            )),
+            // The transaction went with it.
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    fn catalogue_all(
         &mut self,
         rows: &[About],
         mark: &Mark,
@@ -53,7 +91,7 @@ impl Store {
                 .optional()?;
             if let Some(identity) = identity {
                 self.enter(about, &identity)?;
-                self.written += ENTRY_BYTES;
+                self.written += bytes_of(about.readings.len());
             }
         }
         if let Some(again) = again {
@@ -197,9 +235,11 @@ impl Store {
             )?
             .execute(params![action, robot, mission, asset, others, i64::MIN])?;
         let no = self.connection.last_insert_rowid();
-        let mut insert = self
-            .connection
-            .prepare_cached("INSERT INTO term (kind, text, subject) VALUES (?1, ?2, ?3)")?;
+        // What was left of an earlier subject with this number is none of this one's.
+        self.remove_terms(no)?;
+        let mut insert = self.connection.prepare_cached(
+            "INSERT OR IGNORE INTO term (kind, text, subject) VALUES (?1, ?2, ?3)",
+        )?;
         for (kind, text) in subject.terms() {
             insert.execute(params![kind, text, no])?;
         }
@@ -237,34 +277,33 @@ impl Store {
             .execute(params![no, entry.alert, entry.at])?;
         let gone = self
             .connection
-            .prepare_cached(
-                "DELETE FROM subject WHERE no = ?1 AND n <= 0
-                 RETURNING robot, mission, action, asset, others",
-            )?
-            .query_row([no], |row| {
-                Ok(Subject {
-                    robot: row.get(0)?,
-                    mission: row.get(1)?,
-                    action: row.get(2)?,
-                    asset: row.get(3)?,
-                    others: row.get(4)?,
-                })
-            })
-            .optional()?;
-        let Some(subject) = gone else { return Ok(()) };
-        let mut delete = self
-            .connection
-            .prepare_cached("DELETE FROM term WHERE kind = ?1 AND text = ?2 AND subject = ?3")?;
-        for (kind, text) in subject.terms() {
-            delete.execute(params![kind, text, no])?;
+            .prepare_cached("DELETE FROM subject WHERE no = ?1 AND n <= 0")?
+            .execute([no])?;
+        if gone > 0 {
+            self.remove_terms(no)?;
         }
         Ok(())
     }
 
+    /// By its number: what its words are may have changed since they were written.
+    fn remove_terms(&self, subject: i64) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM term WHERE subject = ?1")?
+            .execute([subject])?;
+        Ok(())
+    }
+
     /// An event goes, and what is known of it.
-    pub(super) fn take_out(&self, seq: i64) -> Result<(), StoreError> {
+    /// Gives about how many bytes that are.
+    pub(super) fn take_out(&mut self, seq: i64) -> Result<u64, StoreError> {
+        let bytes = self.apart(|store| store.take_all_out(seq))?;
+        self.written += bytes;
+        Ok(bytes)
+    }
+
+    fn take_all_out(&self, seq: i64) -> Result<u64, StoreError> {
         let Some(entry) = self.entry(seq)? else {
-            return Ok(());
+            return Ok(0);
         };
         self.remove(seq, &entry)?;
         let identity: String = self
@@ -274,10 +313,11 @@ impl Store {
         self.connection
             .prepare_cached("DELETE FROM known_by WHERE identity = ?1 AND seq = ?2")?
             .execute(params![bare(&identity), seq])?;
-        self.connection
+        let readings = self
+            .connection
             .prepare_cached("DELETE FROM reading WHERE seq = ?1")?
             .execute([seq])?;
-        Ok(())
+        Ok(bytes_of(readings))
     }
 
     /// Who was not heard of since then is no longer missed.
@@ -296,6 +336,11 @@ impl Store {
             .execute([seq])?;
         Ok(())
     }
+}
+
+fn bytes_of(readings: usize) -> u64 {
+    let readings = u64::try_from(readings).unwrap_or(u64::MAX);
+    ENTRY_BYTES.saturating_add(READING_BYTES.saturating_mul(readings))
 }
 
 impl Subject {

@@ -12,7 +12,7 @@ use crate::clock::{Clock, later};
 use crate::event::{Event, Identity};
 use crate::relay::journal::open::DATABASE;
 use crate::relay::journal::tests::{TO, World, append, event};
-use crate::relay::journal::{AssetSeen, Disposition, Enrichment, Missing, Reader};
+use crate::relay::journal::{AssetSeen, Availability, Disposition, Enrichment, Missing, Reader};
 
 const HOUR: i64 = 3_600_000;
 
@@ -86,6 +86,11 @@ async fn world(events: usize) -> World {
     let world = World::new().await;
     append(&world.journal, 0..events).await;
     world
+}
+
+fn execute(world: &World, sql: &str) {
+    let connection = Connection::open(world.dir.path().join(DATABASE)).unwrap();
+    connection.execute_batch(sql).unwrap();
 }
 
 /// All that the tables hold: by subject in words, its entries.
@@ -167,6 +172,47 @@ async fn an_event_is_catalogued_once_and_as_it_was_said_last() {
         1,
         "the other is no longer its own"
     );
+}
+
+#[tokio::test]
+async fn a_term_that_was_left_over_does_no_harm() {
+    let world = world(3).await;
+    catalogue(&world, vec![about(1, "Valve", &[])]).await;
+    execute(
+        &world,
+        "INSERT INTO term SELECT kind, text, no FROM
+         (SELECT 'word' AS kind, 'pump' AS text UNION SELECT 'word', 'fan'),
+         (SELECT max(no) + 1 AS no FROM subject)",
+    );
+    catalogue(&world, vec![about(2, "Pump", &[])]).await;
+    append(&world.journal, 3..4).await;
+    assert_eq!(
+        holds(&world).len(),
+        2,
+        "and no subject has words of another"
+    );
+}
+
+#[tokio::test]
+async fn what_goes_wrong_with_the_catalogue_concerns_no_event() {
+    let world = world(2).await;
+    let trigger = "CREATE TRIGGER broken BEFORE INSERT ON entry WHEN NEW.seq = 2
+         BEGIN SELECT RAISE(FAIL, 'broken'); END";
+    execute(&world, trigger);
+    let mark = Mark {
+        upto: 2,
+        ..Mark::default()
+    };
+    let rows = vec![about(1, "Pump", &[]), about(2, "Pump", &[])];
+    let events = append(&world.journal, 2..9);
+    let (said, ()) = tokio::join!(world.journal.catalogue(rows, mark, None), events);
+    let said = said.unwrap_err().to_string();
+    assert!(said.contains("catalogue's tables: broken"), "{said}");
+    let availability = world.journal.availability();
+    assert_eq!(*availability.borrow(), Availability::Open);
+    assert_eq!(world.journal.sums().borrow().accepted, 9);
+    assert_eq!(holds(&world), BTreeMap::new(), "nothing of it is written");
+    assert_eq!(reader(&world).catalogue_mark().unwrap(), Mark::default());
 }
 
 #[tokio::test]

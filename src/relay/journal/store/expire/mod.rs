@@ -2,8 +2,8 @@
 //!
 //! # Invariants
 //! - An event goes with all its deliveries, with what Orbit said of it and with what the catalogue
-//!   has of it, in one commit, and only when every destination is through with it: each has it delivered, skipped or discarded, or keeps it; one at least has
-//!   not only kept it.
+//!   has of it, in one commit, and only when every destination is through with it: each has it
+//!   delivered, skipped or discarded, or keeps it; one at least has not only kept it.
 //! - Never the last event, from which the numbers go on; never the last one that Orbit sent,
 //!   which says since when there is silence.
 //! - Its dedupe key stays. What was counted of it stays counted; what was kept and is gone is
@@ -16,21 +16,21 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 
-use super::memory::EXPIRED;
+use super::memory::{EXPIRED, unsigned};
 use super::{Store, StoreError};
 use crate::event::{ALERT, COMPLETED, inspection_key};
 use crate::relay::journal::{Expired, State};
 
 /// One step looks at so many events; at few in a test, so that it makes many.
 const STEP: usize = if cfg!(test) { 7 } else { 500 };
-/// One step removes about as many bytes of bodies, or one body.
-const STEP_BYTES: i64 = 4 * 1024 * 1024;
+/// One step removes about as many bytes, or one event.
+const STEP_BYTES: u64 = 4 * 1024 * 1024;
 
 /// An event that a step looks at.
 struct Looked {
     seq: i64,
     received_at: i64,
-    body_bytes: i64,
+    body_bytes: u64,
 }
 
 /// How the destinations stand to an event that every one of them is through with.
@@ -73,9 +73,8 @@ impl Store {
             let Some(through) = self.through(event.seq)? else {
                 continue;
             };
-            self.remove_event(event.seq, &through)?;
+            bytes += event.body_bytes + self.remove_event(event.seq, &through)?;
             gone += 1;
-            bytes += event.body_bytes;
             if bytes >= STEP_BYTES {
                 next = Some(event.seq);
                 break;
@@ -96,7 +95,7 @@ impl Store {
                 Ok(Looked {
                     seq: row.get(0)?,
                     received_at: row.get(1)?,
-                    body_bytes: row.get(2)?,
+                    body_bytes: unsigned(row.get(2)?),
                 })
             })?
             .collect::<Result<_, _>>()?;
@@ -124,7 +123,10 @@ impl Store {
         Ok((!through.rows.is_empty()).then_some(through))
     }
 
-    fn remove_event(&mut self, seq: i64, through: &Through) -> Result<(), StoreError> {
+    /// Gives about how many bytes the catalogue had of it.
+    fn remove_event(&mut self, seq: i64, through: &Through) -> Result<u64, StoreError> {
+        // First: where that fails, the event stays as it is.
+        let bytes = self.take_out(seq)?;
         for (no, state) in &through.rows {
             if *state != State::Delivered {
                 self.forget_inspection(*no, seq)?;
@@ -133,7 +135,6 @@ impl Store {
                 .prepare_cached("DELETE FROM delivery WHERE destination = ?1 AND seq = ?2")?
                 .execute([*no, seq])?;
         }
-        self.take_out(seq)?;
         for sql in [
             "DELETE FROM enrichment WHERE seq = ?1",
             "DELETE FROM event WHERE seq = ?1",
@@ -148,7 +149,7 @@ impl Store {
         }
         self.memory.count(EXPIRED, 1);
         self.sums_changed = true;
-        Ok(())
+        Ok(bytes)
     }
 
     /// A delivery that came to nothing does not stand for its inspection when it is gone: the row
