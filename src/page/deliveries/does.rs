@@ -90,7 +90,7 @@ async fn begin(page: &Arc<Page>, person: &Person, bulk: Bulk) -> Result<usize, F
         who: person.name.clone(),
         bulk,
     };
-    match control::act(&page.app.ground, ask).await {
+    match control::act_within(&page.app.ground, ask, &page.app.stop).await {
         control::Answer::Begun(jobs) => Ok(jobs.len()),
         other => Err(failed(other)),
     }
@@ -131,7 +131,7 @@ pub(super) async fn send(
         seq,
         who: person.name.clone(),
     };
-    match control::act(&page.app.ground, ask).await {
+    match control::act_within(&page.app.ground, ask, &page.app.stop).await {
         control::Answer::Sent(true) => page.say(&person, "It is sent there."),
         control::Answer::Sent(false) => page.say(
             &person,
