@@ -15,7 +15,7 @@ use crate::config::saved::{Checked, Fault, Saved, WriteError};
 
 /// The place of whoever saves.
 #[derive(Debug, Default)]
-pub(in super::super) struct Saving(tokio::sync::Mutex<()>);
+pub(in super::super) struct Saving(pub(super) tokio::sync::Mutex<()>);
 
 /// Why nothing was saved.
 #[derive(Debug)]
