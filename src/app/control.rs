@@ -204,6 +204,20 @@ impl Ground {
     }
 }
 
+/// Does what is asked, and waits for it no longer than it may last, or until `stop`.
+pub async fn act_within(ground: &Ground, ask: Ask, stop: &CancellationToken) -> Answer {
+    match ask {
+        // Its deadline is the destination's, or Orbit's.
+        Ask::Test { .. } | Ask::Backfill { .. } | Ask::Webhook { .. } => tokio::select! {
+            answer = act(ground, ask) => answer,
+            () = stop.cancelled() => Answer::Failed("the relay stops".to_owned()),
+        },
+        _ => tokio::time::timeout(DEADLINE, act(ground, ask))
+            .await
+            .unwrap_or_else(|_| Answer::Failed("it took too long: look again".to_owned())),
+    }
+}
+
 /// Does what is asked.
 pub async fn act(ground: &Ground, ask: Ask) -> Answer {
     let (journal, at) = (&ground.journal, ground.clock.wall());
@@ -484,14 +498,7 @@ async fn answer(
         () = stop.cancelled() => return Ok(()),
     }
     let answer = match serde_json::from_str(&line) {
-        // Its deadline is the destination's, or Orbit's.
-        Ok(ask @ (Ask::Test { .. } | Ask::Backfill { .. } | Ask::Webhook { .. })) => {
-            tokio::select! {
-                answer = act(ground, ask) => answer,
-                () = stop.cancelled() => Answer::Failed("the relay stops".to_owned()),
-            }
-        }
-        Ok(ask) => tokio::time::timeout(DEADLINE, act(ground, ask)).await?,
+        Ok(ask) => act_within(ground, ask, stop).await,
         Err(error) => Answer::Failed(format!("{NOT_UNDERSTOOD}: {error}")),
     };
     let mut line = serde_json::to_vec(&answer)?;

@@ -4,6 +4,7 @@
 //! # Invariants
 //! - Nothing here starts anything; a page that is gone leaves every part as it was.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -86,6 +87,8 @@ pub struct Shown {
     pub configs: Vec<deliver::Config>,
     /// Where Orbit is, if it is said.
     pub orbit_host: Option<String>,
+    /// Where it listens, for events and for the page.
+    pub listens: [SocketAddr; 2],
     /// Why nothing can be accepted yet, if so.
     pub not_configured: Option<String>,
     /// What the user should know.
@@ -100,6 +103,7 @@ impl Shown {
             destinations: config.shown_destinations.clone(),
             configs: config.destinations.clone(),
             orbit_host: config.orbit_host.as_ref().map(|orbit| orbit.host.clone()),
+            listens: [config.listen, config.ops_listen],
             not_configured: config.not_configured.clone(),
             warnings: config.warnings.clone(),
         }

@@ -8,6 +8,7 @@
 //! assets  the asset map: loaded, and loaded again when it has changed or on SIGHUP
 //! catalogue what events are about, so that people find them
 //! notices what is told to the destinations that `notify` names
+//! ports   whether the relay could listen where a configuration says
 //! preview what an event would become at a destination, and nothing is sent
 //! retention what was delivered long ago goes
 //! orders  closed orders close their anomalies in Orbit
@@ -45,6 +46,7 @@ pub mod learnt;
 mod lines;
 mod notices;
 mod orders;
+pub mod ports;
 pub mod preview;
 mod retention;
 pub mod secret;
@@ -111,6 +113,8 @@ pub struct App {
     pub assets: Arc<Assets>,
     /// By which Orbit is looked at now.
     pub nudge: Nudge,
+    /// Cancelled before the stop where the relay goes on with other parts: Orbit is told of no end.
+    pub goes_on: CancellationToken,
     /// Told when the stop was asked for.
     asked_to_stop: oneshot::Sender<()>,
 }
@@ -243,6 +247,7 @@ impl App {
             parts,
             assets,
             nudge,
+            goes_on: CancellationToken::new(),
             asked_to_stop,
         })
     }
@@ -261,6 +266,7 @@ impl App {
             journal,
             mut writer,
             metrics,
+            goes_on,
             asked_to_stop,
             ..
         } = self;
@@ -288,7 +294,7 @@ impl App {
                 },
             }
         }
-        if died {
+        if died || goes_on.is_cancelled() {
             drop(asked_to_stop);
         } else {
             // Nobody hears it where there is no Orbit.

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::signals::Signals;
 use super::taken::{self, Taken};
 use super::{CHANGED, FAILED, Outcome, Usage, log, runtime};
+use crate::app::ports::try_ports;
 use crate::app::waiting::{answer, set_right};
 use crate::app::watch::{Load, Watch};
 use crate::app::{App, Exit, Listeners};
@@ -191,12 +192,6 @@ fn load(input: &Input) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-fn can_be_listened_on(address: SocketAddr) -> anyhow::Result<()> {
-    let listener = std::net::TcpListener::bind(address);
-    listener.with_context(|| format!("cannot listen on {address}"))?;
-    Ok(())
-}
-
 /// The folder of the configuration, and what it is read with again.
 struct Watched {
     watch: Watch,
@@ -207,16 +202,11 @@ struct Watched {
 impl Watched {
     /// Whether a start would succeed now, at these ports or at others that are free; with a line
     /// for each thing that is wrong.
-    fn again(&self, ports: [u16; 2]) -> Load {
+    fn again(&self, ours: [SocketAddr; 2]) -> Load {
         let bare = self.bare.clone();
         Arc::new(move || {
             let (_, loaded) = read(&bare);
-            let usable = loaded.and_then(|config| {
-                let others = [config.listen, config.ops_listen].into_iter();
-                others
-                    .filter(|address| !ports.contains(&address.port()))
-                    .try_for_each(can_be_listened_on)
-            });
+            let usable = loaded.and_then(|config| Ok(try_ports(&config, ours)?));
             usable.map_err(|error| super::lines(&error))
         })
     }
@@ -245,7 +235,7 @@ async fn wait(
         watched.watch.dir().display()
     );
     let (stop, hard) = (CancellationToken::new(), CancellationToken::new());
-    let again = watched.again([config.listen.port(), config.ops_listen.port()]);
+    let again = watched.again([config.listen, config.ops_listen]);
     let answering = async {
         match ports.listen(config).await {
             Ok(listeners) => answer(listeners, wrong, &stop).await,
@@ -291,9 +281,12 @@ async fn serve(
     announce(&config, &webhook_at.to_string(), &ops_at.to_string());
     let access = page::access::Config::of(&config);
     outside.access.open(&config.data_dir, access);
-    let taken = [webhook_at.port(), ops_at.port()];
+    let taken = [webhook_at, ops_at];
     let mut again = None;
-    let stop = CancellationToken::new();
+    // What a signal says is apart from what the page says: the first signal to stop is the first,
+    // though the parts are drained already.
+    let told = CancellationToken::new();
+    let stop = told.child_token();
     let hard = CancellationToken::new();
     let of_page = outside.clone();
     let pages = Box::new(move |handles| page::router(handles, of_page));
@@ -305,6 +298,7 @@ async fn serve(
         Some(pages),
     )?;
     let (assets, nudge) = (Arc::clone(&app.assets), app.nudge.clone());
+    let goes_on = app.goes_on.clone();
     let hung_up = Arc::clone(&assets);
     let on_hangup = move || {
         hung_up.reload();
@@ -321,7 +315,7 @@ async fn serve(
     };
     let (running, signals) = (
         app.run(hard.clone()),
-        signals.watch(stop.clone(), hard.clone(), Arc::new(on_hangup)),
+        signals.watch(told.clone(), hard.clone(), Arc::new(on_hangup)),
     );
     tokio::pin!(running, signals);
     let first = tokio::select! {
@@ -340,6 +334,7 @@ async fn serve(
         () = outside.apply.notified() => {
             if !stop.is_cancelled() {
                 tracing::info!("config: saved on the page: finishing what is under way, to go on with it");
+                goes_on.cancel();
                 stop.cancel();
                 again = Some(Again::Parts);
             }
@@ -361,7 +356,7 @@ async fn serve(
     Ok(match (exit, again) {
         (Exit::Died, _) => Some(ExitCode::from(FAILED)),
         // A signal may have come meanwhile.
-        (Exit::Drained | Exit::Cut, Some(Again::Parts)) if !hard.is_cancelled() => None,
+        (Exit::Drained | Exit::Cut, Some(Again::Parts)) if !told.is_cancelled() => None,
         (Exit::Drained | Exit::Cut, Some(Again::Process)) => {
             tracing::info!("stopped, to be started again with the new configuration");
             Some(ExitCode::from(CHANGED))

@@ -76,7 +76,10 @@ async fn live(State(page): State<Arc<Page>>, See(person): See) -> Response {
             {
                 return;
             }
-            page.app.clock.sleep(PAUSE).await;
+            tokio::select! {
+                () = page.app.stop.cancelled() => return,
+                () = page.app.clock.sleep(PAUSE) => {}
+            }
         }
     });
     let alive = KeepAlive::new().interval(ALIVE);

@@ -39,7 +39,8 @@ pub struct Fault {
 }
 
 impl Fault {
-    pub(super) fn setting(name: &'static str, what: &str) -> Self {
+    /// About a setting.
+    pub fn setting(name: &'static str, what: &str) -> Self {
         Self {
             about: About::Setting(name),
             what: what.to_owned(),

@@ -3,7 +3,7 @@
 //! # Invariants
 //! - Of a text that is given at a place for secrets nothing is left in the keys.
 //! - `{"kept": true}` stands for what is saved at the same place of the same destination, and only
-//!   while it goes to the same address.
+//!   while it goes to the same address by the same proxy.
 
 use std::collections::BTreeMap;
 
@@ -60,7 +60,7 @@ pub(super) struct Take<'a> {
     saved: &'a Saved,
     destination: &'a str,
     before: Option<&'a Keys>,
-    /// Whether it goes where it went before.
+    /// Whether it goes where it went before, by the same way.
     same_address: bool,
     files: BTreeMap<String, Secret>,
     faults: Vec<Fault>,
@@ -86,7 +86,7 @@ impl<'a> Take<'a> {
                         _ => false,
                     }
             };
-            is_same(&["url"]) && is_same(&["auth", "token_url"])
+            is_same(&["url"]) && is_same(&["auth", "token_url"]) && is_same(&["proxy"])
         });
         Self {
             saved,
@@ -194,7 +194,10 @@ impl<'a> Take<'a> {
             return self.again(path, "nothing is saved here yet: give it");
         }
         if !self.same_address {
-            return self.again(path, "the address is another one: give this again");
+            return self.again(
+                path,
+                "the address, or the proxy, is another one: give this again",
+            );
         }
         file
     }

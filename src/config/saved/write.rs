@@ -5,6 +5,7 @@
 //! - Secrets first, under names that nothing names yet; then both files beside the old ones; then
 //!   they take their places. So a crash leaves what was, or what is to be; only one between the two
 //!   last steps, of a change that concerns both files, leaves one of each.
+//! - A secret that a file in its place names is not removed, whatever fails then.
 //! - What somebody else wrote since it was read is not overwritten.
 
 use std::collections::BTreeSet;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
-use super::{DOTENV, FILE, Fault, Keys, SECRETS, Saved, of_variable};
+use super::{DOTENV, FILE, Fault, Keys, LARGEST, SECRETS, Saved, of_variable};
 use crate::config::files::{Level, Text};
 use crate::config::{Config, Input, settings};
 
@@ -75,6 +76,13 @@ impl Saved {
         }
         let file = self.file_text().map_err(|what| elsewhere(&what))?;
         let dotenv = self.dotenv_text();
+        // A start would refuse it.
+        for (name, text) in [(FILE, &file), (DOTENV, &dotenv)] {
+            if u64::try_from(text.len()).map_or(true, |length| length > LARGEST) {
+                let what = format!("with this {name} would be larger than 1 MiB: make it shorter");
+                return Err(elsewhere(&what));
+            }
+        }
         let staged = self.stage().map_err(|error| elsewhere(&error))?;
         let text = |name: &str, text: &str| Text {
             level: Level::Page,
@@ -204,7 +212,15 @@ const HEAD: &str = "# Saved on the page of orbit-relay, which writes this file a
 
 impl Checked {
     /// Writes it.
-    pub fn write(mut self) -> Result<Config, WriteError> {
+    pub fn write(self) -> Result<Config, WriteError> {
+        self.write_and(sync)
+    }
+
+    /// Writes it, and has the folder kept by `sync`.
+    pub(super) fn write_and(
+        mut self,
+        sync: impl FnOnce(&Path) -> std::io::Result<()>,
+    ) -> Result<Config, WriteError> {
         let candidate = &self.candidate;
         let before = &candidate.before;
         let dir = &candidate.dir;
@@ -238,9 +254,15 @@ impl Checked {
             .map(|(name, _, before)| (*name, before.as_deref()))
             .collect();
         take_places(dir, &steps)?;
-        sync(dir).map_err(|error| WriteError::at(dir, error))?;
+        // From here on they are named by what counts.
         self.staged.0.clear();
-        self.candidate.sweep();
+        match sync(dir) {
+            Ok(()) => self.candidate.sweep(),
+            // A crash may bring back what was: what that names stays.
+            Err(error) => {
+                tracing::warn!(%error, "page: {} may not be on the disk yet", dir.display());
+            }
+        }
         Ok(self.config)
     }
 }

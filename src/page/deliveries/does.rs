@@ -104,7 +104,7 @@ pub(crate) async fn begin(page: &Arc<Page>, person: &Person, bulk: Bulk) -> Resu
         who: person.name.clone(),
         bulk: Box::new(bulk),
     };
-    match control::act(&page.app.ground, ask).await {
+    match control::act_within(&page.app.ground, ask, &page.app.stop).await {
         control::Answer::Begun(jobs) => Ok(jobs.len()),
         other => Err(failed(other)),
     }
@@ -168,7 +168,7 @@ pub(crate) async fn send_to(
         seq,
         who: person.name.clone(),
     };
-    match control::act(&page.app.ground, ask).await {
+    match control::act_within(&page.app.ground, ask, &page.app.stop).await {
         control::Answer::Sent(sent) => Ok(sent),
         other => Err(failed(other)),
     }

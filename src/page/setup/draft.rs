@@ -45,7 +45,7 @@ const AUTH: [(&str, Option<&str>, &str); 4] = [
     ("oauth2", Some("client_id"), "client_secret"),
 ];
 /// The keys that have fields of their own.
-const OWN: [&str; 6] = ["name", "url", "preset", "settings", "secrets", "auth"];
+const OWN: [&str; 3] = ["name", "url", "preset"];
 /// The preset that signs in its own way.
 const FIIX: &str = "fiix";
 
@@ -114,17 +114,26 @@ impl Draft {
             draft.url = text(url.as_ref());
         }
         draft.preset = text(keys.remove("preset").as_ref());
-        if let Some(Json::Object(settings)) = keys.remove("settings") {
-            let settings = settings.iter();
-            draft.settings = settings
-                .map(|(name, value)| (name.clone(), text(Some(value))))
-                .collect();
+        let known = draft.fields();
+        for field in &known.settings {
+            if let Some(value) = take(&mut keys, "settings", &field.name) {
+                draft
+                    .settings
+                    .insert(field.name.clone(), text(Some(&value)));
+            }
         }
-        if let Some(Json::Object(secrets)) = keys.remove("secrets") {
-            let names = secrets.keys().map(|name| format!("secrets.{name}"));
-            draft.kept.extend(names);
+        for field in &known.secrets {
+            if take(&mut keys, "secrets", &field.name).is_some() {
+                draft.kept.insert(format!("secrets.{}", field.name));
+            }
         }
-        if let Some(Json::Object(auth)) = keys.remove("auth") {
+        let has_fields = |auth: &Json| {
+            let kind = text(auth.get("type"));
+            AUTH.iter().any(|(known, ..)| *known == kind)
+        };
+        if keys.get("auth").is_some_and(has_fields)
+            && let Some(Json::Object(auth)) = keys.remove("auth")
+        {
             draft.auth_type = text(auth.get("type"));
             let mut kinds = AUTH.iter();
             if let Some((_, who, secret)) = kinds.find(|(kind, ..)| *kind == draft.auth_type) {
@@ -194,7 +203,9 @@ impl Draft {
             wrong.push(Wrong::of("more", &what));
             Keys::new()
         });
-        for key in OWN.iter().filter(|key| keys.contains_key(**key)) {
+        let preset = fields.get("preset");
+        let known = preset_fields(preset).unwrap_or_default();
+        for key in twice(&keys, &known, fields) {
             wrong.push(Wrong::of(
                 "more",
                 &format!("`{key}` has a field of its own"),
@@ -207,14 +218,12 @@ impl Draft {
             url => url.into(),
         };
         keys.insert("url".to_owned(), url);
-        let preset = fields.get("preset");
-        let known = preset_fields(preset).unwrap_or_default();
         if !preset.is_empty() {
             keys.insert("preset".to_owned(), preset.into());
         }
         match settings(fields, &known, before) {
             Ok(settings) if settings.is_empty() => {}
-            Ok(settings) => drop(keys.insert("settings".to_owned(), Json::Object(settings))),
+            Ok(settings) => put(&mut keys, "settings", settings),
             Err(faults) => wrong.extend(faults),
         }
         let secrets = known.secrets.iter().map(|field| {
@@ -224,7 +233,7 @@ impl Draft {
         });
         let secrets: Keys = secrets.collect();
         if !secrets.is_empty() {
-            keys.insert("secrets".to_owned(), Json::Object(secrets));
+            put(&mut keys, "secrets", secrets);
         }
         if let Some(auth) = auth(fields, &secret) {
             keys.insert("auth".to_owned(), auth);
@@ -256,6 +265,47 @@ impl Draft {
             Err(wrong)
         }
     }
+}
+
+/// Takes a key out of a table, and the table with its last key.
+fn take(keys: &mut Keys, table: &str, key: &str) -> Option<Json> {
+    let of = keys.get_mut(table)?.as_object_mut()?;
+    let taken = of.remove(key);
+    if of.is_empty() {
+        keys.remove(table);
+    }
+    taken
+}
+
+/// Puts keys into a table, beside what is there.
+fn put(keys: &mut Keys, table: &str, more: Keys) {
+    match keys.get_mut(table) {
+        Some(Json::Object(of)) => of.extend(more),
+        _ => drop(keys.insert(table.to_owned(), Json::Object(more))),
+    }
+}
+
+/// Which of these keys have fields of their own.
+fn twice(keys: &Keys, known: &PresetFields, fields: &Fields) -> Vec<String> {
+    let mut twice: Vec<String> = OWN.iter().map(|key| (*key).to_owned()).collect();
+    twice.retain(|key| keys.contains_key(key));
+    if keys.contains_key("auth") && !fields.get("auth_type").is_empty() {
+        twice.push("auth".to_owned());
+    }
+    if keys.contains_key("sign") && fields.get("preset") == FIIX {
+        twice.push("sign".to_owned());
+    }
+    for (table, of) in [("settings", &known.settings), ("secrets", &known.secrets)] {
+        let Some(given) = keys.get(table) else {
+            continue;
+        };
+        if !given.is_object() {
+            twice.push(table.to_owned());
+        }
+        let both = of.iter().filter(|field| given.get(&field.name).is_some());
+        twice.extend(both.map(|field| format!("{table}.{}", field.name)));
+    }
+    twice
 }
 
 fn settings(
@@ -411,6 +461,10 @@ mod tests {
         for saved in [
             json!({ "name": "a", "url": "http://a/" }),
             json!({ "name": "a", "url": { "kept": true }, "preset": "slack" }),
+            json!({
+                "name": "a", "url": "http://a/", "auth": { "type": "none" },
+                "settings": { "site": 3 }, "secrets": { "key": { "kept": true } },
+            }),
             json!({
                 "name": "a", "url": "http://a/", "preset": "limble",
                 "settings": { "location_id": 12, "type": "2", "due_days": "3" },

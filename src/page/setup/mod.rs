@@ -37,6 +37,7 @@ use serde::Deserialize;
 use self::change::Imported;
 use self::destination::Tried;
 use self::draft::{Draft, Fields, Wrong};
+use self::save::blocking;
 pub(super) use self::save::{NotSaved, Saving};
 use self::view::{SettingView, Step};
 use super::access::{Configure, Decide, Person, See};
@@ -263,7 +264,7 @@ async fn repair(State(page): State<Arc<Page>>, Decide(person): Decide) -> Redire
         wish: Wish::Sync,
         who: person.name.clone(),
     };
-    let said = match control::act(&page.app.ground, ask).await {
+    let said = match control::act_within(&page.app.ground, ask, &page.app.stop).await {
         control::Answer::Failed(why) => format!("It was not set right: {why}"),
         _ => "It was set right, or was so already.".to_owned(),
     };
@@ -397,15 +398,20 @@ async fn tried(page: &Arc<Page>, name: &str, event: &str) -> Result<Tried, Faile
         None if !["", "latest", "sample"].contains(&&*asked) => (format!("event {asked}"), None),
         None => ("a sample".to_owned(), preview::sample(app.clock.wall())),
     };
-    let mut configs = app.shown.configs.iter();
-    let to = configs.find(|config| config.destination.name == name);
-    let orbit = app.shown.orbit_host.as_deref().and_then(client::base_url);
+    let (shown, name) = (Arc::clone(&app.shown), name.to_owned());
     let map = Arc::clone(&app.assets.current().borrow());
-    let preview = match (to, came) {
-        (Some(to), Some(came)) => preview::at(to, &map, &came, orbit.as_ref()),
-        (None, _) => Err("it is being applied: look again in a moment".to_owned()),
-        (_, None) => Err("there is no such event in the journal".to_owned()),
-    };
+    // A template may take its time.
+    let preview = blocking(move || {
+        let mut configs = shown.configs.iter();
+        let to = configs.find(|config| config.destination.name == name);
+        let orbit = shown.orbit_host.as_deref().and_then(client::base_url);
+        match (to, came) {
+            (Some(to), Some(came)) => preview::at(to, &map, &came, orbit.as_ref()),
+            (None, _) => Err("it is being applied: look again in a moment".to_owned()),
+            (_, None) => Err("there is no such event in the journal".to_owned()),
+        }
+    });
+    let preview = preview.await?;
     Ok(Tried {
         of,
         event: asked,
@@ -462,7 +468,7 @@ async fn test(
         destination: to.destination.id.clone(),
         who: person.name.clone(),
     };
-    let said = match control::act(&page.app.ground, ask).await {
+    let said = match control::act_within(&page.app.ground, ask, &page.app.stop).await {
         control::Answer::Tested(trial) => {
             let answer = trial.answer.unwrap_or_default();
             let answer: String = answer.chars().take(300).collect();

@@ -2,18 +2,20 @@
 //!
 //! # Invariants
 //! - Nothing is written that a start could not use.
-//! - What was done is kept before it is done; no secret is in it.
+//! - What is done is kept before it is done, and once more if it failed; no secret is in it.
+//! - What was begun is done to its end, though the browser goes away.
 //! - One change at a time: what is read, checked and written is one.
 
 use std::sync::Arc;
 
 use super::super::{Failed, Page};
 use crate::app::App;
+use crate::app::ports::try_ports;
 use crate::config::saved::{Checked, Fault, Saved, WriteError};
 
 /// The place of whoever saves.
 #[derive(Debug, Default)]
-pub(in super::super) struct Saving(tokio::sync::Mutex<()>);
+pub(in super::super) struct Saving(pub(super) tokio::sync::Mutex<()>);
 
 /// Why nothing was saved.
 #[derive(Debug)]
@@ -38,6 +40,18 @@ pub(in super::super) async fn save(
     detail: &str,
     change: impl FnOnce(&mut Saved) -> Result<(), Vec<Fault>> + Send + 'static,
 ) -> Result<bool, NotSaved> {
+    let (page, who, detail) = (Arc::clone(page), who.to_owned(), detail.to_owned());
+    // To its end, though whoever asked goes away meanwhile.
+    let saving = tokio::spawn(async move { save_whole(&page, &who, &detail, change).await });
+    saving.await.unwrap_or_else(|_| Err(stops().into()))
+}
+
+async fn save_whole(
+    page: &Arc<Page>,
+    who: &str,
+    detail: &str,
+    change: impl FnOnce(&mut Saved) -> Result<(), Vec<Fault>> + Send + 'static,
+) -> Result<bool, NotSaved> {
     let _place = page.saving.0.lock().await;
     let shared = Arc::clone(page);
     let checking = move || -> Result<Option<Checked>, NotSaved> {
@@ -48,20 +62,29 @@ pub(in super::super) async fn save(
         }
         let fits = |config: &_| App::try_parts(config).map_err(|error| format!("{error:#}"));
         let checked = saved.check(&shared.outside.input, fits);
-        checked.map(Some).map_err(NotSaved::Refused)
+        let checked = checked.map_err(NotSaved::Refused)?;
+        try_ports(&checked.config, shared.app.shown.listens).map_err(|error| {
+            let setting = error.setting;
+            let what = format!("{:#}", anyhow::Error::from(error));
+            NotSaved::Refused(vec![Fault::setting(setting, &what)])
+        })?;
+        Ok(Some(checked))
     };
     let Some(checked) = blocking(checking).await?? else {
         return Ok(false);
     };
-    let (app, at) = (&page.app, page.app.clock.wall());
-    let act = app
-        .ground
-        .journal
-        .keep_act(at, who, "configure", None, detail);
+    let (journal, clock) = (&page.app.ground.journal, &page.app.clock);
+    let act = journal.keep_act(clock.wall(), who, "configure", None, detail);
     act.await.map_err(Failed::from)?;
+    if let Err(error) = blocking(move || checked.write()).await? {
+        let why = format!("{detail}: {error}");
+        let act = journal.keep_act(clock.wall(), who, "configure failed", None, &why);
+        if let Err(error) = act.await {
+            tracing::warn!(%error, "page: that nothing was saved is not among the acts");
+        }
+        return Err(not_written(&error).into());
+    }
     tracing::info!(who, "page: saved: {detail}");
-    let written = blocking(move || checked.write()).await?;
-    written.map_err(|error| not_written(&error))?;
     page.outside.apply.notify_one();
     Ok(true)
 }
@@ -86,6 +109,10 @@ fn not_written(error: &WriteError) -> Failed {
 pub(super) async fn blocking<T: Send + 'static>(
     what: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failed> {
-    let stops = |_| Failed::unavailable("The relay stops.", "Come again in a moment.");
-    tokio::task::spawn_blocking(what).await.map_err(stops)
+    let done = tokio::task::spawn_blocking(what).await;
+    done.map_err(|_| stops())
+}
+
+fn stops() -> Failed {
+    Failed::unavailable("The relay stops.", "Come again in a moment.")
 }

@@ -381,3 +381,57 @@ fn texts_from_outside_are_shown_as_text() {
         assert!(!screen.contains("<script>alert"), "{screen}");
     }
 }
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_refused_at_its_field_and_nothing_is_saved() {
+    let relay = Relay::start(&[]).await;
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (page, ann) = relay.ask();
+    let saved = save_webhook(page, ann, sent(&[("webhook-port", &port)])).await;
+    let (status, _, screen) = seen(saved).await;
+    assert_eq!(status, 422);
+    assert!(screen.contains("f-webhook-port-error"), "{screen}");
+    assert!(screen.contains("cannot listen on 127.0.0.1:"), "{screen}");
+    assert!(!relay.is_applied());
+    assert_eq!(relay.saved(".env"), "");
+    assert!(!relay.path("page/.env").exists());
+    relay.end().await;
+}
+
+#[tokio::test]
+async fn what_is_saved_is_taken_though_the_browser_goes_away() {
+    let relay = Relay::start(&[]).await;
+    // Somebody else saves just now, so that it has to wait.
+    let place = relay.page.saving.0.lock().await;
+    let (page, ann) = relay.ask();
+    let mut asked = Box::pin(add(page, ann, sent(&CMMS)));
+    assert!(at_once(asked.as_mut()).is_none());
+    drop(asked);
+    drop(place);
+    let applied = relay.page.outside.apply.notified();
+    let bound = std::time::Duration::from_secs(20);
+    tokio::time::timeout(bound, applied).await.unwrap();
+    assert!(relay.saved("relay.toml").contains("cmms"));
+    relay.end().await;
+}
+
+#[tokio::test]
+async fn a_save_that_fails_is_an_act_that_says_so() {
+    let relay = Relay::start(&[]).await;
+    // What is a folder cannot be replaced by a file.
+    std::fs::create_dir_all(relay.path("page/.env.new/x")).unwrap();
+    let values = vec![("max-age".to_owned(), Some("2m".to_owned()))];
+    let failed = change::settings(&relay.page, "ann", values).await;
+    assert!(matches!(failed, Err(NotSaved::Failed(_))), "{failed:?}");
+    assert!(!relay.is_applied());
+    let mut reader = Reader::open(&relay.path("")).unwrap();
+    let acts = reader.acts_page(&crate::relay::journal::ActsPage {
+        limit: 1,
+        ..Default::default()
+    });
+    let act = acts.unwrap().remove(0);
+    assert_eq!((&*act.what, &*act.who), ("configure failed", "ann"));
+    assert!(act.detail.contains("cannot be written"), "{}", act.detail);
+    relay.end().await;
+}

@@ -205,9 +205,9 @@ pub(crate) async fn assign(
     ))
 }
 
-/// Takes the last change of the asset map back.
-pub(crate) async fn undo_map(page: &Page, who: &Person, on: OnMap) -> Result<String, Failed> {
-    let applied = map::undo(page, who, &on.version).await?;
+/// Takes the row back that was added here last.
+pub(crate) async fn undo_map(page: &Arc<Page>, who: &Person, on: OnMap) -> Result<String, Failed> {
+    let applied = map::undo_row(page, who, &on.version).await?;
     let rows = parts::count(u64::try_from(applied.rows).unwrap_or(u64::MAX));
     Ok(format!(
         "The asset map is as it was before, with {rows} rows. What went out meanwhile stays so."
@@ -248,7 +248,7 @@ async fn begin(page: &Page, who: &Person, kind: Kind, filter: Filter) -> Result<
 }
 
 async fn act(page: &Page, ask: Ask) -> Result<Answer, Failed> {
-    match control::act(&page.app.ground, ask).await {
+    match control::act_within(&page.app.ground, ask, &page.app.stop).await {
         Answer::Failed(why) => {
             let advice = "Nothing was changed, or it is not known: look again.";
             Err(Failed::unavailable(parts::shortened(&why, 500), advice))

@@ -435,7 +435,10 @@ fn lately(acts: &[journal::Act], paused: &BTreeSet<String>) -> Vec<Decided> {
             }
             ("discard", _) => Undo::Never("it cannot be undone: what was discarded stays so"),
             ("webhook", _) => Undo::Never("it cannot be undone from here"),
-            (MAP, _) if is_last => Undo::Map(String::new()),
+            (MAP, _) if is_last && map::is_decided(&act.detail) => Undo::Map(String::new()),
+            (MAP, _) if is_last => {
+                Undo::Never("whoever may set up can put back the map of before, by its history")
+            }
             (MAP, _) => Undo::Done,
             _ => continue,
         };
@@ -478,7 +481,10 @@ mod tests {
             act(3, "bob", "pause", Some("cmms")),
             act(2, "ann", "pause", Some("chat")),
             act(1, "bob", "login", None),
-            act(0, "ann", "map", None),
+            journal::Act {
+                detail: "row added for what waits: action_name \"A\"".to_owned(),
+                ..act(0, "ann", "map", None)
+            },
             act(-1, "bob", "map", None),
         ];
         let decided = lately(&acts, &["chat".to_owned()].into());
@@ -493,6 +499,14 @@ mod tests {
         assert_eq!(undo[4], ("map", Undo::Map(String::new())));
         assert_eq!(undo[5], ("map", Undo::Done));
         assert_eq!(undo.len(), 6, "a login is no decision of this screen");
+    }
+
+    #[test]
+    fn a_map_that_was_changed_elsewhere_is_not_offered_to_be_undone_here() {
+        let mut uploaded = act(1, "ann", "map", None);
+        uploaded.detail = "file uploaded: 3 rows removed".to_owned();
+        let decided = lately(&[uploaded], &BTreeSet::new());
+        assert!(matches!(decided[0].undo, Undo::Never(_)), "{decided:?}");
     }
 
     #[test]

@@ -457,6 +457,15 @@ fn a_secret_that_is_not_given_again_is_kept_only_for_the_same_address() {
         assert_eq!(faults[0].about, about("cmms", "auth.token"));
         assert!(faults[0].needs_secret && faults[0].what.contains("give this again"));
     }
+    // Whoever stands between sees it too.
+    for proxy in ["http://proxy.example:3128", "http://127.0.0.1:3128"] {
+        let mut saved = home.saved();
+        let mut keys = saved.destination("cmms").unwrap();
+        keys.insert("proxy".into(), proxy.into());
+        let faults = saved.put(Some("cmms"), keys).unwrap_err();
+        assert_eq!(faults[0].about, about("cmms", "auth.token"));
+        assert!(faults[0].needs_secret && faults[0].what.contains("the proxy"));
+    }
     // A new one is in force at once, and the old one is gone.
     home.save(|saved| saved.put(Some("cmms"), cmms()).unwrap());
     let names: Vec<_> = home.files().into_keys().collect();
@@ -560,6 +569,49 @@ fn what_somebody_else_saved_meanwhile_is_not_overwritten() {
     home.save(|saved| saved.set("max-age", "3m").unwrap());
     assert!(matches!(slow.write(), Err(WriteError::Changed)));
     assert_eq!(home.setting("max-age", &[]).0, "3m");
+}
+
+#[test]
+fn what_a_start_would_not_read_for_its_size_is_not_saved() {
+    let home = Home::new();
+    home.save(|saved| saved.put(None, cmms()).unwrap());
+    let before = home.files();
+    let faults = home.refused(|saved| {
+        let mut keys = saved.destination("cmms").unwrap();
+        let body = "x".repeat(1024 * 1024);
+        keys.insert("transform".into(), json!({ "template": body }));
+        saved.put(Some("cmms"), keys).unwrap();
+    });
+    assert!(
+        faults[0]
+            .what
+            .contains("relay.toml would be larger than 1 MiB"),
+        "{faults:?}"
+    );
+    assert_eq!(home.files(), before);
+}
+
+#[test]
+fn a_folder_that_is_not_synced_leaves_the_secrets_that_count() {
+    let home = Home::new();
+    home.save(|saved| saved.put(None, cmms()).unwrap());
+    let mut saved = home.saved();
+    saved.put(Some("cmms"), cmms()).unwrap();
+    let checked = saved.check(&home.bare(&[]), |_| Ok(())).unwrap();
+    checked
+        .write_and(|_| Err(std::io::Error::other("no room")))
+        .unwrap();
+    assert_eq!(home.load(&[]).destinations.len(), 1);
+    // The disk may still have the file that names the old one.
+    let names: Vec<_> = home.files().into_keys().collect();
+    assert_eq!(
+        names,
+        [
+            "relay.toml",
+            "secrets/cmms.auth-token.1",
+            "secrets/cmms.auth-token.2"
+        ]
+    );
 }
 
 #[test]

@@ -11,7 +11,9 @@
 //!
 //! # Invariants
 //! - A change is a whole map that [`AssetMap::parse`] takes, or it is none; it is in the history
-//!   and among the acts before it is in place, and in use before it is answered.
+//!   and among the acts before it is in place, and in use before it is answered. One that fails
+//!   then is an act once more, and not in the history.
+//! - What was begun is done to its end, though the browser goes away.
 //! - One change at a time; what goes by a line or compares with a version is refused once the map
 //!   is another.
 //! - Where another file is the map, nothing is changed.
@@ -36,9 +38,11 @@ use self::uploads::Uploads;
 use super::super::access::Person;
 use super::super::{Failed, Page};
 use crate::app::assets::Assets;
+use crate::clock::Clock;
 use crate::relay::assets::{
     AssetMap, Difference, KEY_COLUMNS, LoadError, PLACEHOLDER, Sheet, literal,
 };
+use crate::relay::journal::{ActsPage, Journal};
 
 /// No cell that is written here has more characters.
 const LONGEST_CELL: usize = 10_000;
@@ -47,6 +51,10 @@ const LONGEST_DETAIL: usize = 300;
 const ASSET_ID: &str = "asset_id";
 /// What an act on the map is called.
 const ACT: &str = "map";
+/// And one that did not work.
+const FAILED: &str = "map failed";
+/// How the act begins that adds a row for what waits.
+const DECIDED: &str = "row added for what waits: ";
 
 /// Whose turn it is to change the map. Of the whole process: a page that is built again meets the
 /// end of what the earlier one does.
@@ -120,11 +128,40 @@ pub(crate) async fn add_row(
     let keys = keys.iter();
     let keys = keys.map(|(column, name)| ((*column).to_owned(), literal(name)));
     let asset = (ASSET_ID.to_owned(), asset_id.to_owned());
-    add_cells(page, person, keys.chain([asset]).collect()).await
+    let cells: Vec<_> = keys.chain([asset]).collect();
+    let detail = format!("{DECIDED}{}", said(&cells));
+    add(page, person, cells, detail).await
+}
+
+/// Takes back the row that [`add_row`] added with this version, while it is the one in use; what
+/// was changed otherwise is for those who may set up.
+pub(crate) async fn undo_row(
+    page: &Arc<Page>,
+    person: &Person,
+    version: &str,
+) -> Result<Applied, Failed> {
+    let wanted = ActsPage {
+        what: Some(ACT.to_owned()),
+        limit: 1,
+        ..ActsPage::default()
+    };
+    let last = page.read(move |reader| reader.acts_page(&wanted)).await?;
+    if !last.first().is_some_and(|act| is_decided(&act.detail)) {
+        return Err(conflict(
+            "The last change of the asset map was not a row that was added here.",
+            "Whoever may set up can put back what was before, in the history of the asset map.",
+        ));
+    }
+    undo(page, person, version).await
+}
+
+/// Whether an act on the map is a row that somebody decided on.
+pub(crate) fn is_decided(detail: &str) -> bool {
+    detail.starts_with(DECIDED)
 }
 
 /// Takes back the change that made this version, while it is the one in use.
-pub(crate) async fn undo(page: &Page, person: &Person, version: &str) -> Result<Applied, Failed> {
+async fn undo(page: &Page, person: &Person, version: &str) -> Result<Applied, Failed> {
     let (keep, version) = (keep_of(page), version.to_owned());
     change(page, person, move |now| {
         if now.version != version {
@@ -176,6 +213,16 @@ pub(crate) async fn add_cells(
     person: &Person,
     cells: Vec<(String, String)>,
 ) -> Result<Applied, Failed> {
+    let detail = format!("row added: {}", said(&cells));
+    add(page, person, cells, detail).await
+}
+
+async fn add(
+    page: &Page,
+    person: &Person,
+    cells: Vec<(String, String)>,
+    detail: String,
+) -> Result<Applied, Failed> {
     check_cells(&cells)?;
     change(page, person, move |now| {
         let sheet = now.sheet()?;
@@ -185,7 +232,7 @@ pub(crate) async fn add_cells(
             difference.rows.is_empty()
         });
         Ok(Wanted {
-            detail: format!("row added: {}", said(&cells)),
+            detail,
             // A row that says what another says is none.
             bytes: if is_known { now.bytes.clone() } else { with },
         })
@@ -305,39 +352,80 @@ async fn change(
     person: &Person,
     make: impl FnOnce(&Now) -> Result<Wanted, Failed> + Send + 'static,
 ) -> Result<Applied, Failed> {
-    let _turn = TURN.lock().await;
     refuse_locked(page)?;
-    let (keep, now) = (keep_of(page), page.app.clock.wall().as_millisecond());
-    let ready = blocking(move || prepare(&keep, now, make)).await?;
-    let ready = match ready {
-        Ok(ready) => ready,
-        Err(same) => return Ok(same),
+    let doing = Doing {
+        keep: keep_of(page),
+        clock: page.app.clock.clone(),
+        journal: page.app.ground.journal.clone(),
+        assets: Arc::clone(&page.app.assets),
+        who: person.name.clone(),
     };
-    let Ready {
-        wanted,
-        entry,
-        applied,
-    } = ready;
-    let at = Timestamp::from_millisecond(entry.at).unwrap_or(Timestamp::UNIX_EPOCH);
-    let (version, before, rows) = (&applied.version, &applied.before, applied.rows);
-    let what = &wanted.detail;
-    let detail = format!("{what}; version {version} with {rows} rows, before {before}");
-    let journal = &page.app.ground.journal;
-    let kept = journal.keep_act(at, &person.name, ACT, None, &detail).await;
-    let keep = keep_of(page);
-    if let Err(error) = kept {
-        let forgotten = move || keep.forget(&entry).map_err(|error| unusable(&error));
-        blocking(forgotten).await?;
-        return Err(error.into());
-    }
-    let assets = Arc::clone(&page.app.assets);
-    blocking(move || put(&keep, &assets, &wanted.bytes)).await?;
-    tracing::info!(who = person.name, "asset map: {what}", what = detail);
-    Ok(applied)
+    // To its end, though whoever asked goes away meanwhile.
+    let done = tokio::spawn(doing.change(make)).await;
+    done.unwrap_or_else(|_| Err(stops()))
 }
 
-fn put(keep: &Keep, assets: &Assets, bytes: &[u8]) -> Result<(), Failed> {
-    keep.put(bytes).map_err(|error| unusable(&error))?;
+/// A change on its way.
+struct Doing {
+    keep: Keep,
+    clock: Clock,
+    journal: Journal,
+    assets: Arc<Assets>,
+    who: String,
+}
+
+impl Doing {
+    async fn change(
+        self,
+        make: impl FnOnce(&Now) -> Result<Wanted, Failed> + Send + 'static,
+    ) -> Result<Applied, Failed> {
+        let _turn = TURN.lock().await;
+        let (keep, now) = (self.keep.clone(), self.clock.wall().as_millisecond());
+        let ready = match blocking(move || prepare(&keep, now, make)).await? {
+            Ok(ready) => ready,
+            Err(same) => return Ok(same),
+        };
+        let Ready {
+            wanted,
+            entry,
+            applied,
+        } = ready;
+        let at = Timestamp::from_millisecond(entry.at).unwrap_or(Timestamp::UNIX_EPOCH);
+        let (version, before, rows) = (&applied.version, &applied.before, applied.rows);
+        let what = &wanted.detail;
+        let detail = format!("{what}; version {version} with {rows} rows, before {before}");
+        let kept = self.journal.keep_act(at, &self.who, ACT, None, &detail);
+        if let Err(error) = kept.await {
+            let keep = self.keep;
+            let forgotten = move || keep.forget(&entry).map_err(|error| unusable(&error));
+            blocking(forgotten).await?;
+            return Err(error.into());
+        }
+        let (keep, assets) = (self.keep, self.assets);
+        let put = move || put(&keep, &assets, &entry, &wanted.bytes);
+        if let Err(failed) = blocking(put).await {
+            let why = format!("{detail}: {}", failed.what);
+            let now = self.clock.wall();
+            let act = self.journal.keep_act(now, &self.who, FAILED, None, &why);
+            if let Err(error) = act.await {
+                tracing::warn!(%error, "page: that the map stayed is not among the acts");
+            }
+            return Err(failed);
+        }
+        tracing::info!(who = self.who, "asset map: {detail}");
+        Ok(applied)
+    }
+}
+
+fn put(keep: &Keep, assets: &Assets, entry: &Entry, bytes: &[u8]) -> Result<(), Failed> {
+    if let Err(error) = keep.put(bytes) {
+        // What is in its place all the same stays in the history.
+        let is_there = keep.current().is_ok_and(|now| now == bytes);
+        if !is_there && let Err(error) = keep.forget(entry) {
+            tracing::warn!(%error, "page: a version that never counted stays in the history");
+        }
+        return Err(unusable(&error));
+    }
     assets.reload();
     Ok(())
 }
@@ -485,12 +573,11 @@ async fn blocking<T: Send + 'static>(
     what: impl FnOnce() -> Result<T, Failed> + Send + 'static,
 ) -> Result<T, Failed> {
     let done = tokio::task::spawn_blocking(what).await;
-    done.unwrap_or_else(|_| {
-        Err(Failed::unavailable(
-            "The relay stops.",
-            "Come again in a moment.",
-        ))
-    })
+    done.unwrap_or_else(|_| Err(stops()))
+}
+
+fn stops() -> Failed {
+    Failed::unavailable("The relay stops.", "Come again in a moment.")
 }
 
 fn wrong(error: &LoadError) -> Failed {
