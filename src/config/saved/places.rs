@@ -3,7 +3,7 @@
 //! # Invariants
 //! - Of a text that is given at a place for secrets nothing is left in the keys.
 //! - `{"kept": true}` stands for what is saved at the same place of the same destination, and only
-//!   while it goes to the same address.
+//!   while it goes to the same address, by the same way.
 
 use std::collections::BTreeMap;
 
@@ -36,6 +36,12 @@ fn place(path: &[&str]) -> Place {
         _ => Place::Plain,
     }
 }
+
+/// Where secrets are sent, or through what. A step's URL is refused where it is not of the
+/// destination's own host.
+const ADDRESSES: [&[&str]; 4] = [URL, &["auth", "token_url"], &["proxy"], POLL];
+const URL: &[&str] = &["url"];
+const POLL: &[&str] = &["on_closed", "poll"];
 
 /// The keys with `{"kept": true}` for each file.
 pub(super) fn hidden(keys: &Keys) -> Keys {
@@ -74,19 +80,8 @@ impl<'a> Take<'a> {
         given: &Keys,
     ) -> Self {
         let same_address = before.is_some_and(|before| {
-            let is_same = |path: &[&str]| {
-                let (before, given) = (at(before, path), at(given, path));
-                before == given
-                    || given.is_some_and(is_kept)
-                    || match (before, given) {
-                        (Some(before), Some(given)) => {
-                            let before = saved.address(before);
-                            before.is_some() && before == saved.address(given)
-                        }
-                        _ => false,
-                    }
-            };
-            is_same(&["url"]) && is_same(&["auth", "token_url"])
+            let mut all = ADDRESSES.iter();
+            all.all(|path| saved.goes_there(path, before, given))
         });
         Self {
             saved,
@@ -194,7 +189,11 @@ impl<'a> Take<'a> {
             return self.again(path, "nothing is saved here yet: give it");
         }
         if !self.same_address {
-            return self.again(path, "the address is another one: give this again");
+            return self.again(
+                path,
+                "it would go to another address, or by another way (url, auth.token_url, proxy, \
+                 on_closed.poll): give this again",
+            );
         }
         file
     }
@@ -213,6 +212,22 @@ impl<'a> Take<'a> {
 }
 
 impl Saved {
+    /// Whether what is given at this place goes where what is saved goes.
+    fn goes_there(&self, path: &[&str], before: &Keys, given: &Keys) -> bool {
+        let (was, is) = (at(before, path), at(given, path));
+        let Some(is) = is.filter(|is| !is.is_null()) else {
+            // Nobody is asked any more.
+            return was.is_none() || path == POLL;
+        };
+        if is_kept(is) || was == Some(is) {
+            return true;
+        }
+        let url = at(before, URL).filter(|_| path == POLL);
+        let there = self.address(is);
+        let mut known = was.into_iter().chain(url);
+        there.is_some() && known.any(|known| self.address(known) == there)
+    }
+
     /// Scheme, host and port of an address that is given or kept.
     fn address(&self, value: &Json) -> Option<(String, Option<String>, Option<u16>)> {
         let text = match value {
@@ -224,7 +239,9 @@ impl Saved {
             },
             _ => return None,
         };
-        let url = Url::parse(text.trim()).ok()?;
+        // No gap may stand before the path.
+        let fixed = text.split("{{").next()?;
+        let url = Url::parse(fixed.trim()).ok()?;
         let port = url.port_or_known_default();
         Some((
             url.scheme().to_owned(),
