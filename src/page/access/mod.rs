@@ -42,7 +42,7 @@ mod sessions;
 mod tokens;
 mod view;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -148,6 +148,8 @@ pub struct Access {
     turn: tokio::sync::Mutex<()>,
     /// When sessions were last used.
     used: Mutex<HashMap<Hash, Timestamp>>,
+    /// Sessions that have ended, which could not be written yet.
+    ended: Mutex<HashSet<Hash>>,
     /// When it was last tried to keep that.
     touched: Mutex<Option<Timestamp>>,
     /// What sessions are to be told, by what their forms bring along.
@@ -229,6 +231,7 @@ impl Access {
             known: Mutex::new(known),
             turn: tokio::sync::Mutex::new(()),
             used: Mutex::default(),
+            ended: Mutex::default(),
             touched: Mutex::default(),
             said: Mutex::default(),
             limits: Mutex::default(),
@@ -301,7 +304,9 @@ impl Access {
             Standing::First(_) => return Err(Refused::Wrong("There is no account.".to_owned())),
             Standing::Unusable(why) => return Err(Refused::Unavailable(why.clone())),
         };
-        self.keep_used(&mut book);
+        if let Standing::Ready(known) = &known.standing {
+            self.keep_used(&mut book, known);
+        }
         let changed = change(&mut book).map_err(Refused::Wrong)?;
         if let Some(act) = act {
             self.keep(act).await?;
@@ -351,6 +356,9 @@ impl Access {
     async fn person(&self, book: &Book, token: &str) -> Option<Person> {
         let (id, now) = (sessions::id(token), self.clock.wall());
         let session = book.session(&id)?;
+        if locked(&self.ended).contains(&id) {
+            return None;
+        }
         let used = locked(&self.used).get(&id).copied();
         if !session.lives(used.unwrap_or(session.seen), now) {
             return None;
@@ -383,14 +391,20 @@ impl Access {
         }
     }
 
-    /// Takes into the file when sessions were used, and drops those that have ended.
-    fn keep_used(&self, book: &mut Book) {
+    /// Takes into the file when sessions were used, and drops those that have ended. What `known`,
+    /// the file as it is, does not have any more need not be remembered.
+    fn keep_used(&self, book: &mut Book, known: &Book) {
         let mut used = locked(&self.used);
         for session in &mut book.sessions {
             if let Some(used) = used.get(&session.id) {
                 session.seen = session.seen.max(*used);
             }
         }
+        let mut ended = locked(&self.ended);
+        for id in ended.iter() {
+            book.end(id);
+        }
+        ended.retain(|id| known.session(id).is_some());
         book.tidy(self.clock.wall());
         used.retain(|id, _| book.session(id).is_some());
     }
