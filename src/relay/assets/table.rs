@@ -18,7 +18,7 @@ const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 const PROBLEMS_SHOWN: usize = 10;
 /// More columns have no use, and each costs in every row.
 const MOST_COLUMNS: usize = 200;
-/// No cell is longer, in bytes.
+/// No cell is longer, in characters.
 const LONGEST_CELL: usize = 10_000;
 
 /// A file whose header is read and whose rows are to come.
@@ -75,12 +75,15 @@ fn bounded(text: &str, separator: u8) -> Result<(), LoadError> {
         .has_headers(false)
         .flexible(true)
         .from_reader(text.as_bytes());
+    let is_long = |cell: &[u8]| {
+        cell.len() > LONGEST_CELL && String::from_utf8_lossy(cell).chars().count() > LONGEST_CELL
+    };
     let mut row = csv::ByteRecord::new();
     while rows.read_byte_record(&mut row).is_ok_and(|more| more) {
         let what = if row.len() > MOST_COLUMNS {
             format!("more than {MOST_COLUMNS} columns: leave out those that nothing needs")
-        } else if row.iter().any(|cell| cell.len() > LONGEST_CELL) {
-            format!("a cell of more than {LONGEST_CELL} bytes: shorten it")
+        } else if row.iter().any(is_long) {
+            format!("a cell of more than {LONGEST_CELL} characters: shorten it")
         } else {
             continue;
         };

@@ -9,6 +9,7 @@ use url::form_urlencoded::Serializer;
 
 use super::BOUND;
 
+#[derive(Clone)]
 pub(super) struct Browser {
     at: SocketAddr,
     pub(super) cookies: BTreeMap<String, String>,

@@ -59,7 +59,8 @@ fn all() -> Subject {
 fn columns_and_cells_have_an_end_and_the_line_is_said() {
     let wide = |columns: usize| {
         let more: String = (2..columns).map(|n| format!(",x{n}")).collect();
-        format!("action_name,asset_id{more}\na,b\n")
+        let rest = ",".repeat(columns - 2);
+        format!("action_name,asset_id{more}\na,b{rest}\n")
     };
     assert_eq!(parse(&wide(200)).len(), 1);
     for columns in [201, 3_000, 500_000] {
@@ -73,7 +74,7 @@ fn columns_and_cells_have_an_end_and_the_line_is_said() {
     assert_eq!(parse(&long(10_000)).len(), 2);
     let (lines, what) = refused(long(10_001).as_bytes());
     assert_eq!(lines, [3]);
-    assert!(what.contains("10000 bytes"), "{what}");
+    assert!(what.contains("10000 characters"), "{what}");
 }
 
 #[test]
