@@ -129,7 +129,7 @@ pub(super) fn webhook(
         urls,
         machine,
         events: problems
-            .of(values.read("payload-types", parse::several))
+            .of(values.read("payload-types", parse::event_types))
             .unwrap_or_default(),
         enabled: switch(values, "enabled", problems),
         validate_tls_cert: switch(values, "validate-tls-cert", problems),

@@ -181,6 +181,26 @@ pub(super) fn several(text: &str) -> Result<Vec<String>, String> {
     }
 }
 
+/// Names of event types, as Orbit writes them.
+pub(super) fn event_types(text: &str) -> Result<Vec<String>, String> {
+    let names = several(text)?;
+    if names.len() > 50 {
+        return Err("there are more than 50 event types".into());
+    }
+    let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+    let is_name = |name: &&String| {
+        let starts = name.starts_with(|c: char| c.is_ascii_uppercase());
+        starts && name.len() <= 100 && name.bytes().all(allowed)
+    };
+    match names.iter().find(|name| !is_name(name)) {
+        Some(name) => Err(format!(
+            "{} is no event type like ACTION_COMPLETED",
+            nearest::quoted(name)
+        )),
+        None => Ok(names),
+    }
+}
+
 /// A duration that is not nothing, up to ten years.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let duration = duration_or_none(text)?;
@@ -470,6 +490,27 @@ pub(super) fn time_zone(text: &str) -> Result<TimeZone, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn event_types_are_names_as_orbit_writes_them() {
+        let good = event_types("ACTION_COMPLETED, MISSION_COMPLETED_2").unwrap();
+        assert_eq!(good, ["ACTION_COMPLETED", "MISSION_COMPLETED_2"]);
+        let long = "A".repeat(101);
+        let many = vec!["A"; 51].join(",");
+        for bad in [
+            "",
+            "action",
+            "A-B",
+            "<b>",
+            "A\u{202e}B",
+            "_A",
+            "1A",
+            &long,
+            &many,
+        ] {
+            assert!(event_types(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_webhook_url_is_http_host_port() {

@@ -18,6 +18,13 @@ use super::problem::{ConfigError, Origin, Problem, Problems, SAVED, SavedIn};
 use super::saved;
 use super::settings::{Kind, SETTINGS, Setting};
 
+/// Secrets that the relay sends, each with what says where it goes and who is believed there.
+const GOES_TO: [(&str, &[&str]); 3] = [
+    ("api-token", &["hostname", "verify"]),
+    ("webhook-secret", &["hostname", "verify"]),
+    ("integration-auth", &["integration-url", "integration-ca"]),
+];
+
 /// What the settings are found in. The program reads it once; a test makes one.
 #[derive(Clone, Default)]
 pub struct Input {
@@ -66,6 +73,19 @@ impl Input {
             Ok(found) => found.map(|(_, origin)| origin.to_string()),
             Err(problem) => Some(problem.origin().to_string()),
         }
+    }
+
+    /// Why an address cannot be set on the page: a secret that stands above it would be sent there.
+    pub fn bound(&self, name: &str) -> Option<String> {
+        let mut secrets = GOES_TO
+            .iter()
+            .filter(|(_, addresses)| addresses.contains(&name));
+        let (secret, origin) =
+            secrets.find_map(|(secret, _)| Some((secret, self.locked(secret)?)))?;
+        Some(format!(
+            "{secret} is set by {origin}, and what it is sent to, and how, is set beside it, not on \
+             the page"
+        ))
     }
 
     /// The configuration file that counts in the place of the one that the page saves.

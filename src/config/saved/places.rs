@@ -3,7 +3,7 @@
 //! # Invariants
 //! - Of a text that is given at a place for secrets nothing is left in the keys.
 //! - `{"kept": true}` stands for what is saved at the same place of the same destination, and only
-//!   while it goes to the same address by the same proxy.
+//!   while it goes to the same address, by the same way.
 
 use std::collections::BTreeMap;
 
@@ -37,6 +37,12 @@ fn place(path: &[&str]) -> Place {
     }
 }
 
+/// Where secrets are sent, or through what. A step's URL is refused where it is not of the
+/// destination's own host.
+const ADDRESSES: [&[&str]; 4] = [URL, &["auth", "token_url"], &["proxy"], POLL];
+const URL: &[&str] = &["url"];
+const POLL: &[&str] = &["on_closed", "poll"];
+
 /// The keys with `{"kept": true}` for each file.
 pub(super) fn hidden(keys: &Keys) -> Keys {
     let hide = |(key, value): (&String, &Json)| (key.clone(), hide(value));
@@ -60,7 +66,7 @@ pub(super) struct Take<'a> {
     saved: &'a Saved,
     destination: &'a str,
     before: Option<&'a Keys>,
-    /// Whether it goes where it went before, by the same way.
+    /// Whether it goes where it went before.
     same_address: bool,
     files: BTreeMap<String, Secret>,
     faults: Vec<Fault>,
@@ -74,19 +80,8 @@ impl<'a> Take<'a> {
         given: &Keys,
     ) -> Self {
         let same_address = before.is_some_and(|before| {
-            let is_same = |path: &[&str]| {
-                let (before, given) = (at(before, path), at(given, path));
-                before == given
-                    || given.is_some_and(is_kept)
-                    || match (before, given) {
-                        (Some(before), Some(given)) => {
-                            let before = saved.address(before);
-                            before.is_some() && before == saved.address(given)
-                        }
-                        _ => false,
-                    }
-            };
-            is_same(&["url"]) && is_same(&["auth", "token_url"]) && is_same(&["proxy"])
+            let mut all = ADDRESSES.iter();
+            all.all(|path| saved.goes_there(path, before, given))
         });
         Self {
             saved,
@@ -196,7 +191,8 @@ impl<'a> Take<'a> {
         if !self.same_address {
             return self.again(
                 path,
-                "the address, or the proxy, is another one: give this again",
+                "it would go to another address, or by another way (url, auth.token_url, proxy, \
+                 on_closed.poll): give this again",
             );
         }
         file
@@ -216,6 +212,22 @@ impl<'a> Take<'a> {
 }
 
 impl Saved {
+    /// Whether what is given at this place goes where what is saved goes.
+    fn goes_there(&self, path: &[&str], before: &Keys, given: &Keys) -> bool {
+        let (was, is) = (at(before, path), at(given, path));
+        let Some(is) = is.filter(|is| !is.is_null()) else {
+            // Nobody is asked any more.
+            return was.is_none() || path == POLL;
+        };
+        if is_kept(is) || was == Some(is) {
+            return true;
+        }
+        let url = at(before, URL).filter(|_| path == POLL);
+        let there = self.address(is);
+        let mut known = was.into_iter().chain(url);
+        there.is_some() && known.any(|known| self.address(known) == there)
+    }
+
     /// Scheme, host and port of an address that is given or kept.
     fn address(&self, value: &Json) -> Option<(String, Option<String>, Option<u16>)> {
         let text = match value {
@@ -227,7 +239,9 @@ impl Saved {
             },
             _ => return None,
         };
-        let url = Url::parse(text.trim()).ok()?;
+        // No gap may stand before the path.
+        let fixed = text.split("{{").next()?;
+        let url = Url::parse(fixed.trim()).ok()?;
         let port = url.port_or_known_default();
         Some((
             url.scheme().to_owned(),

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json, json};
 
 use super::places::{is_kept, may_hold_secret};
+use super::write::{STRAYS, same_host};
 use super::{About, FILES, Fault, Keys, LARGEST, SECRETS, Saved, is_named};
 use crate::config::settings::{Kind, SETTINGS};
 
@@ -108,9 +109,19 @@ impl Saved {
         candidate.file = all;
         candidate.variables.clear();
         candidate.destinations.clear();
-        let same_host = self.value("hostname") == settings.get("hostname").and_then(text_of);
+        let stays = |secret: &str| {
+            let mut all = STRAYS.iter().filter(|(name, ..)| *name == secret);
+            all.all(|(_, address, _)| {
+                let given = settings.get(*address);
+                given.is_some_and(is_kept)
+                    || same_host(
+                        self.value(address).as_deref(),
+                        given.and_then(text_of).as_deref(),
+                    )
+            })
+        };
         for (name, value) in &settings {
-            import.setting(self, &mut candidate, name, value, same_host);
+            import.setting(self, &mut candidate, name, value, stays(name));
         }
         for keys in destinations {
             import.destination(self, &mut candidate, keys);
@@ -163,7 +174,7 @@ impl Importing<'_> {
         candidate: &mut Saved,
         name: &str,
         value: &Json,
-        same_host: bool,
+        stays: bool,
     ) {
         if !is_kept(value) {
             let set = match text_of(value) {
@@ -176,7 +187,6 @@ impl Importing<'_> {
             return self.faults.extend(candidate.set(name, text).err());
         }
         let setting = SETTINGS.iter().find(|setting| setting.name == name);
-        let stays = same_host || name != "api-token";
         let kept = setting.filter(|_| stays).and_then(|setting| {
             let mut variables = saved.variables.iter();
             variables.find(|(variable, _)| {

@@ -8,13 +8,14 @@
 //! - A secret that a file in its place names is not removed, whatever fails then.
 //! - What somebody else wrote since it was read is not overwritten.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
+use url::Url;
 
 use super::{DOTENV, FILE, Fault, Keys, LARGEST, SECRETS, Saved, of_variable};
 use crate::config::files::{Level, Text};
@@ -56,6 +57,31 @@ impl Drop for Staged {
             std::fs::remove_file(path).ok();
         }
     }
+}
+
+/// Saved secrets, each with the setting that says where it is sent, and what is said when that is
+/// another place.
+pub(super) const STRAYS: [(&str, &str, &str); 2] = [
+    (
+        "api-token",
+        "hostname",
+        "Orbit's address is another one: give the token again",
+    ),
+    (
+        "integration-auth",
+        "integration-url",
+        "the integration URL goes to another address: give this again",
+    ),
+];
+
+/// Whether both are the same host, or URLs of the same one.
+pub(super) fn same_host(one: Option<&str>, other: Option<&str>) -> bool {
+    let origin = |text: Option<&str>| {
+        let url = Url::parse(text?.trim()).ok()?;
+        let origin = url.origin();
+        origin.is_tuple().then_some(origin)
+    };
+    one == other || origin(one).is_some_and(|one| Some(one) == origin(other))
 }
 
 impl Saved {
@@ -112,8 +138,10 @@ impl Saved {
         });
         let mut faults: Vec<_> = changed
             .filter_map(|setting| {
-                let origin = input.locked(setting.name)?;
-                let what = format!("it is set by {origin}, which wins: change it there");
+                let what = match input.locked(setting.name) {
+                    Some(origin) => format!("it is set by {origin}, which wins: change it there"),
+                    None => input.bound(setting.name)?,
+                };
                 Some(Fault::setting(setting.name, &what))
             })
             .collect();
@@ -129,21 +157,23 @@ impl Saved {
         faults
     }
 
-    /// A token that was given for one host must not be sent to another.
-    fn strays(&self) -> Option<Fault> {
-        let of = |variables: &std::collections::BTreeMap<String, String>, name: &str| {
+    /// A secret that was given for one host must not be sent to another.
+    fn strays(&self) -> Vec<Fault> {
+        let of = |variables: &BTreeMap<String, String>, name: &str| {
             let mut all = variables.iter();
             let found = all.find(|(variable, _)| of_variable(variable) == Some(name));
             found.map(|(_, value)| value.clone())
         };
         let (now, before) = (&self.variables, &self.before.variables);
-        let has_moved = of(now, "hostname") != of(before, "hostname");
-        let token = of(now, "api-token");
-        let is_kept = token.is_some() && token == of(before, "api-token");
-        (has_moved && is_kept).then(|| {
-            let what = "Orbit's address is another one: give the token again";
-            Fault::setting("api-token", what).again()
-        })
+        let is_stray = |(secret, address, _): &&(&str, &str, &str)| {
+            let token = of(now, secret);
+            let is_kept = token.is_some() && token == of(before, secret);
+            is_kept && !same_host(of(now, address).as_deref(), of(before, address).as_deref())
+        };
+        let strays = STRAYS.iter().filter(is_stray);
+        strays
+            .map(|(secret, _, what)| Fault::setting(secret, what).again())
+            .collect()
     }
 
     fn dotenv_text(&self) -> String {

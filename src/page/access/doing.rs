@@ -8,7 +8,7 @@
 
 use super::accounts::{self, Book, Wrong};
 use super::hash::Hash;
-use super::limits::Leave;
+use super::limits::{Leave, Of};
 use super::sessions::{self, Session};
 use super::tokens::Token;
 use super::{
@@ -17,9 +17,7 @@ use super::{
 use crate::relay::journal::Journal;
 use crate::secret::Secret;
 
-/// The limits' name for tries of the set-up code; no account can have it.
-const SETUP: &str = "set-up code";
-/// And for names that no account can have.
+/// The limits' name for names that no account can have.
 const NO_NAME: &str = "no name";
 /// The same for a name that there is not and for a wrong password.
 const NOT_SO: &str = "The name or the password is not right.";
@@ -48,9 +46,9 @@ fn failed(error: impl std::fmt::Display) -> Refused {
 }
 
 impl Access {
-    fn ask(&self, name: &str) -> Result<Leave, Refused> {
+    fn ask(&self, of: Of<'_>) -> Result<Leave, Refused> {
         let now = self.clock.steady();
-        locked(&self.limits).ask(name, now).map_err(Refused::Wait)
+        locked(&self.limits).ask(of, now).map_err(Refused::Wait)
     }
 
     fn right(&self, leave: &Leave) {
@@ -67,7 +65,7 @@ impl Access {
     ) -> Result<Secret, Refused> {
         let name = accounts::name(name).map_err(Refused::Wrong)?;
         let password = passwords::acceptable(password).map_err(Refused::Wrong)?;
-        let leave = self.ask(SETUP)?;
+        let leave = self.ask(Of::Code)?;
         let expected = self.first_code().await?;
         if !expected.is(code) {
             tracing::warn!("page: a wrong set-up code");
@@ -132,7 +130,7 @@ impl Access {
             Standing::Unusable(why) => return Err(Refused::Unavailable(why)),
         };
         let name = accounts::name(name).unwrap_or_else(|_| NO_NAME.to_owned());
-        let leave = self.ask(&name)?;
+        let leave = self.ask(Of::Name(&name))?;
         let hash = book.account(&name).and_then(|a| a.password.clone());
         let is = self
             .passwords
@@ -159,15 +157,21 @@ impl Access {
         Ok(token)
     }
 
-    /// Ends the session of this token.
-    pub(super) async fn log_out(&self, tokens: &[Hash]) -> Result<(), Refused> {
-        self.change(None, |book| {
+    /// Ends the sessions of these tokens: at once here, also where that cannot be written.
+    pub(super) async fn log_out(&self, tokens: &[Hash]) {
+        locked(&self.ended).extend(tokens);
+        let written = self.change(None, |book| {
             for id in tokens {
                 book.end(id);
             }
             Ok(())
-        })
-        .await
+        });
+        match written.await {
+            Ok(()) => locked(&self.ended).retain(|id| !tokens.contains(id)),
+            Err(error) => {
+                tracing::warn!(%error, "page: that a session ended is written later");
+            }
+        }
     }
 
     /// Ends the sessions of an account but this one.
@@ -190,7 +194,7 @@ impl Access {
         let Standing::Ready(book) = self.standing().await else {
             return Err(Refused::Unavailable("Come again in a moment.".to_owned()));
         };
-        let leave = self.ask(doer.name)?;
+        let leave = self.ask(Of::Session(doer.name))?;
         let hash = book.account(doer.name).and_then(|a| a.password.clone());
         let is = self
             .passwords
@@ -202,7 +206,7 @@ impl Access {
             ));
         }
         self.right(&leave);
-        let leave = self.ask(doer.name)?;
+        let leave = self.ask(Of::Session(doer.name))?;
         let new = self.passwords.hash(&leave, new).await.map_err(failed)?;
         self.right(&leave);
         let (session, token) = Session::new(doer.name, self.clock.wall()).map_err(failed)?;
@@ -222,7 +226,7 @@ impl Access {
     /// The hash of a password that somebody gives another one.
     async fn hash_by(&self, doer: Doer<'_>, password: &str) -> Result<String, Refused> {
         let password = passwords::acceptable(password).map_err(Refused::Wrong)?;
-        let leave = self.ask(doer.name)?;
+        let leave = self.ask(Of::Session(doer.name))?;
         let hash = self
             .passwords
             .hash(&leave, password)

@@ -52,15 +52,23 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let unfinished = path.with_extension("new");
     // One that was left behind may have other rights.
     there(std::fs::remove_file(&unfinished))?;
+    let written = write_new(&unfinished, bytes).and_then(|()| std::fs::rename(&unfinished, path));
+    if let Err(error) = written {
+        // Half of it is good for nothing, and the disk may be full.
+        std::fs::remove_file(&unfinished).ok();
+        return Err(error);
+    }
+    sync_dir(path)
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = File::options()
         .create_new(true)
         .write(true)
         .mode(0o600)
-        .open(&unfinished)?;
+        .open(path)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&unfinished, path)?;
-    sync_dir(path)
+    file.sync_all()
 }
 
 /// Removes it, where it is there.
@@ -102,4 +110,19 @@ fn there<T>(found: std::io::Result<T>) -> std::io::Result<Option<T>> {
 fn sync_dir(path: &Path) -> std::io::Result<()> {
     path.parent()
         .map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_take_its_place_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("accounts.json");
+        // A full folder in its place cannot be replaced.
+        std::fs::create_dir_all(path.join("x")).unwrap();
+        assert!(write(&path, b"{}").is_err());
+        assert!(!path.with_extension("new").exists());
+    }
 }

@@ -6,8 +6,10 @@
 //! - A try counts as failed from its beginning, so that tries side by side are counted too; one
 //!   that was right takes that back.
 //! - Whoever is refused uses nothing up: who waits as long as he is told may try.
-//! - Bounded: no more names than [`MOST_IN_ALL`] are held, since a name is forgotten sooner than a
-//!   try in all.
+//! - Strangers have a rate in all, and no more: nobody can shut everybody out for longer than
+//!   [`WINDOW`], and whoever has a session is not counted with them.
+//! - Bounded: by that rate a name is new, and each is forgotten half an hour later at most; who has
+//!   a session has an account.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -24,9 +26,21 @@ const FIRST_WAIT: Duration = Duration::from_secs(30);
 const LONGEST_WAIT: Duration = Duration::from_mins(15);
 /// So long after its wait a name's failures are forgotten.
 const FORGOTTEN: Duration = Duration::from_mins(15);
-/// So many failures of all names together are taken within [`HOUR`].
+/// So many failures of all strangers together are taken within [`WINDOW`].
 const MOST_IN_ALL: usize = 60;
-const HOUR: Duration = Duration::from_hours(1);
+const WINDOW: Duration = Duration::from_mins(1);
+
+/// Whose try it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Of<'a> {
+    /// A stranger's, by this name.
+    Name(&'a str),
+    /// A stranger's, of the set-up code. It has 40 bits: the rate in all is enough, and whoever
+    /// has the code is not to be shut out.
+    Code,
+    /// Of the account that somebody is logged in with.
+    Session(&'a str),
+}
 
 /// Failures, per name and in all.
 #[derive(Debug, Default)]
@@ -46,39 +60,52 @@ struct Failures {
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Leave {
-    name: String,
-    at: Timestamp,
+    name: Option<String>,
+    /// Where it counts in all.
+    at: Option<Timestamp>,
 }
 
 impl Limits {
-    /// Lets this name try once, or says how long it must wait.
-    pub(super) fn ask(&mut self, name: &str, now: Timestamp) -> Result<Leave, Duration> {
+    /// Lets somebody try once, or says how long they must wait.
+    pub(super) fn ask(&mut self, of: Of<'_>, now: Timestamp) -> Result<Leave, Duration> {
         self.forget(now);
+        let name = match of {
+            Of::Name(name) => Some(name.to_owned()),
+            Of::Code => None,
+            // No account has such a name, so that a stranger's tries are not counted here.
+            Of::Session(name) => Some(format!("session of {name}")),
+        };
+        let counts_in_all = !matches!(of, Of::Session(_));
         let of_all = match self.all.front() {
-            Some(first) if self.all.len() >= MOST_IN_ALL => until(now, later(*first, HOUR)),
+            Some(first) if counts_in_all && self.all.len() >= MOST_IN_ALL => {
+                until(now, later(*first, WINDOW))
+            }
             _ => Duration::ZERO,
         };
-        let failures = self.names.get(name);
+        let failures = name.as_ref().and_then(|name| self.names.get(name));
         let of_name = failures.map_or(Duration::ZERO, |failures| until(now, failures.until));
         match of_all.max(of_name) {
             Duration::ZERO => {}
             wait => return Err(wait),
         }
         let count = failures.map_or(0, |failures| failures.count) + 1;
-        let until = later(now, wait_after(count));
-        self.names
-            .insert(name.to_owned(), Failures { count, until });
-        self.all.push_back(now);
-        Ok(Leave {
-            name: name.to_owned(),
-            at: now,
-        })
+        if let Some(name) = &name {
+            let until = later(now, wait_after(count));
+            self.names.insert(name.clone(), Failures { count, until });
+        }
+        if counts_in_all {
+            self.all.push_back(now);
+        }
+        let at = counts_in_all.then_some(now);
+        Ok(Leave { name, at })
     }
 
     /// The try was right: the name begins anew.
     pub(super) fn right(&mut self, leave: &Leave) {
-        self.names.remove(&leave.name);
-        if let Some(place) = self.all.iter().rposition(|at| *at == leave.at) {
+        if let Some(name) = &leave.name {
+            self.names.remove(name);
+        }
+        if let Some(place) = self.all.iter().rposition(|at| Some(*at) == leave.at) {
             self.all.remove(place);
         }
     }
@@ -86,7 +113,7 @@ impl Limits {
     fn forget(&mut self, now: Timestamp) {
         self.names
             .retain(|_, failures| now < later(failures.until, FORGOTTEN));
-        while self.all.front().is_some_and(|at| later(*at, HOUR) <= now) {
+        while self.all.front().is_some_and(|at| later(*at, WINDOW) <= now) {
             self.all.pop_front();
         }
     }
@@ -113,7 +140,10 @@ mod tests {
 
     /// Fails once, and says how long it had to wait.
     fn fail(limits: &mut Limits, name: &str, now: Timestamp) -> Option<u64> {
-        limits.ask(name, now).err().map(|wait| wait.as_secs())
+        limits
+            .ask(Of::Name(name), now)
+            .err()
+            .map(|wait| wait.as_secs())
     }
 
     #[test]
@@ -147,7 +177,7 @@ mod tests {
         for _ in 0..4 {
             fail(&mut limits, "ann", NOW);
         }
-        let leave = limits.ask("ann", NOW).unwrap();
+        let leave = limits.ask(Of::Name("ann"), NOW).unwrap();
         limits.right(&leave);
         assert_eq!(limits.all.len(), 4);
         for _ in 0..5 {
@@ -171,24 +201,51 @@ mod tests {
     }
 
     #[test]
-    fn sixty_failures_an_hour_are_all_and_no_more_names_are_held() {
+    fn strangers_have_a_rate_in_all_and_the_set_up_code_no_other() {
         let mut limits = Limits::default();
         for n in 0..60 {
-            assert_eq!(fail(&mut limits, &format!("name-{n}"), at(n)), None);
+            assert!(limits.ask(Of::Code, at(n)).is_ok(), "{n}");
         }
-        for n in 60..100_000_u64 {
-            assert!(fail(&mut limits, &format!("name-{n}"), at(60)).is_some());
+        assert_eq!(
+            limits.ask(Of::Code, at(59)).unwrap_err(),
+            Duration::from_secs(1)
+        );
+        assert_eq!(fail(&mut limits, "ann", at(59)), Some(1));
+        assert!(limits.ask(Of::Code, at(60)).is_ok());
+        assert_eq!(fail(&mut limits, "ann", at(60)), Some(1));
+    }
+
+    #[test]
+    fn no_stranger_shuts_out_who_has_a_session() {
+        let mut limits = Limits::default();
+        for n in 0..100 {
+            limits.ask(Of::Name("ann"), NOW).ok();
+            limits.ask(Of::Name(&format!("name-{n}")), NOW).ok();
         }
-        assert_eq!(fail(&mut limits, "another", at(60)), Some(60 * 60 - 60));
-        assert!(limits.names.len() <= MOST_IN_ALL && limits.all.len() == MOST_IN_ALL);
-        assert_eq!(fail(&mut limits, "another", at(60 * 60)), None);
-        assert_eq!(fail(&mut limits, "another", at(60 * 60)), Some(1));
+        assert!(fail(&mut limits, "ann", NOW).is_some());
+        for _ in 0..5 {
+            assert!(limits.ask(Of::Session("ann"), NOW).is_ok());
+        }
+        assert!(
+            limits.ask(Of::Session("ann"), NOW).is_err(),
+            "by its own tries"
+        );
+        assert_eq!(limits.all.len(), MOST_IN_ALL);
+    }
+
+    #[test]
+    fn as_many_names_are_held_as_come_in_half_an_hour() {
+        let mut limits = Limits::default();
+        for n in 0..60 * 60 * 3 {
+            fail(&mut limits, &format!("name-{n}"), at(n));
+        }
+        assert!(limits.names.len() <= 30 * 60 && limits.all.len() <= MOST_IN_ALL);
     }
 
     #[test]
     fn tries_side_by_side_are_counted_before_they_end() {
         let mut limits = Limits::default();
-        let leaves: Vec<_> = (0..10).map(|_| limits.ask("ann", NOW)).collect();
+        let leaves: Vec<_> = (0..10).map(|_| limits.ask(Of::Name("ann"), NOW)).collect();
         assert_eq!(leaves.iter().filter(|leave| leave.is_ok()).count(), 5);
     }
 }

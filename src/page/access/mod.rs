@@ -42,7 +42,7 @@ mod sessions;
 mod tokens;
 mod view;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -149,6 +149,8 @@ pub struct Access {
     turn: tokio::sync::Mutex<()>,
     /// When sessions were last used.
     used: Mutex<HashMap<Hash, Timestamp>>,
+    /// Sessions that have ended, which could not be written yet.
+    ended: Mutex<HashSet<Hash>>,
     /// When it was last tried to keep that.
     touched: Mutex<Option<Timestamp>>,
     /// What sessions are to be told, by what their forms bring along.
@@ -230,6 +232,7 @@ impl Access {
             known: Mutex::new(known),
             turn: tokio::sync::Mutex::new(()),
             used: Mutex::default(),
+            ended: Mutex::default(),
             touched: Mutex::default(),
             said: Mutex::default(),
             limits: Mutex::default(),
@@ -302,7 +305,9 @@ impl Access {
             Standing::First(_) => return Err(Refused::Wrong("There is no account.".to_owned())),
             Standing::Unusable(why) => return Err(Refused::Unavailable(why.clone())),
         };
-        self.keep_used(&mut book);
+        if let Standing::Ready(known) = &known.standing {
+            self.keep_used(&mut book, known);
+        }
         let changed = change(&mut book).map_err(Refused::Wrong)?;
         if let Some(act) = act {
             self.keep(act).await?;
@@ -369,7 +374,8 @@ impl Access {
 
     fn lives(&self, session: &Session, now: Timestamp) -> bool {
         let used = locked(&self.used).get(&session.id).copied();
-        session.lives(used.unwrap_or(session.seen), now)
+        let is_ended = locked(&self.ended).contains(&session.id);
+        !is_ended && session.lives(used.unwrap_or(session.seen), now)
     }
 
     /// Whether that person is still let in, as the same one.
@@ -407,14 +413,20 @@ impl Access {
         }
     }
 
-    /// Takes into the file when sessions were used, and drops those that have ended.
-    fn keep_used(&self, book: &mut Book) {
+    /// Takes into the file when sessions were used, and drops those that have ended. What `known`,
+    /// the file as it is, does not have any more need not be remembered.
+    fn keep_used(&self, book: &mut Book, known: &Book) {
         let mut used = locked(&self.used);
         for session in &mut book.sessions {
             if let Some(used) = used.get(&session.id) {
                 session.seen = session.seen.max(*used);
             }
         }
+        let mut ended = locked(&self.ended);
+        for id in ended.iter() {
+            book.end(id);
+        }
+        ended.retain(|id| known.session(id).is_some());
         book.tidy(self.clock.wall());
         used.retain(|id, _| book.session(id).is_some());
     }

@@ -114,11 +114,13 @@ fn hasher() -> Result<Argon2<'static>, Failed> {
 mod tests {
     use jiff::Timestamp;
 
-    use super::super::limits::Limits;
+    use super::super::limits::{Limits, Of};
     use super::*;
 
     fn leave() -> Leave {
-        Limits::default().ask("ann", Timestamp::UNIX_EPOCH).unwrap()
+        Limits::default()
+            .ask(Of::Name("ann"), Timestamp::UNIX_EPOCH)
+            .unwrap()
     }
 
     #[tokio::test]

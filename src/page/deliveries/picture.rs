@@ -77,7 +77,7 @@ pub(crate) async fn of_event(page: &Arc<Page>, seq: i64, n: usize) -> Answer {
     let head = [
         (CONTENT_TYPE, media_type),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (CACHE_CONTROL, "private, max-age=3600"),
+        (CACHE_CONTROL, "no-store"),
     ];
     Ok((head, fetched.bytes).into_response())
 }

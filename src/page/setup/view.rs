@@ -248,9 +248,9 @@ pub(in super::super) async fn settings(page: &Arc<Page>) -> Result<Vec<SettingVi
                 default: setting.default,
                 secret: setting.kind == Kind::Secret,
                 pem: saved::is_pem(setting.name),
-                locked: locked.or_else(|| {
-                    let origin = input.locked(setting.name)?;
-                    Some(format!("set by {origin}"))
+                locked: locked.or_else(|| match input.locked(setting.name) {
+                    Some(origin) => Some(format!("set by {origin}")),
+                    None => input.bound(setting.name),
                 }),
                 saved: own.contains_key(setting.name),
                 own: own.get(setting.name).cloned().flatten(),

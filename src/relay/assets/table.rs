@@ -16,6 +16,10 @@ use unicode_normalization::UnicodeNormalization;
 
 const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 const PROBLEMS_SHOWN: usize = 10;
+/// More columns have no use, and each costs in every row.
+const MOST_COLUMNS: usize = 200;
+/// No cell is longer, in characters.
+const LONGEST_CELL: usize = 10_000;
 
 /// A file whose header is read and whose rows are to come.
 pub(super) struct Table<'a> {
@@ -32,6 +36,7 @@ impl<'a> Table<'a> {
         is_known: fn(&str) -> bool,
     ) -> Result<Option<Self>, LoadError> {
         let text = utf8(bytes)?;
+        refuse_wide(text)?;
         let under = |separator| {
             let mut rows = Records::new(text, separator);
             let header = rows.next()?;
@@ -58,9 +63,51 @@ impl<'a> Table<'a> {
             Some((offset, what)) => {
                 Err(LoadError::at(Lines::new(text).at(offset), what.to_owned()))
             }
-            None => Ok(Some(table)),
+            None => bounded(text, table.separator).map(|()| Some(table)),
         }
     }
+}
+
+/// Says where a row has too many cells, or one that is too long, before any is taken apart.
+fn bounded(text: &str, separator: u8) -> Result<(), LoadError> {
+    let mut rows = csv::ReaderBuilder::new()
+        .delimiter(separator)
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(text.as_bytes());
+    let is_long = |cell: &[u8]| {
+        cell.len() > LONGEST_CELL && String::from_utf8_lossy(cell).chars().count() > LONGEST_CELL
+    };
+    let mut row = csv::ByteRecord::new();
+    while rows.read_byte_record(&mut row).is_ok_and(|more| more) {
+        let what = if row.len() > MOST_COLUMNS {
+            format!("more than {MOST_COLUMNS} columns: leave out those that nothing needs")
+        } else if row.iter().any(is_long) {
+            format!("a cell of more than {LONGEST_CELL} characters: shorten it")
+        } else {
+            continue;
+        };
+        let at = row.position().map_or(0, csv::Position::byte);
+        let at = usize::try_from(at).unwrap_or_default();
+        return Err(LoadError::at(Lines::new(text).at(at), what));
+    }
+    Ok(())
+}
+
+/// A first row with more cells than this under any separator is not taken apart to see which it is.
+fn refuse_wide(text: &str) -> Result<(), LoadError> {
+    let first = text.trim_start().lines().next().unwrap_or_default();
+    let is_wide = |separator: &u8| {
+        let cells = first.bytes().filter(|byte| byte == separator).count();
+        // Names may have separators in them, in quotes.
+        cells > 10 * MOST_COLUMNS
+    };
+    if SEPARATORS.iter().any(is_wide) {
+        let before = text.len() - text.trim_start().len();
+        let what = format!("more than {MOST_COLUMNS} columns: leave out those that nothing needs");
+        return Err(LoadError::at(Lines::new(text).at(before), what));
+    }
+    Ok(())
 }
 
 /// Why a file is no asset map: the first problems, each with its line.

@@ -476,6 +476,142 @@ fn a_secret_that_is_not_given_again_is_kept_only_for_the_same_address() {
 }
 
 #[test]
+fn a_kept_secret_goes_neither_through_another_proxy_nor_to_another_place_that_is_polled() {
+    let home = Home::new();
+    let when = "response.json.status == 'CLOSED'";
+    let poll = |url: &str| json!({ "poll": url, "when": when });
+    home.save(|saved| saved.put(None, cmms()).unwrap());
+    let with = |changes: &[(&str, Json)]| {
+        let mut saved = home.saved();
+        let mut keys = saved.destination("cmms").unwrap();
+        keys.extend(
+            changes
+                .iter()
+                .map(|(key, value)| ((*key).into(), value.clone())),
+        );
+        saved.put(Some("cmms"), keys).map(|()| saved)
+    };
+    let refused = |changes: &[(&str, Json)]| {
+        let faults = with(changes).unwrap_err();
+        assert_eq!(faults[0].about, about("cmms", "auth.token"), "{changes:?}");
+        assert!(faults[0].needs_secret, "{changes:?}");
+    };
+    refused(&[("proxy", json!("http://elsewhere.example:3128"))]);
+    refused(&[(
+        "proxy",
+        json!({ "secret": "http://elsewhere.example:3128" }),
+    )]);
+    for url in [
+        "http://cmms.example/{{ answer.id }}",
+        "https://elsewhere.example/{{ answer.id }}",
+        "https://cmms.example.elsewhere.example/",
+        "{{ answer.url }}",
+    ] {
+        refused(&[("on_closed", poll(url))]);
+    }
+    // The destination itself may be polled.
+    let own = poll("https://cmms.example/orders/{{ answer.id }}");
+    assert!(with(&[("on_closed", own)]).is_ok());
+    home.save(|saved| {
+        let mut keys = cmms();
+        keys.insert("proxy".into(), "http://proxy.example:3128".into());
+        keys.insert(
+            "on_closed".into(),
+            poll("https://orders.example/{{ answer.id }}"),
+        );
+        saved.put(Some("cmms"), keys).unwrap();
+    });
+    // What is there already may stay, and what nobody is asked at any more may go.
+    let other = poll("https://orders.example/x/{{ answer.id }}");
+    assert!(with(&[("on_closed", other)]).is_ok());
+    assert!(with(&[("on_closed", Json::Null), ("timeout", json!("5s"))]).is_ok());
+    refused(&[("proxy", json!("http://other.example:3128"))]);
+    refused(&[("proxy", Json::Null)]);
+    // A gap before the path, and a step that goes elsewhere, are refused by the check.
+    let gap = poll("https://cmms.example{{ answer.id }}/");
+    let step = json!([{ "name": "a", "url": "https://elsewhere.example/" }]);
+    for (key, value) in [("on_closed", gap), ("step", step)] {
+        let saved = with(&[(key, value)]).unwrap();
+        let faults = saved.check(&home.bare(&[]), |_| Ok(())).unwrap_err();
+        let is_there =
+            matches!(&faults[0].about, About::Key { key: at, .. } if at.starts_with(key));
+        assert!(is_there, "{faults:?}");
+    }
+}
+
+#[test]
+fn where_a_secret_stands_above_the_page_its_address_is_not_set_on_the_page() {
+    let home = Home::new();
+    for (variable, setting, value) in [
+        ("ORBIT_API_TOKEN", "hostname", "elsewhere.example"),
+        ("ORBIT_API_TOKEN", "verify", "false"),
+        ("WEBHOOK_SECRET", "hostname", "elsewhere.example"),
+        (
+            "INTEGRATION_AUTH",
+            "integration-url",
+            "https://elsewhere.example/",
+        ),
+    ] {
+        let secret = match variable {
+            "INTEGRATION_AUTH" => format!("Bearer {CANARY}"),
+            "WEBHOOK_SECRET" => KEY.to_owned(),
+            _ => CANARY.to_owned(),
+        };
+        let bare = home.bare(&[(variable, &secret)]);
+        let mut saved = home.saved();
+        saved.set(setting, value).unwrap();
+        let faults = saved.clone().check(&bare, |_| Ok(())).unwrap_err();
+        assert_eq!(faults[0].about, About::Setting(setting));
+        let said = &faults[0].what;
+        assert!(said.contains(&format!("is set by {variable}")), "{said}");
+        assert!(!said.contains(&secret), "{said}");
+        // Nor by an import.
+        let export = saved.export();
+        let import = home.saved().import(&export, &BTreeMap::new()).unwrap();
+        let Import::Ready(candidate) = import else {
+            panic!("{import:?}")
+        };
+        assert!(candidate.check(&bare, |_| Ok(())).is_err(), "{setting}");
+        saved.check(&home.bare(&[]), |_| Ok(())).unwrap();
+    }
+    let placeholder = home.bare(&[("ORBIT_API_TOKEN", "YOUR_API_TOKEN")]);
+    assert_eq!(placeholder.bound("hostname"), None);
+    assert_eq!(
+        home.bare(&[("ORBIT_API_TOKEN", CANARY)]).bound("max-age"),
+        None
+    );
+}
+
+#[test]
+fn the_authentication_does_not_follow_the_integration_url() {
+    let home = Home::new();
+    home.save(|saved| {
+        saved
+            .set("integration-url", "https://cmms.example/in")
+            .unwrap();
+        saved.set("integration-auth", "Bearer canary-7d1f").unwrap();
+    });
+    home.save(|saved| {
+        saved
+            .set("integration-url", "https://cmms.example/other")
+            .unwrap()
+    });
+    let elsewhere = "https://elsewhere.example/in";
+    let faults = home.refused(|saved| saved.set("integration-url", elsewhere).unwrap());
+    assert_eq!(faults[0].about, About::Setting("integration-auth"));
+    assert!(faults[0].needs_secret, "{faults:?}");
+    let export = home
+        .saved()
+        .export()
+        .replace("cmms.example", "elsewhere.example");
+    let import = home.saved().import(&export, &BTreeMap::new()).unwrap();
+    let Import::Needs(needed) = import else {
+        panic!("{import:?}")
+    };
+    assert_eq!(needed[0].name, "integration-auth");
+}
+
+#[test]
 fn the_token_does_not_follow_orbits_address() {
     let home = Home::new();
     home.save(|saved| {

@@ -155,7 +155,7 @@ pub(super) async fn log_out(
     headers: HeaderMap,
 ) -> Answer {
     let access = &page.outside.access;
-    access.log_out(&shown_sessions(&headers)).await?;
+    access.log_out(&shown_sessions(&headers)).await;
     tracing::info!("page: {} logged out", person.name);
     let mut answer = to(super::LOGIN);
     let gone = cookie::no_session(cookie::over_https(&headers));

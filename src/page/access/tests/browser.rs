@@ -13,6 +13,7 @@ use crate::clock::Hand;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
+#[derive(Clone)]
 pub(super) struct Browser {
     at: SocketAddr,
     pub(super) cookies: BTreeMap<String, String>,

@@ -36,6 +36,30 @@ async fn a_form_of_nobody_or_of_another_session_does_nothing() {
 }
 
 #[tokio::test]
+async fn who_logs_out_is_logged_out_also_where_nothing_can_be_written() {
+    let site = Site::new().await;
+    let mut ann = site.ann().await;
+    let mut copy = site.logged_in("ann", PASSWORD).await;
+    let action = ann.get("/account").await.form("/logout");
+    // Nothing can be written where this stands.
+    let blocked = site.path("accounts.new");
+    std::fs::create_dir_all(blocked.join("x")).unwrap();
+    let session = ann.clone();
+    let answer = ann.post(&action, &[]).await;
+    assert_eq!(answer.goes_to(), "/login");
+    assert!(!answer.all("set-cookie").is_empty());
+    let mut thief = session;
+    assert_ne!(thief.get("/account").await.status, 200);
+    assert_eq!(
+        copy.get("/account").await.status,
+        200,
+        "the other one goes on"
+    );
+    std::fs::remove_dir_all(blocked).unwrap();
+    site.finish().await;
+}
+
+#[tokio::test]
 async fn a_role_may_do_what_it_may_and_no_more() {
     let site = Site::new().await;
     let mut ann = site.ann().await;

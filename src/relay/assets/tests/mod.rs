@@ -56,6 +56,28 @@ fn all() -> Subject {
 }
 
 #[test]
+fn columns_and_cells_have_an_end_and_the_line_is_said() {
+    let wide = |columns: usize| {
+        let more: String = (2..columns).map(|n| format!(",x{n}")).collect();
+        let rest = ",".repeat(columns - 2);
+        format!("action_name,asset_id{more}\na,b{rest}\n")
+    };
+    assert_eq!(parse(&wide(200)).len(), 1);
+    for columns in [201, 3_000, 500_000] {
+        let (lines, what) = refused(wide(columns).as_bytes());
+        assert_eq!(lines, [1]);
+        assert!(what.contains("more than 200 columns"), "{what}");
+    }
+    let row = format!("action_name,asset_id\n\na,b{}\n", ",".repeat(500_000));
+    assert_eq!(refused(row.as_bytes()).0, [3]);
+    let long = |length| format!("action_name,asset_id\na,b\nc,{}\n", "x".repeat(length));
+    assert_eq!(parse(&long(10_000)).len(), 2);
+    let (lines, what) = refused(long(10_001).as_bytes());
+    assert_eq!(lines, [3]);
+    assert!(what.contains("10000 characters"), "{what}");
+}
+
+#[test]
 fn every_other_column_is_an_attribute_in_the_order_of_the_file() {
     let map = parse("Unit,action_name,asset_id,plant\nbar,Gauge,PUMP-101,\n");
     let found = map.find(&action("Gauge")).unwrap();
