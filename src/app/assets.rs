@@ -227,7 +227,9 @@ fn complain(error: &anyhow::Error, path: &Path, seen: Seen) {
 }
 
 fn read_of(path: &Path, is_kept: bool) -> anyhow::Result<AssetMap> {
-    if is_kept && Seen::look(path) == NOT_THERE {
+    // A data directory that cannot be one is the journal's affair, which waits for it.
+    let none = [NOT_THERE, Seen::Not(ErrorKind::NotADirectory)];
+    if is_kept && none.contains(&Seen::look(path)) {
         return Ok(AssetMap::empty());
     }
     read(path)

@@ -22,6 +22,7 @@
 //! webhook    our webhook in Orbit, in a person's hands
 //! send       signed requests to a running relay, and to anything else
 //! verify     why a captured request does or does not verify
+//! saved      what the page saved, at a start
 //! schema     what is sent for each event
 //! trigger    samples, for all that take them or for one destination
 //! secrets    canaries in every secret, looked for everywhere
@@ -53,6 +54,7 @@ mod journal;
 mod memory;
 mod orbit;
 mod package;
+mod saved;
 mod schema;
 mod secrets;
 mod send;

@@ -430,11 +430,17 @@ fn the_list_says_how_far_it_looked_and_where_to_go_on() {
 }
 
 #[test]
-fn a_bulk_act_is_offered_for_what_its_filter_can_say_only() {
+fn a_bulk_act_is_offered_only_where_it_means_what_the_list_shows() {
     let mut found = list("P-101");
     let decides = person(Role::Decide);
     let html = list::html(&decides, &found).into_string();
-    let link = "/deliveries/bulk?act=replay&amp;text=P-101&amp;asset=P-101";
+    assert!(!html.contains("/deliveries/bulk"), "{html}");
+    found.wanted = Wanted {
+        states: [State::Dead].into(),
+        ..Wanted::default()
+    };
+    let html = list::html(&decides, &found).into_string();
+    let link = "/deliveries/bulk?act=replay&amp;state=dead";
     assert!(html.contains(link), "{html}");
     found.wanted.robot = Some("spot".into());
     let html = list::html(&decides, &found).into_string();
