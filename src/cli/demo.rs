@@ -73,17 +73,7 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
     let (backend_url, maximo_url) = (backend.url(), maximo.url());
     let plant = [&*backend_url, &*maximo_url];
     let (config, input) = configure(dir, &orbit, plant, webhook_at, ops_at)?;
-    let outside = Outside {
-        access: Arc::new(Access::new(clock.clone())),
-        input,
-        apply: Arc::default(),
-        log: Arc::default(),
-    };
-    super::log::start(&config.log, &outside.log);
-    let code = page::access::reset(&config.data_dir)?.shown();
-    outside
-        .access
-        .open(&config.data_dir, page::access::Config::of(&config));
+    let (outside, code) = open_page(&config, input, &clock)?;
     introduce(dir, &orbit, plant, webhook_at, ops_at, seed, &code)?;
 
     let tickets = maximo.world();
@@ -142,19 +132,38 @@ async fn play(dir: &Path, wanted: Option<u64>, seed: u64) -> Outcome {
     backend.stop().await;
     maximo.stop().await;
     played?;
-    print("")?;
-    print(&tickets)?;
-    let sums = parts.sums.borrow().clone();
-    for line in sums.lines() {
-        print(&line)?;
-    }
-    let all_there =
-        sums.mistakes().is_empty() && sums.destinations.iter().all(|d| d.of(State::Dead) == 0);
+    let all_there = sum_up(&tickets, &parts.sums.borrow().clone())?;
     Ok(if exit == Exit::Died || !all_there {
         ExitCode::from(FAILED)
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// Whether everything is where it should be, with a line for each sum.
+fn sum_up(tickets: &str, sums: &Sums) -> anyhow::Result<bool> {
+    print("")?;
+    print(tickets)?;
+    for line in sums.lines() {
+        print(&line)?;
+    }
+    let dead = sums.destinations.iter().map(|d| d.of(State::Dead));
+    Ok(sums.mistakes().is_empty() && dead.sum::<u64>() == 0)
+}
+
+/// The page's part of the process, and the code by which it is set up.
+fn open_page(config: &Config, input: Input, clock: &Clock) -> anyhow::Result<(Outside, String)> {
+    let outside = Outside {
+        access: Arc::new(Access::new(clock.clone())),
+        input,
+        apply: Arc::default(),
+        log: Arc::default(),
+    };
+    super::log::start(&config.log, &outside.log);
+    let code = page::access::reset(&config.data_dir)?.shown();
+    let access = page::access::Config::of(config);
+    outside.access.open(&config.data_dir, access);
+    Ok((outside, code))
 }
 
 /// A line for each inspection, until so many were delivered.

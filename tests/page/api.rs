@@ -202,7 +202,7 @@ async fn who_may_do_what_is_as_the_document_says_and_nobody_may_without_a_token(
     let mut least_seen = BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let path = path.replace('{', "").replace('}', "");
+            let path = path.replace(['{', '}'], "");
             refused(&stranger.ask(method, &path, &[], "").await, 401);
             let description = operation["description"].as_str().unwrap();
             let least = description

@@ -284,7 +284,8 @@ async fn a_map_that_is_configured_is_shown_and_cannot_be_changed() {
 #[tokio::test]
 async fn a_map_of_twenty_thousand_rows_is_shown_a_page_at_a_time() {
     let (_site, relay, ann) = begun().await;
-    let rows: String = (0..20_000).map(|n| format!("action {n},P{n}\n")).collect();
+    let rows = (0..20_000).map(|n| format!("action {n},P{n}\n"));
+    let rows = rows.collect::<Vec<_>>().concat();
     let seen = upload(&ann, format!("action_name,asset_id\n{rows}").as_bytes()).await;
     let seen = seen.is(200);
     assert!(

@@ -30,11 +30,8 @@ async fn an_asset_shows_its_readings_as_plots_and_its_photographs() {
     is_a_screen(&list);
     assert!(list.body.contains(&asset), "{}", list.body);
     let tags = list.tags();
-    let to = tags.iter().filter_map(|tag| tag.attribute("href"));
-    let to = to
-        .filter(|to| to.starts_with("/assets/one?"))
-        .next()
-        .unwrap();
+    let mut to = tags.iter().filter_map(|tag| tag.attribute("href"));
+    let to = to.find(|to| to.starts_with("/assets/one?")).unwrap();
     let one = ann.see(&format!("{to}&days=all")).await.is(200);
     is_a_screen(&one);
     assert!(one.body.contains("<svg"), "{}", one.body);

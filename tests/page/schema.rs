@@ -69,8 +69,8 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str, found: &mut 
     }
     let items = value.as_array().map_or(&[][..], Vec::as_slice);
     let count = |name: &str| schema.get(name).and_then(Value::as_u64);
-    if count("minItems").is_some_and(|least| (items.len() as u64) < least)
-        || count("maxItems").is_some_and(|most| items.len() as u64 > most)
+    if count("minItems").is_some_and(|least| number(items.len()) < least)
+        || count("maxItems").is_some_and(|most| number(items.len()) > most)
     {
         found.push(format!("{at}: {} items", items.len()));
     }
@@ -118,4 +118,8 @@ fn is_of(value: &Value, name: &str) -> bool {
         Value::Array(_) => name == "array",
         Value::Object(_) => name == "object",
     }
+}
+
+fn number(n: usize) -> u64 {
+    u64::try_from(n).unwrap()
 }
