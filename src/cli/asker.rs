@@ -1,5 +1,5 @@
 //! Who does what a command asks for: the running relay, through its socket; where none runs, this
-//! process, on the journal itself.
+//! process, on the journal itself, unless only a running relay can do it.
 //!
 //! # Invariants
 //! - Both do it with the same code, and only one of them can: the other has no lock.

@@ -395,7 +395,7 @@ async fn what_waits_for_a_gate_when_the_process_is_killed_waits_no_longer_for_it
     relay.until_there_are_at("gate", 1, State::Postponed).await;
     relay.kill().await;
     let relay = site.start().await;
-    // A start asks all that wait again.
+    // Its reason may be gone for a moment: a start asks all that wait again.
     relay.until_there_are_at("cmms", 1, State::Postponed).await;
     let there = there_is("cmms", State::Delivered);
     let after = relay.let_pass(site.hand(), STEP, 4 * MINUTE, there).await;
