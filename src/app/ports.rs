@@ -9,12 +9,12 @@ use crate::config::Config;
 
 /// A port at which the relay could not listen.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}")]
+#[error("cannot listen on {address}: {why}")]
 pub struct CannotListen {
     /// The setting that says so.
     pub setting: &'static str,
     address: SocketAddr,
-    source: std::io::Error,
+    why: std::io::Error,
 }
 
 /// Tries the addresses of a configuration, with `ours`: where the relay listens now.
@@ -24,10 +24,10 @@ pub fn try_ports(config: &Config, ours: [SocketAddr; 2]) -> Result<(), CannotLis
         ("ops-bind", config.ops_listen),
     ];
     for (setting, address) in of {
-        try_one(address, ours).map_err(|source| CannotListen {
+        try_one(address, ours).map_err(|why| CannotListen {
             setting,
             address,
-            source,
+            why,
         })?;
     }
     Ok(())

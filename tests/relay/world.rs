@@ -186,6 +186,7 @@ impl Site {
     }
 
     /// As [`Site::configured`], by what was saved on the page.
+    #[allow(dead_code, reason = "the tests of the page share this harness")]
     pub(crate) fn saved(mut self, file: &str) -> Self {
         self.flags.remove("integration-url");
         std::fs::create_dir_all(self.data_dir().join("page")).unwrap();

@@ -142,7 +142,7 @@ pub(super) async fn undo(
     Decide(person): Decide,
     Body(Seen { version }): Body<Seen>,
 ) -> Said {
-    applied(&map::undo_row(&page, &person, &version).await?)
+    applied(&map::undo(&page, &person, &version).await?)
 }
 
 pub(super) async fn history(State(page): Of, See(_): See) -> Said {

@@ -64,9 +64,7 @@ async fn save_whole(
         let checked = saved.check(&shared.outside.input, fits);
         let checked = checked.map_err(NotSaved::Refused)?;
         try_ports(&checked.config, shared.app.shown.listens).map_err(|error| {
-            let setting = error.setting;
-            let what = format!("{:#}", anyhow::Error::from(error));
-            NotSaved::Refused(vec![Fault::setting(setting, &what)])
+            NotSaved::Refused(vec![Fault::setting(error.setting, &error.to_string())])
         })?;
         Ok(Some(checked))
     };

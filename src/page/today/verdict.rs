@@ -276,7 +276,7 @@ mod tests {
         unknown(&mut facts, "Orbit");
         part(&mut facts, "Orbit").reason = Some("it has not answered yet".to_owned());
         let missed = verdict(&facts);
-        assert_eq!(missed.standing, Standing::Look);
+        assert_eq!(missed.standing, Look);
         assert_eq!(
             missed.causes[0].what,
             "Orbit: not known: it has not answered yet"

@@ -207,7 +207,7 @@ pub(crate) async fn assign(
 
 /// Takes the row back that was added here last.
 pub(crate) async fn undo_map(page: &Arc<Page>, who: &Person, on: OnMap) -> Result<String, Failed> {
-    let applied = map::undo_row(page, who, &on.version).await?;
+    let applied = map::undo(page, who, &on.version).await?;
     let rows = parts::count(u64::try_from(applied.rows).unwrap_or(u64::MAX));
     Ok(format!(
         "The asset map is as it was before, with {rows} rows. What went out meanwhile stays so."

@@ -87,11 +87,20 @@ fn bounded(text: &str, separator: u8) -> Result<(), LoadError> {
         } else {
             continue;
         };
-        let at = row.position().map_or(0, csv::Position::byte);
-        let at = usize::try_from(at).unwrap_or_default();
-        return Err(LoadError::at(Lines::new(text).at(at), what));
+        let line = Lines::new(text).at(start(text, row.position()));
+        return Err(LoadError::at(line, what));
     }
     Ok(())
+}
+
+/// Where a row begins. The position is where the reader began to look: the rest of the last line end
+/// and blank lines may lie between there and the row.
+fn start(text: &str, position: Option<&csv::Position>) -> usize {
+    let offset = position.map_or(0, csv::Position::byte);
+    let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+    let rest = text.get(offset..).unwrap_or_default();
+    let skipped = rest.len() - rest.trim_start_matches(['\r', '\n']).len();
+    offset.saturating_add(skipped)
 }
 
 /// A first row with more cells than this under any separator is not taken apart to see which it is.
@@ -250,13 +259,7 @@ impl Iterator for Records<'_> {
             if cells.iter().all(String::is_empty) {
                 continue;
             }
-            // The position is where the reader began to look: the rest of the last line end and
-            // blank lines may lie between there and the row.
-            let offset = row.position().map_or(0, csv::Position::byte);
-            let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-            let rest = self.text.get(offset..).unwrap_or_default();
-            let skipped = rest.len() - rest.trim_start_matches(['\r', '\n']).len();
-            let start = offset.saturating_add(skipped);
+            let start = start(self.text, row.position());
             let line = self.lines.at(start);
             // The line end, or a part of it, may be read already; no row ends with one of its own.
             let end = self.rows.reader().position().byte();

@@ -35,7 +35,7 @@ use tokio::sync::Mutex;
 use self::keep::{Entry, Keep, LARGEST};
 pub(super) use self::routes::routes;
 use self::uploads::Uploads;
-use super::super::access::Person;
+use super::super::access::{Person, Role};
 use super::super::{Failed, Page};
 use crate::app::assets::Assets;
 use crate::clock::Clock;
@@ -133,13 +133,16 @@ pub(crate) async fn add_row(
     add(page, person, cells, detail).await
 }
 
-/// Takes back the row that [`add_row`] added with this version, while it is the one in use; what
-/// was changed otherwise is for those who may set up.
-pub(crate) async fn undo_row(
+/// Takes back the change that made this version, while it is the one in use. Who may decide takes
+/// back a row that [`add_row`] added, and whatever else it is, who may set up.
+pub(crate) async fn undo(
     page: &Arc<Page>,
     person: &Person,
     version: &str,
 ) -> Result<Applied, Failed> {
+    if person.role >= Role::Configure {
+        return take_back(page, person, version).await;
+    }
     let wanted = ActsPage {
         what: Some(ACT.to_owned()),
         limit: 1,
@@ -152,7 +155,7 @@ pub(crate) async fn undo_row(
             "Whoever may set up can put back what was before, in the history of the asset map.",
         ));
     }
-    undo(page, person, version).await
+    take_back(page, person, version).await
 }
 
 /// Whether an act on the map is a row that somebody decided on.
@@ -161,7 +164,7 @@ pub(crate) fn is_decided(detail: &str) -> bool {
 }
 
 /// Takes back the change that made this version, while it is the one in use.
-async fn undo(page: &Page, person: &Person, version: &str) -> Result<Applied, Failed> {
+async fn take_back(page: &Page, person: &Person, version: &str) -> Result<Applied, Failed> {
     let (keep, version) = (keep_of(page), version.to_owned());
     change(page, person, move |now| {
         if now.version != version {

@@ -180,7 +180,8 @@ async fn a_term_that_was_left_over_does_no_harm() {
     catalogue(&world, vec![about(1, "Valve", &[])]).await;
     execute(
         &world,
-        "INSERT INTO term SELECT kind, text, no FROM
+        "PRAGMA foreign_keys = OFF;
+         INSERT INTO term SELECT kind, text, no FROM
          (SELECT 'word' AS kind, 'pump' AS text UNION SELECT 'word', 'fan'),
          (SELECT max(no) + 1 AS no FROM subject)",
     );
