@@ -193,7 +193,7 @@ async fn each_trouble_with_orbit_is_one_row_with_what_to_do() {
     bad.says("token", "make a new token with the ADMIN role");
 
     let world = stage.orbit.world();
-    world.change_weather(|weather| weather.skew_ms = 600_000);
+    world.change_weather(|weather| weather.skew_ms = 630_000);
     let bad = stage.bad(stage.command(&[])).await;
     bad.says("Orbit's clock is 10 min ahead of ours", "by NTP");
     world.change_weather(|weather| weather.skew_ms = 0);

@@ -73,11 +73,7 @@ impl Days {
         for _ in 0..QUIET {
             self.let_time_pass().await;
         }
-        if self.looks {
-            // However slow the machine is, Orbit was looked through once more.
-            let relay = self.relay.as_ref().unwrap();
-            relay.looked_through(&self.site).await;
-        }
+        self.look_through().await;
         self.end().await
     }
 
@@ -126,13 +122,22 @@ impl Days {
                     robots.add_webhook(Webhook { uuid, ..twin });
                 }
             }
-            9 | 10 => {
+            9 | 10 if !down => {
+                self.look_through().await;
                 let skew_ms = (i64::from(self.random.below(9)) - 4) * HOUR_MS;
                 robots.change_weather(|weather| weather.skew_ms = skew_ms);
             }
             11 => robots.change_weather(|weather| weather.mask_secrets = !weather.mask_secrets),
             12 => robots.change_weather(|weather| weather.largest_page = 3),
             _ => {}
+        }
+    }
+
+    /// However slow the machine is, Orbit was looked through once more.
+    async fn look_through(&self) {
+        if self.looks {
+            let relay = self.relay.as_ref().unwrap();
+            relay.looked_through(&self.site).await;
         }
     }
 
@@ -153,6 +158,9 @@ impl Days {
         for _ in 0..10 {
             self.site.hand().advance(STEP / 10);
             tokio::time::sleep(Duration::from_millis(4)).await;
+            // On a slow machine the relay is slow to answer too, and has more of that time.
+            let relay = self.relay.as_ref().unwrap();
+            relay.get("/healthz").await;
         }
     }
 
