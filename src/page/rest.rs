@@ -63,7 +63,7 @@ mod tests {
 
     fn sent(pieces: usize) -> Request {
         let piece = Bytes::from(vec![b'x'; 1024 * 1024]);
-        let pieces = std::iter::repeat_n(Ok::<_, axum::Error>(piece), pieces);
+        let pieces = std::iter::repeat_n(piece, pieces).map(Ok::<_, axum::Error>);
         Request::new(Body::from_stream(tokio_stream::iter(pieces)))
     }
 

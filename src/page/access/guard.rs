@@ -50,16 +50,15 @@ async fn watch(State(page): State<Arc<Page>>, mut request: Request, next: Next) 
     let access = &page.outside.access;
     let policy = access.policy(request.headers());
     let is_api = is_of_the_api(request.uri().path());
-    let mut answer = match refused(access, &mut request).await {
-        Some(refusal) => refusal,
-        None => {
-            let (rest, request) = Rest::of(request);
-            let answer = next.run(request).await;
-            if answer.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                rest.read().await;
-            }
-            answer
+    let mut answer = if let Some(refusal) = refused(access, &mut request).await {
+        refusal
+    } else {
+        let (rest, request) = Rest::of(request);
+        let answer = next.run(request).await;
+        if answer.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            rest.read().await;
         }
+        answer
     };
     if !is_api {
         answer = failed::in_words(answer);
