@@ -121,13 +121,13 @@ fn document(title: &str, body: &Markup) -> Markup {
     without_nul(document)
 }
 
-/// The beginning of a title; what is escaped is as long as it is written.
+/// The beginning of a title, as browsers count it; what is escaped is as long as it is written.
 fn in_a_tab(title: &str) -> String {
-    let written = |c| match c {
+    let written = |c: char| match c {
         '&' => 5,
         '<' | '>' => 4,
         '"' => 6,
-        _ => 1,
+        _ => c.len_utf16(),
     };
     let ends = title.chars().scan(0, |end, c| {
         *end += written(c);
@@ -155,6 +155,7 @@ mod tests {
         assert_eq!(in_a_tab(&"W".repeat(50)), "W".repeat(50));
         assert_eq!(in_a_tab(&"W".repeat(51)), "W".repeat(50) + "…");
         assert_eq!(in_a_tab(&"<".repeat(51)), "<".repeat(12) + "…");
+        assert_eq!(in_a_tab(&"🔥".repeat(51)), "🔥".repeat(25) + "…");
     }
 
     #[test]
