@@ -379,17 +379,17 @@ impl Site {
             webhook: TcpListener::bind(events).await.unwrap(),
             ops: TcpListener::bind(ops).await.unwrap(),
         };
-        let relay = self.start_with(listeners).await;
+        let relay = self.start_with(listeners);
         relay.ready().await;
         relay
     }
 
     async fn start_unready_at(&self, webhook: TcpListener) -> Relay {
         let ops = TcpListener::bind(any_port()).await.unwrap();
-        self.start_with(Listeners { webhook, ops }).await
+        self.start_with(Listeners { webhook, ops })
     }
 
-    async fn start_with(&self, listeners: Listeners) -> Relay {
+    fn start_with(&self, listeners: Listeners) -> Relay {
         let events = listeners.webhook.local_addr().unwrap();
         let ops = listeners.ops.local_addr().unwrap();
         let mut flags = self.flags.clone();
