@@ -74,7 +74,8 @@ browser *args:
     npm ci --prefix tests/browser --no-audit --no-fund
     cargo test --locked --test browser {{ args }} -- --test-threads=1
 
-# The pictures of the documents, taken anew and made small: docs/images (needs pngquant).
+# The pictures of the documents, taken anew and made small: docs/images (needs
+# pngquant, fonts-wqy-microhei).
 screenshots:
     npm ci --prefix tests/browser --no-audit --no-fund
     SCREENSHOTS=1 cargo test --locked --test browser filled -- --test-threads=1

@@ -285,9 +285,8 @@ async fn serve(
     let mut again = None;
     // What a signal says is apart from what the page says: the first signal to stop is the first,
     // though the parts are drained already.
-    let told = CancellationToken::new();
+    let (told, hard) = (CancellationToken::new(), CancellationToken::new());
     let stop = told.child_token();
-    let hard = CancellationToken::new();
     let of_page = outside.clone();
     let pages = Box::new(move |handles| page::router(handles, of_page));
     let app = App::build(

@@ -7,6 +7,7 @@
 //! read     reading the journal for a screen
 //! recent   the log of the last hour
 //! live     says to open screens that something changed
+//! rest     what is left of a request that was refused
 //! failed   what went wrong, as a screen and as JSON
 //! files    style, script and pictures of the page itself
 //! today, waiting, deliveries, assets, setup, health, acts   the screens
@@ -31,6 +32,7 @@ mod html;
 mod live;
 mod read;
 mod recent;
+mod rest;
 mod setup;
 mod today;
 mod waiting;

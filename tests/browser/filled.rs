@@ -2,14 +2,20 @@
 //! action without an asset, and some that were given up. Its pictures are those of the documents.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use orbit_relay::clock::Clock;
+use orbit_relay::page::{Line, Recent};
 use orbit_relay::relay::journal::Sums;
 use orbit_relay::sim::asset_map_csv;
 use orbit_relay::sim::backend::Answer;
 use serde_json::json;
+use tracing::field::Field;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::driver::Browser;
 use crate::first::SCREENS;
@@ -49,6 +55,25 @@ fn is_done(sums: &Sums, received: u64) -> bool {
             let states = orbit_relay::relay::journal::State::ALL;
             states.into_iter().map(|s| (s.as_str(), to.of(s))).all(rest)
         })
+}
+
+/// Has the page show what the relay logs, as one that is run does.
+struct Logged(Arc<Recent>, Clock);
+
+impl<S: tracing::Subscriber> Layer<S> for Logged {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        let (level, target) = (*event.metadata().level(), event.metadata().target());
+        if level > tracing::Level::INFO || !target.starts_with("orbit_relay") {
+            return;
+        }
+        let mut text = String::new();
+        event.record(&mut |field: &Field, value: &dyn Debug| match field.name() {
+            "message" => text.insert_str(0, &format!("{value:?}")),
+            name => text.push_str(&format!(" {name}={value:?}")),
+        });
+        let at = self.1.wall();
+        self.0.add(Line { at, level, text });
+    }
 }
 
 /// Two days at work.
@@ -167,6 +192,8 @@ async fn changes_a_row(scene: &Scene) {
 #[tokio::test]
 async fn every_screen_with_data_in_it_is_valid_accessible_and_fits_a_phone() {
     let scene = worked().await;
+    let logged = Logged(Arc::clone(&scene.site.log), scene.site.clock.clone());
+    let _logged = tracing_subscriber::registry().with(logged).set_default();
     let mut faults = scene.faults("first-visit", "/setup-code").await;
     scene.shoot("first-visit", "/setup-code").await;
     at_work(&scene).await;

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use crate::driver::{Browser, Scheme, Size, key};
 use crate::framed::Framed;
 use crate::judge::{axe, is_accessible, mistakes, valid_html};
-use crate::picture::Album;
+use crate::picture::{Album, HIGHEST};
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' \
                       data:; connect-src 'self'; form-action 'self'; base-uri 'none'";
@@ -354,6 +354,6 @@ async fn pictures_are_as_wide_as_the_screen_and_differ_by_scheme() {
     let path = album
         .shoot(&browser, "long", Scheme::Light, Size::Narrow)
         .await;
-    assert_eq!(pixels(&std::fs::read(path).unwrap()), (390, 1_600));
+    assert_eq!(pixels(&std::fs::read(path).unwrap()), (390, HIGHEST));
     album.shoot_all(&browser, "all").await;
 }

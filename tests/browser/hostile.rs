@@ -69,8 +69,12 @@ async fn scene() -> Scene {
     cmms.unmapped = Unmapped::Park;
     let map: String = names()
         .iter()
-        .map(|name| name.replace('"', "\"\""))
-        .map(|name| format!("\"x {name}\",\"{name}\",\"{name}\"\n"))
+        .map(|name| {
+            // No cell may be longer than the longest name.
+            let action: String = format!("x {name}").chars().take(10_000).collect();
+            let [action, name] = [&action, name].map(|cell| cell.replace('"', "\"\""));
+            format!("\"{action}\",\"{name}\",\"{name}\"\n")
+        })
         .collect();
     let page = site.data_dir().join("page");
     std::fs::create_dir_all(&page).unwrap();

@@ -3,7 +3,8 @@
 //! It needs Chromium, its driver, fonts and what npm brings (`apt-get install chromium
 //! chromium-driver fonts-dejavu-core fonts-noto-color-emoji nodejs npm` and `npm ci --prefix
 //! tests/browser`), and is run by its name: `cargo test --test browser -- --test-threads=1`.
-//! `SCREENSHOTS=1` has the pictures of the documents taken anew.
+//! `SCREENSHOTS=1` has the pictures of the documents taken anew; for these the Korean name wants
+//! `fonts-wqy-microhei` too.
 //!
 //! | module | what |
 //! |---|---|
@@ -15,6 +16,7 @@
 //! | [`mapping`], [`replaying`], [`uploading`] | what a person decides |
 //! | [`scriptless`], [`keyboard`] | the same without scripts, and without a mouse |
 //! | [`wrongly`] | somebody guesses a password |
+//! | [`refused`] | addresses and forms that are none |
 //! | [`live`] | what changes by itself |
 //! | [`scene`] | a relay with the page, in a frame, in a browser |
 //! | [`driver`] | the browser |
@@ -43,6 +45,7 @@ mod mapping;
 mod picture;
 #[path = "../process/mod.rs"]
 mod process;
+mod refused;
 mod replaying;
 mod scene;
 mod screens;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::driver::{Browser, Scheme, Size};
 
 /// Longer pages are cut.
-const HIGHEST: u32 = 1_280;
+pub(crate) const HIGHEST: u32 = 1_280;
 
 /// Where the pictures of one test go.
 pub(crate) struct Album {

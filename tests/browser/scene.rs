@@ -135,6 +135,15 @@ impl Scene {
         self.album.shoot_all(&self.browser, name).await;
     }
 
+    /// Stops the relay, looks at what the browser shows meanwhile, and starts one in its place.
+    pub(crate) async fn restarted(self, meanwhile: impl AsyncFnOnce(&Browser)) -> Self {
+        let (events, ops) = (self.relay.events, self.relay.ops);
+        self.relay.stop().await;
+        meanwhile(&self.browser).await;
+        let relay = self.site.start_again_at(events, ops).await;
+        Self { relay, ..self }
+    }
+
     /// Ends it, and holds it to the invariants.
     pub(crate) async fn end(self) {
         assert_eq!(self.browser.strangers().await, [""; 0]);

@@ -21,7 +21,7 @@ use orbit_relay::clock::{Clock, Hand};
 use orbit_relay::config::{Config, Input, Level, Text};
 use orbit_relay::event::{ALERT, COMPLETED, Envelope, Event, ORBIT, Origin};
 use orbit_relay::ops::health::Parts;
-use orbit_relay::page::{self, Access, Outside, access};
+use orbit_relay::page::{self, Access, Outside, Recent, access};
 use orbit_relay::reconcile::webhook::{Nudge, Report, Status, Told, Wish};
 use orbit_relay::relay::deliver::{self, Health};
 use orbit_relay::relay::destination;
@@ -65,6 +65,8 @@ pub(crate) struct Site {
     trusted_proxies: Vec<IpNet>,
     tune: fn(&mut Config),
     has_page: bool,
+    /// What the page shows of the log.
+    pub(crate) log: Arc<Recent>,
     flags: BTreeMap<String, String>,
     environment: BTreeMap<String, String>,
     file: Option<(Level, String)>,
@@ -137,6 +139,7 @@ impl Site {
             trusted_proxies: Vec::new(),
             tune: |_| {},
             has_page: false,
+            log: Arc::default(),
             flags: flags.map(|(n, v)| (n.to_owned(), v)).into(),
             environment: environment
                 .map(|(n, v)| (n.to_owned(), v.to_owned()))
@@ -369,11 +372,24 @@ impl Site {
             .await
     }
 
-    async fn start_unready_at(&self, webhook: TcpListener) -> Relay {
+    /// Starts a relay where one was that has ended.
+    #[allow(dead_code, reason = "the tests of the page share this harness")]
+    pub(crate) async fn start_again_at(&self, events: SocketAddr, ops: SocketAddr) -> Relay {
         let listeners = Listeners {
-            webhook,
-            ops: TcpListener::bind(any_port()).await.unwrap(),
+            webhook: TcpListener::bind(events).await.unwrap(),
+            ops: TcpListener::bind(ops).await.unwrap(),
         };
+        let relay = self.start_with(listeners);
+        relay.ready().await;
+        relay
+    }
+
+    async fn start_unready_at(&self, webhook: TcpListener) -> Relay {
+        let ops = TcpListener::bind(any_port()).await.unwrap();
+        self.start_with(Listeners { webhook, ops })
+    }
+
+    fn start_with(&self, listeners: Listeners) -> Relay {
         let events = listeners.webhook.local_addr().unwrap();
         let ops = listeners.ops.local_addr().unwrap();
         let mut flags = self.flags.clone();
@@ -406,7 +422,7 @@ impl Site {
                 access: Arc::new(access),
                 input,
                 apply: Arc::default(),
-                log: Arc::default(),
+                log: Arc::clone(&self.log),
             };
             let pages: Pages = Box::new(|handles| page::router(handles, outside));
             pages

@@ -6,7 +6,7 @@
 //! - What changes something brings the code of its own session along, or is refused.
 //! - A call of the API shows a token; cookies and proxies are not looked at there, nor tokens
 //!   anywhere else.
-//! - Every answer has the headers of [`super::headers`].
+//! - Every answer has the headers of [`super::headers`]; what is refused is a screen, or JSON.
 //! - A route that stands before the guard by mistake lets nobody in.
 
 use std::sync::Arc;
@@ -22,7 +22,8 @@ use axum::response::{IntoResponse, Response};
 use super::accounts::Book;
 use super::proxy::Named;
 use super::{Access, Person, Role, Standing, cookie, csrf, headers, proxy, screens, tokens};
-use crate::page::{Failed, Page, live};
+use crate::page::rest::Rest;
+use crate::page::{Failed, Page, failed, live};
 use crate::relay::receive::serve::Peer;
 
 /// Who may look.
@@ -48,18 +49,32 @@ pub(crate) fn guard(routes: Router<Arc<Page>>, page: &Arc<Page>) -> Router<Arc<P
 async fn watch(State(page): State<Arc<Page>>, mut request: Request, next: Next) -> Response {
     let access = &page.outside.access;
     let policy = access.policy(request.headers());
-    let mut answer = match refused(access, &mut request).await {
-        Some(refusal) => refusal,
-        None => next.run(request).await,
+    let is_api = is_of_the_api(request.uri().path());
+    let mut answer = if let Some(refusal) = refused(access, &mut request).await {
+        refusal
+    } else {
+        let (rest, request) = Rest::of(request);
+        let answer = next.run(request).await;
+        if answer.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            rest.read().await;
+        }
+        answer
     };
+    if !is_api {
+        answer = failed::in_words(answer);
+    }
     headers::add(answer.headers_mut(), &policy);
     answer
+}
+
+fn is_of_the_api(path: &str) -> bool {
+    path == "/api" || path.starts_with("/api/")
 }
 
 /// Finds out who it is; or gives the answer for whom is not let in.
 async fn refused(access: &Access, request: &mut Request) -> Option<Response> {
     let path = request.uri().path().to_owned();
-    let is_api = path == "/api" || path.starts_with("/api/");
+    let is_api = is_of_the_api(&path);
     // The API has its own answer to that: which methods there are is said by the path.
     if !is_api && let Some(refusal) = unknown_method(request.method()) {
         return Some(refusal);

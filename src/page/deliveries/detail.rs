@@ -6,7 +6,7 @@
 use maud::{Markup, html};
 
 use super::super::access::{Person, Role};
-use super::super::html::parts::{self, Tone, text};
+use super::super::html::parts::{self, Tone, text, timed};
 use super::story::{LONGEST_BODY, OrderView, RequestView, Story};
 use super::{href, one_of};
 
@@ -53,9 +53,9 @@ fn stands(story: &Story) -> Markup {
             dt { "Destination" }
             dd { (text(&story.destination.name, 100)) }
             dt { "Next try" }
-            dd { (text(&story.next, 400)) }
+            dd { (timed(&story.next, 400)) }
             dt { "Tries" }
-            dd { (text(&story.tries, 400)) }
+            dd { (timed(&story.tries, 400)) }
         }
     }
 }
@@ -277,7 +277,7 @@ fn command(n: usize, request: &RequestView) -> Markup {
 
 fn tries(story: &Story) -> Markup {
     html! {
-        p { (text(&story.tries, 400)) }
+        p { (timed(&story.tries, 400)) }
         p.hint { "Of earlier tries the journal keeps how many there were; their times and answers \
             stand in the log." }
         @match &story.answer {
@@ -287,7 +287,7 @@ fn tries(story: &Story) -> Markup {
             }
             None => p { "No answer is kept." }
         }
-        p { "Next: " (text(&story.next, 400)) }
+        p { "Next: " (timed(&story.next, 400)) }
     }
 }
 

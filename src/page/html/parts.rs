@@ -120,6 +120,24 @@ pub(crate) fn time(at: Timestamp) -> Markup {
     }
 }
 
+/// A sentence with moments in it, as commands say them: each of them is shown as [`time`] is.
+pub(crate) fn timed(text: &str, longest: usize) -> Markup {
+    let (shown, is_cut) = cut(text, longest);
+    let title = is_cut.then(|| cut(text, LONGEST_TITLE).0);
+    html! {
+        bdi.text title=[title] {
+            @for (n, word) in shown.split(' ').enumerate() {
+                @if n > 0 { " " }
+                @let bare = word.trim_end_matches([',', '.', ';', ':']);
+                @match bare.parse::<Timestamp>() {
+                    Ok(at) => { (time(at)) (word.trim_start_matches(bare)) }
+                    Err(_) => (word),
+                }
+            }
+        }
+    }
+}
+
 /// How long ago that was, and when.
 pub(crate) fn ago(at: Timestamp, now: Timestamp) -> Markup {
     let exact = format!("{at:.3}");
@@ -209,6 +227,16 @@ mod tests {
         let shown = text(&"é".repeat(10_000), 3).into_string();
         assert!(shown.contains(">ééé…</bdi>"), "{}", shown.len());
         assert!(shown.len() < 2 * LONGEST_TITLE + 100);
+    }
+
+    #[test]
+    fn moments_in_a_sentence_are_shown_as_moments() {
+        let shown = timed("a <b>, ended at 2026-02-03T10:00:00Z, and", 100).into_string();
+        let at = time("2026-02-03T10:00:00Z".parse().unwrap()).into_string();
+        assert_eq!(
+            shown,
+            format!("<bdi class=\"text\">a &lt;b&gt;, ended at {at}, and</bdi>")
+        );
     }
 
     #[test]

@@ -145,7 +145,7 @@ fn sums(id: &str, caption: &str, of: &Numbers) -> Markup {
         }
     };
     html! {
-        div.scroll tabindex="0" id=(id) tabindex="0" role="group" aria-label=(caption) {
+        div.scroll id=(id) tabindex="0" role="group" aria-label=(caption) {
             table {
                 caption {
                     (caption)
