@@ -98,8 +98,8 @@ impl Catalogue {
                     .wait_for(|now| *now == Availability::Open)
                     .await,
             );
-            // Room that is left is for events, and for what waits.
-            if room.borrow().level != Level::Enough {
+            // The room that is left then is for what waits.
+            if room.borrow().level == Level::Full {
                 self.clock.sleep(TROUBLE).await;
                 continue;
             }
@@ -440,7 +440,10 @@ mod tests {
         world.until_there_are(250, "P-1").await;
         world.stop().await;
         world.append(250..365).await;
-        let said = Enrichment::default();
+        let said = Enrichment {
+            run: Some("{}".into()),
+            anomaly: None,
+        };
         world
             .journal
             .keep_enrichment(vec![(1, said)])
