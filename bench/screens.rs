@@ -10,6 +10,8 @@
 mod ask;
 #[path = "screens/fill.rs"]
 mod fill;
+#[path = "screens/list.rs"]
+mod list;
 #[path = "screens/plant.rs"]
 mod plant;
 

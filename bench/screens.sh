@@ -35,7 +35,7 @@ TOML
 
 start() { # NAME
     start_relay "$1" "$data" RELAY_CONFIG="$work/relay.toml" KEEP_DELIVERED=400d \
-        JOURNAL_LIMIT=1000GiB WEBHOOK_HOST=none LOG_LEVEL=warn
+        JOURNAL_LIMIT="$((deliveries / 100000 + 2))GiB" WEBHOOK_HOST=none LOG_LEVEL=warn
     await "http://127.0.0.1:$ops/healthz" "$work/$1.log" "$child"
 }
 

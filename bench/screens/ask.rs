@@ -13,29 +13,27 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use jiff::Timestamp;
 use orbit_relay::clock::{Clock, until};
-use orbit_relay::relay::journal::{EventsPage, Reader};
 use url::form_urlencoded::Serializer;
 
-use super::{fill, plant};
+use super::list::{self, API};
 
 /// No answer takes longer.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Also the password of the account.
 const NAME: &str = "engineer-of-the-plant";
-/// What is asked for beside the screens, as a measure of the machine.
-const TRIVIAL: &str = "/healthz";
 
 /// Makes an account, asks, and prints a table.
 pub(super) fn ask(port: u16, data_dir: &Path, times: u32) -> anyhow::Result<()> {
     let mut asking = Asking {
         port,
         cookie: String::new(),
+        token: String::new(),
         clock: Clock::system(),
     };
     asking.enter(data_dir)?;
-    let screens = screens(data_dir, asking.clock.wall())?;
+    asking.take_token()?;
+    let screens = list::all(data_dir, asking.clock.wall())?;
     let mut taken: Vec<Vec<f64>> = screens.iter().map(|_| Vec::new()).collect();
     let mut bytes = vec![0; screens.len()];
     for _ in 0..times {
@@ -73,103 +71,6 @@ fn print(screens: &[(&str, String)], taken: Vec<Vec<f64>>, bytes: &[usize]) -> a
     Ok(())
 }
 
-/// What is asked for, the measure first.
-fn screens(data_dir: &Path, now: Timestamp) -> anyhow::Result<Vec<(&'static str, String)>> {
-    let [robot, mission, action, asset] = plant::names();
-    let newest = EventsPage {
-        limit: 1,
-        ..EventsPage::default()
-    };
-    let events = Reader::open(data_dir)?.events(&newest)?;
-    let last = events.first().map_or(1, |event| event.seq);
-    let [cmms, chat] = fill::DESTINATIONS;
-    let ago = |days: i64| {
-        let hours = jiff::SignedDuration::from_hours(24 * days);
-        let at = now.checked_sub(hours).unwrap_or(now);
-        format!("{at:.0}").trim_end_matches('Z').to_owned()
-    };
-    let found = |pairs: &[(&str, &str)]| {
-        let query = Serializer::new(String::new()).extend_pairs(pairs).finish();
-        format!("/deliveries?{query}")
-    };
-    let of_asset = |days: &str| {
-        let pairs = [("asset", &*asset), ("days", days)];
-        let query = Serializer::new(String::new()).extend_pairs(pairs).finish();
-        format!("/assets/one?{query}")
-    };
-    let dead = ("state", "dead");
-    Ok(vec![
-        ("/healthz", TRIVIAL.to_owned()),
-        ("Today", "/".to_owned()),
-        ("Waiting for you", "/waiting".to_owned()),
-        ("Deliveries", "/deliveries".to_owned()),
-        ("… text pump", found(&[("text", "pump")])),
-        (
-            "… text bearing spot-3",
-            found(&[("text", "bearing spot-3")]),
-        ),
-        ("… text that nothing has", found(&[("text", "turbine")])),
-        ("… asset", found(&[("asset", &asset)])),
-        ("… action", found(&[("action", &action)])),
-        ("… mission", found(&[("mission", &mission)])),
-        ("… robot", found(&[("robot", &robot)])),
-        (
-            "… robot and mission",
-            found(&[("robot", &robot), ("mission", &mission)]),
-        ),
-        ("… destination", found(&[("destination", chat)])),
-        ("… dead", found(&[dead])),
-        ("… dead, asset", found(&[dead, ("asset", &asset)])),
-        ("… dead, text pump", found(&[dead, ("text", "pump")])),
-        (
-            "… postponed, asset",
-            found(&[("state", "postponed"), ("asset", &asset)]),
-        ),
-        (
-            "… parked, robot",
-            found(&[("state", "parked"), ("robot", &robot)]),
-        ),
-        (
-            "… skipped, robot",
-            found(&[("state", "skipped"), ("robot", &robot)]),
-        ),
-        (
-            "… skipped, destination that skips none",
-            found(&[("state", "skipped"), ("destination", cmms)]),
-        ),
-        ("… discarded", found(&[("state", "discarded")])),
-        (
-            "… a day a month ago",
-            found(&[("since", &ago(31)), ("until", &ago(30))]),
-        ),
-        (
-            "… dead, a week a month ago, robot",
-            found(&[
-                dead,
-                ("since", &ago(37)),
-                ("until", &ago(30)),
-                ("robot", &robot),
-            ]),
-        ),
-        ("a delivery", format!("/deliveries/{cmms}:{}", last / 2)),
-        ("Assets", "/assets".to_owned()),
-        ("an asset, a week", of_asset("7")),
-        ("an asset, 90 days", of_asset("90")),
-        ("an asset, all", of_asset("all")),
-        ("asset map", "/assets/map".to_owned()),
-        ("Setup", "/setup".to_owned()),
-        ("… Orbit", "/setup/orbit".to_owned()),
-        ("… webhook", "/setup/webhook".to_owned()),
-        ("… destinations", "/setup/destinations".to_owned()),
-        ("… a destination", format!("/setup/destinations/{cmms}")),
-        ("Health", "/health".to_owned()),
-        ("… log", "/health/log".to_owned()),
-        ("Account", "/account".to_owned()),
-        ("Accounts", "/accounts".to_owned()),
-        ("Acts", "/acts".to_owned()),
-    ])
-}
-
 struct Answer {
     status: u16,
     text: String,
@@ -179,6 +80,8 @@ struct Answer {
 struct Asking {
     port: u16,
     cookie: String,
+    /// For the API.
+    token: String,
     clock: Clock,
 }
 
@@ -187,9 +90,7 @@ impl Asking {
     fn enter(&mut self, data_dir: &Path) -> anyhow::Result<()> {
         let code = std::fs::read_to_string(data_dir.join("page/setup-code"))?;
         let form = self.get("/setup-code")?;
-        let csrf = form.text.split_once("csrf=").map(|(_, behind)| behind);
-        let csrf = csrf.and_then(|behind| behind.split('"').next());
-        let path = format!("/setup-code?csrf={}", csrf.context("no form")?);
+        let path = format!("/setup-code?csrf={}", between(&form.text, "csrf=", "\"")?);
         let fields = [
             ("code", code.trim()),
             ("name", "ann"),
@@ -202,17 +103,33 @@ impl Asking {
         Ok(())
     }
 
+    /// An API token, as the page shows it once.
+    fn take_token(&mut self) -> anyhow::Result<()> {
+        let form = self.get("/accounts")?;
+        let csrf = between(&form.text, "/accounts/tokens?csrf=", "\"")?;
+        let path = format!("/accounts/tokens?csrf={csrf}");
+        let answer = self.send("POST", &path, "name=bench&role=configure")?;
+        ensure!(answer.status == 201, "an API token: {}", answer.status);
+        let code = between(&answer.text, "<code", "</code>")?;
+        self.token = code.rsplit('>').next().unwrap_or_default().to_owned();
+        Ok(())
+    }
+
     fn get(&mut self, path: &str) -> anyhow::Result<Answer> {
         self.send("GET", path, "")
     }
 
     fn send(&mut self, method: &str, path: &str, body: &str) -> anyhow::Result<Answer> {
+        let who = if path.starts_with(API) {
+            format!("authorization: Bearer {}", self.token)
+        } else {
+            format!("cookie: {}", self.cookie)
+        };
         let request = format!(
             "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nconnection: close\r\n\
-             cookie: {}\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+             {who}\r\ncontent-type: application/x-www-form-urlencoded\r\n\
              content-length: {}\r\n\r\n{body}",
             self.port,
-            self.cookie,
             body.len(),
         );
         let began = self.clock.steady();
@@ -247,4 +164,9 @@ impl Asking {
             first_byte,
         })
     }
+}
+
+fn between(text: &str, from: &str, to: &str) -> anyhow::Result<String> {
+    let (_, behind) = text.split_once(from).context("no form")?;
+    Ok(behind.split(to).next().unwrap_or_default().to_owned())
 }

@@ -2,7 +2,8 @@
 //! where the asset map has changed.
 //!
 //! # Invariants
-//! - What is new goes first; what is looked at anew waits for it.
+//! - What is new goes first while it comes faster than it is written; else it takes turns with what
+//!   is looked at anew, so that neither waits for ever.
 //! - Small commits with a pause after each: nobody who waits for the journal notices.
 //! - What is in the catalogue is as the events and the map are once there is nothing more to do,
 //!   whatever was cut off before.
@@ -45,12 +46,22 @@ pub(super) struct Catalogue {
 }
 
 /// What one step is to write.
+#[derive(Debug)]
 struct Step {
     rows: Vec<About>,
     mark: Mark,
     again: Option<i64>,
-    /// Whether there may be more to do.
-    more: bool,
+    /// What the next step looks at first.
+    next: Turn,
+}
+
+/// What a step looks at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// What came.
+    New,
+    /// What Orbit said more of, and what an earlier map had.
+    Old,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +89,8 @@ impl Catalogue {
         let room = self.journal.room();
         let mut reader = None;
         let mut is_in_trouble = false;
+        let mut turn = Turn::New;
+        let mut accepted = 0;
         loop {
             // The writer lives as long as this handle of its journal, so there is no error to see.
             drop(
@@ -85,21 +98,24 @@ impl Catalogue {
                     .wait_for(|now| *now == Availability::Open)
                     .await,
             );
-            // Room that is left is for events, and for what waits.
-            if room.borrow().level != Level::Enough {
+            // The room that is left then is for what waits.
+            if room.borrow().level == Level::Full {
                 self.clock.sleep(TROUBLE).await;
                 continue;
             }
-            let accepted = sums.borrow_and_update().accepted;
+            // What comes from then on is looked at by the next such step.
+            if turn == Turn::New {
+                accepted = sums.borrow_and_update().accepted;
+            }
             let map = Arc::clone(&self.assets.borrow_and_update());
-            match self.step(&mut reader, map).await {
-                Ok(more) => {
+            match self.step(&mut reader, map, turn).await {
+                Ok(Some(next)) => {
                     is_in_trouble = false;
-                    if more {
-                        tokio::time::sleep(PAUSE).await;
-                        continue;
-                    }
+                    turn = next;
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
                 }
+                Ok(None) => is_in_trouble = false,
                 Err(error) => {
                     if !std::mem::replace(&mut is_in_trouble, true) {
                         tracing::warn!(%error, "catalogue: new events are not found yet; it is tried again");
@@ -109,6 +125,7 @@ impl Catalogue {
                     continue;
                 }
             }
+            turn = Turn::New;
             tokio::select! {
                 () = until_more(&mut sums, accepted) => tokio::time::sleep(GATHER).await,
                 () = until_changed(&mut self.assets) => {}
@@ -117,17 +134,22 @@ impl Catalogue {
         }
     }
 
-    /// One small step; gives whether there may be more to do.
-    async fn step(&self, reader: &mut Option<Reader>, map: Arc<AssetMap>) -> Result<bool, Trouble> {
+    /// One small step; gives what the next one looks at first, none where there is nothing to do.
+    async fn step(
+        &self,
+        reader: &mut Option<Reader>,
+        map: Arc<AssetMap>,
+        turn: Turn,
+    ) -> Result<Option<Turn>, Trouble> {
         let (opened, data_dir) = (reader.take(), self.data_dir.clone());
-        let looking = tokio::task::spawn_blocking(move || look(opened, &data_dir, &map));
+        let looking = tokio::task::spawn_blocking(move || look(opened, &data_dir, &map, turn));
         let (opened, step) = looking.await??;
         *reader = Some(opened);
-        let Some(step) = step else { return Ok(false) };
+        let Some(step) = step else { return Ok(None) };
         self.journal
             .catalogue(step.rows, step.mark, step.again)
             .await?;
-        Ok(step.more)
+        Ok(Some(step.next))
     }
 }
 
@@ -136,46 +158,64 @@ fn look(
     reader: Option<Reader>,
     data_dir: &Path,
     map: &AssetMap,
+    turn: Turn,
 ) -> Result<(Reader, Option<Step>), ReadError> {
     let mut reader = match reader {
         Some(reader) => reader,
         None => Reader::open(data_dir)?,
     };
     let before = reader.catalogue_mark()?;
-    let mut mark = before.clone().with_map(map.version());
-    let new = reader.to_catalogue(mark.upto, i64::MAX, STEP)?;
-    let step = if new.is_empty() {
-        let (said, again) = reader.to_catalogue_again(STEP_AGAIN)?;
-        if again.is_some() {
-            let rows = said
-                .iter()
-                .filter_map(|(event, known)| deliver::about(map, event, known));
-            Some(Step {
-                rows: rows.collect(),
-                // There may be others behind a page whose events are all gone.
-                more: true,
-                mark,
-                again,
-            })
-        } else if mark.is_behind() {
-            let old = reader.to_catalogue(mark.anew, mark.anew_upto, STEP)?;
-            let (rows, last) = abouts(map, &old);
-            mark.anew = last.unwrap_or(mark.anew_upto);
-            Some(step(rows, mark, false))
-        } else {
-            (mark != before).then(|| step(Vec::new(), mark, false))
-        }
-    } else {
-        let (rows, last) = abouts(map, &new);
-        mark.upto = last.unwrap_or(mark.upto);
-        Some(step(rows, mark, true))
+    let mark = before.clone().with_map(map.version());
+    let mut step = match turn {
+        Turn::New => new(&mut reader, map, &mark)?,
+        Turn::Old => None,
     };
+    if step.is_none() {
+        step = old(&mut reader, map, &mark)?;
+    }
+    let is_other_map = mark != before;
+    let step = step.or_else(|| is_other_map.then(|| Step::of(Vec::new(), mark, Turn::New)));
     Ok((reader, step))
 }
 
-/// What the first of these are about, as many as one commit has, and the last of them.
-fn abouts(map: &AssetMap, events: &[Said]) -> (Vec<About>, Option<i64>) {
-    let (mut rows, mut last, mut readings) = (Vec::new(), None, 0);
+/// What came.
+fn new(reader: &mut Reader, map: &AssetMap, mark: &Mark) -> Result<Option<Step>, ReadError> {
+    let (events, is_full) = reader.to_catalogue(mark.upto, i64::MAX, STEP)?;
+    if events.is_empty() {
+        return Ok(None);
+    }
+    let (rows, looked) = abouts(map, &events);
+    let mut mark = mark.clone();
+    for (event, _) in looked {
+        mark.passes(event.seq, event.received_at);
+    }
+    let is_all = looked.len() == events.len() && !is_full;
+    let next = if is_all { Turn::Old } else { Turn::New };
+    Ok(Some(Step::of(rows, mark, next)))
+}
+
+/// What is to be looked at anew.
+fn old(reader: &mut Reader, map: &AssetMap, mark: &Mark) -> Result<Option<Step>, ReadError> {
+    let (said, again) = reader.to_catalogue_again(STEP_AGAIN)?;
+    if again.is_some() {
+        let about = |(event, known): &Said| deliver::about(map, event, known);
+        let rows = said.iter().filter_map(about).collect();
+        let step = Step::of(rows, mark.clone(), Turn::New);
+        return Ok(Some(Step { again, ..step }));
+    }
+    if !mark.is_behind() {
+        return Ok(None);
+    }
+    let mut mark = mark.clone();
+    let (events, _) = reader.to_catalogue(mark.anew, mark.anew_upto, STEP)?;
+    let (rows, looked) = abouts(map, &events);
+    mark.anew = looked.last().map_or(mark.anew_upto, |(event, _)| event.seq);
+    Ok(Some(Step::of(rows, mark, Turn::New)))
+}
+
+/// What the first of these are about, as many as one commit has; and these.
+fn abouts<'e>(map: &AssetMap, events: &'e [Said]) -> (Vec<About>, &'e [Said]) {
+    let (mut rows, mut looked, mut readings) = (Vec::new(), 0, 0);
     for (event, known) in events {
         if readings >= STEP_READINGS {
             break;
@@ -184,17 +224,19 @@ fn abouts(map: &AssetMap, events: &[Said]) -> (Vec<About>, Option<i64>) {
             readings += about.readings.len();
             rows.push(about);
         }
-        last = Some(event.seq);
+        looked += 1;
     }
-    (rows, last)
+    (rows, events.get(..looked).unwrap_or_default())
 }
 
-fn step(rows: Vec<About>, mark: Mark, is_new: bool) -> Step {
-    Step {
-        rows,
-        more: mark.is_behind() || is_new,
-        mark,
-        again: None,
+impl Step {
+    fn of(rows: Vec<About>, mark: Mark, next: Turn) -> Self {
+        Self {
+            rows,
+            mark,
+            again: None,
+            next,
+        }
     }
 }
 
@@ -217,7 +259,7 @@ mod tests {
 
     use super::*;
     use crate::event::{ALERT, Event, Identity, ORBIT, Origin, RELAY};
-    use crate::relay::journal::{Config, Enrichment, Field, Writer};
+    use crate::relay::journal::{Config, Enrichment, Registered, Search, Writer};
 
     const BOUND: Duration = Duration::from_mins(1);
 
@@ -235,7 +277,10 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let config = Config {
                 data_dir: dir.path().to_owned(),
-                destinations: None,
+                destinations: Some(vec![Registered {
+                    id: "cmms".into(),
+                    name: "cmms".into(),
+                }]),
                 keep_delivered: Config::KEEP_DELIVERED,
                 limit_bytes: Config::LIMIT_BYTES,
                 says: Vec::new(),
@@ -277,13 +322,18 @@ mod tests {
         }
 
         async fn came(&self, n: usize, source: &str, origin: Origin) {
+            let body = br#"{"type":"X","data":{"actionName":"Pump"}}"#.to_vec();
+            self.came_with(n, source, origin, body).await;
+        }
+
+        async fn came_with(&self, n: usize, source: &str, origin: Origin, body: Vec<u8>) {
             let event = Event {
                 source: source.into(),
                 event_type: ALERT.into(),
                 identity: Identity::RunEvent(n.to_string()),
                 origin,
                 received_at: Timestamp::from_second(1_770_000_000).unwrap(),
-                body: br#"{"type":"X","data":{"actionName":"Pump"}}"#.to_vec(),
+                body,
             };
             // Until the journal is open.
             let mut availability = self.journal.availability();
@@ -311,7 +361,7 @@ mod tests {
         /// Until so many events, no more and no less, are about this asset.
         async fn until_there_are(&self, n: u64, asset: &str) {
             self.until(|reader| {
-                let seen = reader.assets_seen(None, 9).unwrap();
+                let seen = reader.assets_seen(9).unwrap();
                 matches!(&seen[..], [one] if one.asset == asset && one.n == n)
             })
             .await;
@@ -351,8 +401,10 @@ mod tests {
         let mark = |reader: &mut Reader| reader.catalogue_mark().unwrap().upto == 3;
         world.until(mark).await;
         let mut reader = Reader::open(world.dir.path()).unwrap();
-        assert_eq!(reader.values_of(Field::Action, "", 9).unwrap(), [ALERT]);
-        assert_eq!(reader.assets_seen(None, 9).unwrap(), []);
+        let found = reader.search(&Search::default(), 9).unwrap().deliveries;
+        let actions: Vec<_> = found.into_iter().filter_map(|hit| hit.action).collect();
+        assert_eq!(actions, [ALERT]);
+        assert_eq!(reader.assets_seen(9).unwrap(), []);
         world.stop().await;
     }
 
@@ -373,8 +425,78 @@ mod tests {
         // What comes next wakes it.
         world.append(1..2).await;
         world
-            .until(|reader| reader.values_of(Field::Robot, "", 9).unwrap() == ["spot-7"])
+            .until(|reader| {
+                let routes = reader.routes().unwrap();
+                matches!(&routes[..], [route] if route.robot == "spot-7")
+            })
             .await;
+        world.stop().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_looked_at_anew_takes_turns_with_what_comes() {
+        let mut world = World::new();
+        world.append(0..250).await;
+        world.until_there_are(250, "P-1").await;
+        world.stop().await;
+        world.append(250..365).await;
+        let said = Enrichment {
+            run: Some("{}".into()),
+            anomaly: None,
+        };
+        world
+            .journal
+            .keep_enrichment(vec![(1, said)])
+            .await
+            .unwrap();
+        let map = map("P-2");
+        let mut turn = Turn::New;
+        let mut numbers = Vec::new();
+        // Something comes between two steps, as under a steady load.
+        for n in 365..371 {
+            let (_, step) = look(None, world.dir.path(), &map, turn).unwrap();
+            let step = step.unwrap();
+            turn = step.next;
+            let (first, last) = (step.rows.first(), step.rows.last());
+            numbers.push((first.unwrap().seq, last.unwrap().seq));
+            let written = world.journal.catalogue(step.rows, step.mark, step.again);
+            written.await.unwrap();
+            world.append(n..n + 1).await;
+        }
+        let mine = [
+            (251, 350),
+            (351, 366),
+            (1, 1),
+            (367, 368),
+            (1, 100),
+            (369, 370),
+        ];
+        assert_eq!(numbers, mine);
+        assert_eq!(turn, Turn::Old);
+        let (_, step) = look(None, world.dir.path(), &map, Turn::Old).unwrap();
+        assert_eq!(step.unwrap().mark.anew, 200);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_into_a_page_by_its_bytes_is_catalogued_next() {
+        let mut world = World::new();
+        world.append(0..1).await;
+        world.until_there_are(1, "P-1").await;
+        world.stop().await;
+        for n in 1..5 {
+            let body = format!(
+                r#"{{"data":{{"actionName":"Pump","x":"{}"}}}}"#,
+                "x".repeat(1_900_000)
+            );
+            world
+                .came_with(n, ORBIT, Origin::Webhook, body.into_bytes())
+                .await;
+        }
+        let (_, step) = look(None, world.dir.path(), &map("P-1"), Turn::New).unwrap();
+        let step = step.unwrap();
+        assert_eq!((step.mark.upto, step.next), (4, Turn::New));
+        world.start();
+        world.until_there_are(5, "P-1").await;
         world.stop().await;
     }
 }

@@ -19,7 +19,7 @@ async fn an_asset_shows_its_readings_as_plots_and_its_photographs() {
     let mut reader = Reader::open(&site.data_dir()).unwrap();
     let catalogued = async {
         loop {
-            if let Some(seen) = reader.assets_seen(None, 9).unwrap().pop() {
+            if let Some(seen) = reader.assets_seen(9).unwrap().pop() {
                 return seen.asset;
             }
             tokio::task::yield_now().await;

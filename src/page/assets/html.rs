@@ -296,9 +296,12 @@ fn tickets(view: &AssetView) -> Markup {
 
 fn events(view: &AssetView) -> Markup {
     html! {
-        @if view.events.is_empty() {
+        @if let Some(seq) = view.events_looked_to {
+            p { "The asset has very many actions: events before number " (seq) " were not looked at. There may be more inspections, which the list of deliveries finds." }
+        } @else if view.events.is_empty() {
             (parts::nothing("No inspection of it came in this time."))
-        } @else {
+        }
+        @if !view.events.is_empty() {
             section.scroll tabindex="0" aria-label="Table of the last inspections" {
                 table {
                     thead {

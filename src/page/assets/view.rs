@@ -137,6 +137,8 @@ pub(crate) struct AssetView {
     pub(crate) series: Vec<SeriesView>,
     /// The newest inspections.
     pub(crate) events: Vec<EventView>,
+    /// No event before this one was looked at: there may be more inspections.
+    pub(crate) events_looked_to: Option<i64>,
     /// The newest photographs.
     pub(crate) pictures: Vec<PictureView>,
     /// The newest tickets.
@@ -209,7 +211,7 @@ pub(crate) struct TicketView {
 /// The assets.
 pub(crate) async fn assets(page: &Arc<Page>, query: AssetsQuery) -> Result<AssetsView, Failed> {
     let now = page.app.clock.wall();
-    let seen = page.read(|reader| reader.assets_seen(None, MOST)).await?;
+    let seen = page.read(|reader| reader.assets_seen(MOST)).await?;
     Ok(AssetsView::of(seen, query, now))
 }
 
@@ -263,7 +265,8 @@ impl AssetView {
         let (page, pages) = place(page, found, SERIES);
         let series = readings.series.into_iter();
         let series = series.skip((page - 1) * SERIES).take(SERIES);
-        let events = reader.asset_events(&asset, None, EVENTS)?.into_iter();
+        let found_events = reader.asset_events(&asset, EVENTS)?;
+        let events = found_events.events.into_iter();
         let events = events.filter(|event| since.is_none_or(|since| event.at >= since));
         let events: Vec<Catalogued> = events.collect();
         let mut pictures = Vec::new();
@@ -286,6 +289,7 @@ impl AssetView {
             pages,
             series: series.map(SeriesView::of).collect(),
             events: events.into_iter().map(EventView::of).collect(),
+            events_looked_to: found_events.looked_to,
             pictures,
             tickets: tickets.into_iter().map(TicketView::of).collect(),
             asset,

@@ -284,7 +284,7 @@ impl Kept {
 /// not missing while it is looked at anew.
 fn is_reading_on(reader: &mut Reader, now: Timestamp) -> Result<bool, journal::ReadError> {
     let upto = reader.catalogue_mark()?.upto;
-    let next = reader.to_catalogue(upto, i64::MAX, 1)?;
+    let (next, _) = reader.to_catalogue(upto, i64::MAX, 1)?;
     let next = next.first();
     Ok(next.is_some_and(|(event, _)| now.duration_since(event.received_at) > MOMENT))
 }

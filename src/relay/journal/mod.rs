@@ -65,10 +65,10 @@ pub use self::orders::{
     Alert, Closing, Due, NewOrder, OpenOrder, OrderName, OrderSums, UntoldOrder,
 };
 pub use self::read::{
-    Act, ActsPage, AnsweredOrder, AssetSeen, Catalogued, Counted, Day, DayDestination, DeadGroup,
-    DeliveriesPage, Delivery, DeliveryDetail, DeliveryRow, EventRow, EventsPage, Found, Groups,
-    Held, HeldGroup, Hit, Hour, Job, OrderRow, ReadError, Reader, Readings, Said, Search, Series,
-    UnmappedGroup,
+    Act, ActsPage, AnsweredOrder, AssetEvents, AssetSeen, Catalogued, Counted, Day, DayDestination,
+    DeadGroup, DeliveriesPage, Delivery, DeliveryDetail, DeliveryRow, EventRow, EventsPage, Found,
+    Groups, Held, HeldGroup, Hit, Hour, Job, OrderRow, ReadError, Reader, Readings, Said, Search,
+    Series, UnmappedGroup,
 };
 pub use self::room::{Disk, Level, Room};
 pub use self::state::State;

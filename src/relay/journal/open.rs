@@ -17,6 +17,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::Config;
 use super::checkpoint::Checkpointer;
 use super::store::{Store, StoreError};
+use crate::clock::Clock;
 
 /// The journal's file in the data directory.
 pub const DATABASE: &str = "journal.db";
@@ -92,7 +93,7 @@ type FileId = (u64, u64);
 
 impl Opened {
     /// `again` after trouble in this process, whose own leases still hold.
-    pub(super) fn open(config: &Config, now: Timestamp, again: bool) -> Result<Self, OpenError> {
+    pub(super) fn open(config: &Config, clock: &Clock, again: bool) -> Result<Self, OpenError> {
         let dir = &config.data_dir;
         let lock = lock(dir)?;
         let path = dir.join(DATABASE);
@@ -108,7 +109,7 @@ impl Opened {
         migrate(&connection, &path)?;
         let mut store = Store::load(connection, &config.says).map_err(database)?;
         store
-            .take_over(now, !again, config.destinations.as_deref())
+            .take_over(clock, !again, config.destinations.as_deref())
             .map_err(database)?;
         let checkpointer = Checkpointer::start(&path).map_err(|e| database(e.into()))?;
         let files = [path.clone(), dir.join(LOCK)].map(|path| {

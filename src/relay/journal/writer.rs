@@ -257,7 +257,7 @@ impl Writer {
     }
 
     fn open(&mut self) {
-        match Opened::open(&self.config, self.clock.steady(), self.opened_before) {
+        match Opened::open(&self.config, &self.clock, self.opened_before) {
             Ok(journal) => {
                 self.opened_before = true;
                 self.journal = Some(journal);

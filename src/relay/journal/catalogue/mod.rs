@@ -27,7 +27,7 @@ pub use self::route::Route;
 pub(super) use self::route::{Heard, heard};
 pub use self::thin::Point;
 pub(super) use self::thin::thinned;
-pub(super) use self::words::{bare, folded, kept, words};
+pub(super) use self::words::{bare, kept, words};
 use super::{Journal, WriteError};
 
 /// The note that says how far the catalogue is.
@@ -49,9 +49,6 @@ pub enum Field {
 }
 
 impl Field {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Robot, Self::Mission, Self::Action, Self::Asset];
-
     /// Its word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -60,11 +57,6 @@ impl Field {
             Self::Action => "action",
             Self::Asset => "asset",
         }
-    }
-
-    /// The field of this word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|field| field.as_str() == word)
     }
 }
 
@@ -108,6 +100,7 @@ pub struct Reading {
 
 /// How far the catalogue is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
 pub struct Mark {
     /// All events up to this one were looked at.
     pub upto: i64,
@@ -117,6 +110,11 @@ pub struct Mark {
     pub anew: i64,
     /// And these are all up to this one.
     pub anew_upto: i64,
+    /// When the latest of those up to `upto` was received; in milliseconds, as the next.
+    pub latest: i64,
+    /// At most so much earlier than another before it was any of them received: by so much the
+    /// clock was set back.
+    pub set_back: i64,
 }
 
 impl Mark {
@@ -128,6 +126,17 @@ impl Mark {
             (self.anew, self.anew_upto) = (0, self.upto);
         }
         self
+    }
+
+    /// The event behind those that were looked at now is one of them.
+    pub fn passes(&mut self, seq: i64, received_at: Timestamp) {
+        let at = received_at.as_millisecond();
+        if self.upto == 0 {
+            self.latest = at;
+        }
+        self.upto = seq;
+        self.latest = self.latest.max(at);
+        self.set_back = self.set_back.max(self.latest - at);
     }
 
     /// Whether some are still as an earlier map had them.

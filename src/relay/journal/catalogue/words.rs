@@ -23,7 +23,7 @@ pub(in crate::relay::journal) fn kept(text: &str) -> String {
 }
 
 /// A text in which case and accents do not count.
-pub(in crate::relay::journal) fn folded(text: &str) -> String {
+fn folded(text: &str) -> String {
     let letters = text.nfkd().filter(|c| !is_combining_mark(*c));
     letters.flat_map(char::to_lowercase).collect()
 }

@@ -1,5 +1,5 @@
-//! What the catalogue has: what is to be written into it, who comes on which mission, what was read
-//! of an asset, and what there is to choose from.
+//! What the catalogue has: what is to be written into it, who comes on which mission, which assets
+//! there are and what was read of each.
 //!
 //! # Invariants
 //! - Bounded: no answer grows with the journal, and none looks at more than a fixed number of rows.
@@ -14,7 +14,7 @@ use super::events::{self, EventRow, PAGE_BYTES};
 use super::search::Search;
 use super::sought::{Sought, Stream};
 use super::{ReadError, Reader, timestamp};
-use crate::relay::journal::catalogue::{Heard, folded, kept, thinned};
+use crate::relay::journal::catalogue::{Heard, kept, thinned};
 use crate::relay::journal::{Enrichment, Field, Mark, Point, Route, store};
 
 /// So many routes are shown, those that were heard of last.
@@ -23,7 +23,7 @@ const MOST_ROUTES: u32 = 2_000;
 const MOST_READINGS: usize = 50_000;
 /// So many series of an asset are shown.
 const MOST_SERIES: usize = 200;
-/// So many subjects are looked at for a list of assets, or of what there is to choose from.
+/// So many subjects are looked at for a list of assets.
 const MOST_TERMS: u32 = 50_000;
 
 /// All that was read of an asset under one name and unit.
@@ -82,6 +82,15 @@ pub struct Catalogued {
     pub alert: bool,
 }
 
+/// Events about an asset.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AssetEvents {
+    /// The last first.
+    pub events: Vec<Catalogued>,
+    /// No event before this one was looked at: there may be more.
+    pub looked_to: Option<i64>,
+}
+
 /// An event that is to be catalogued, and what Orbit said of it.
 pub type Said = (EventRow, Enrichment);
 
@@ -91,13 +100,14 @@ impl Reader {
         Ok(store::mark(&self.0)?)
     }
 
-    /// The next events above `after`, up to `upto`, the oldest first: as many as make a page.
+    /// The next events above `after`, up to `upto`, the oldest first: as many as make a page; and
+    /// whether the page is full.
     pub fn to_catalogue(
         &mut self,
         after: i64,
         upto: i64,
         limit: u32,
-    ) -> Result<Vec<Said>, ReadError> {
+    ) -> Result<(Vec<Said>, bool), ReadError> {
         let transaction = self.0.transaction()?;
         let sql = format!(
             "{} WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3",
@@ -114,7 +124,8 @@ impl Reader {
             let said = enrichment(&transaction, row.seq)?;
             page.push((row, said));
         }
-        Ok(page)
+        let is_full = bytes >= PAGE_BYTES || u32::try_from(page.len()) == Ok(limit);
+        Ok((page, is_full))
     }
 
     /// Events of which Orbit said more, as many as make a page; and what to write when they are
@@ -226,13 +237,8 @@ impl Reader {
         Ok(readings)
     }
 
-    /// The assets of which something came, the one whose inspection was last first; behind the one
-    /// that a list ended with.
-    pub fn assets_seen(
-        &mut self,
-        before: Option<&AssetSeen>,
-        limit: usize,
-    ) -> Result<Vec<AssetSeen>, ReadError> {
+    /// The assets of which something came, the one whose inspection was last first.
+    pub fn assets_seen(&mut self, limit: usize) -> Result<Vec<AssetSeen>, ReadError> {
         let mut statement = self.0.prepare_cached(ASSETS)?;
         let mut rows = statement.query(params![Field::Asset.as_str(), MOST_TERMS])?;
         let mut seen: Vec<AssetSeen> = Vec::new();
@@ -253,57 +259,31 @@ impl Reader {
             }
         }
         seen.sort_by(|a, b| a.place().cmp(&b.place()));
-        let behind = |one: &AssetSeen| before.is_none_or(|before| one.place() > before.place());
-        Ok(seen.into_iter().filter(behind).take(limit).collect())
+        seen.truncate(limit);
+        Ok(seen)
     }
 
-    /// The events about an asset before this one, the newest first.
-    pub fn asset_events(
-        &mut self,
-        asset: &str,
-        before: Option<i64>,
-        limit: usize,
-    ) -> Result<Vec<Catalogued>, ReadError> {
+    /// The newest events about an asset, the last first.
+    pub fn asset_events(&mut self, asset: &str, limit: usize) -> Result<AssetEvents, ReadError> {
         let transaction = self.0.transaction()?;
         let search = Search {
             asset: Some(asset.to_owned()),
             ..Search::default()
         };
         let Some(sought) = Sought::of(&transaction, &search)? else {
-            return Ok(Vec::new());
+            return Ok(AssetEvents::default());
         };
-        let to = before.map_or(i64::MAX, |before| before.saturating_sub(1));
         let mut statements = sought.statements(&transaction)?;
-        let mut stream = Stream::open(&sought, &mut statements, (0, to))?;
-        let mut events = Vec::new();
-        while events.len() < limit
-            && let Some(seq) = stream.next(&transaction)?
-        {
-            events.extend(catalogued(&transaction, seq)?);
+        let mut stream = Stream::open(&sought, &mut statements, (0, i64::MAX))?;
+        let mut found = AssetEvents::default();
+        while found.events.len() < limit {
+            let Some(seq) = stream.next(&transaction)? else {
+                found.looked_to = stream.stopped_at();
+                break;
+            };
+            found.events.extend(catalogued(&transaction, seq)?);
         }
-        Ok(events)
-    }
-
-    /// What there is of a field that begins like this, in order; case and accents do not count.
-    pub fn values_of(
-        &mut self,
-        field: Field,
-        prefix: &str,
-        limit: usize,
-    ) -> Result<Vec<String>, ReadError> {
-        let prefix = folded(&kept(prefix));
-        let mut statement = self.0.prepare_cached(VALUES)?;
-        let mut rows = statement.query(params![field.as_str(), MOST_TERMS])?;
-        let mut values: Vec<String> = Vec::new();
-        while values.len() < limit
-            && let Some(row) = rows.next()?
-        {
-            let value: String = row.get(0)?;
-            if values.last() != Some(&value) && folded(&value).starts_with(&prefix) {
-                values.push(value);
-            }
-        }
-        Ok(values)
+        Ok(found)
     }
 }
 
@@ -328,8 +308,6 @@ const READINGS: &str = "SELECT at, seq, name, value, text, unit, alert FROM read
 
 const ASSETS: &str = "SELECT t.text, s.last_at, s.n, s.alerts FROM term t CROSS JOIN subject s
     WHERE t.kind = ?1 AND s.no = t.subject ORDER BY t.text LIMIT ?2";
-
-const VALUES: &str = "SELECT text FROM term WHERE kind = ?1 ORDER BY text LIMIT ?2";
 
 const ENTRY: &str = "SELECT seq, at, robot, mission, action, asset, alert FROM catalogue
     WHERE seq = ?1";
@@ -364,7 +342,7 @@ mod tests {
 
     #[test]
     fn the_catalogue_is_read_by_indexes() {
-        for sql in [READINGS, ASSETS, VALUES, ENTRY] {
+        for sql in [READINGS, ASSETS, ENTRY] {
             assert_by_index(sql);
         }
         // As many as are asked for, and no more, in the order of their index.

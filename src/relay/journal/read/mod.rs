@@ -35,7 +35,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, Row, params};
 
 pub use self::acts::ActsPage;
-pub use self::catalogue::{AssetSeen, Catalogued, Readings, Said, Series};
+pub use self::catalogue::{AssetEvents, AssetSeen, Catalogued, Readings, Said, Series};
 pub use self::deliveries::{Counted, DeliveriesPage, Delivery, DeliveryDetail};
 pub use self::events::{DeliveryRow, EventRow, EventsPage};
 pub use self::groups::{DeadGroup, Groups, Held, HeldGroup, UnmappedGroup};

@@ -18,14 +18,16 @@ use super::deliveries::{delivery, shift};
 use super::sought::{Sought, Stream};
 use super::{Delivery, ReadError, Reader};
 use crate::relay::journal::filter::{Candidate, Scope, candidates, scopes};
-use crate::relay::journal::{DeliveryId, Filter, State};
+use crate::relay::journal::{DeliveryId, Filter, Mark, State, store};
 
 /// A page looks at no more deliveries than this.
 const LOOKED: usize = if cfg!(test) { 60 } else { 5_000 };
 /// And at no more than this where each is looked up by itself, in the catalogue or by it.
-const LOOKED_UP: usize = if cfg!(test) { 60 } else { 1_500 };
-/// As far from where a time ought to be is looked, in case the clock was set back.
-const SLACK: i64 = 1_000;
+const LOOKED_UP: usize = if cfg!(test) { 60 } else { 500 };
+/// So many events that are not catalogued yet are looked at for where a time ends.
+const NEW: i64 = if cfg!(test) { 20 } else { 1_000 };
+/// Behind all events.
+const ALL: i64 = i64::MAX - 1;
 
 /// What a person looks for; what is not given does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -278,30 +280,31 @@ impl<'c> Look<'c> {
 }
 
 /// The events among which those of this time are. They came in the order of their numbers, but
-/// where the clock was set back.
+/// where the clock was set back; the catalogue knows by how much that was at most.
 fn time_range(connection: &Connection, search: &Search) -> rusqlite::Result<(i64, i64)> {
-    let from = search
-        .since
-        .map(|at| first_at(connection, at))
-        .transpose()?;
-    let to = search
-        .until
-        .map(|at| first_at(connection, at))
-        .transpose()?;
-    Ok((
-        from.map_or(1, |from| from.saturating_sub(SLACK).max(1)),
-        to.map_or(i64::MAX - 1, |to| to.saturating_add(SLACK)),
-    ))
+    let ms = |at: Option<Timestamp>| at.map(Timestamp::as_millisecond);
+    let mark = store::mark(connection)?;
+    let from = match ms(search.since) {
+        None => 1,
+        // What came before an event that is so much too old is too old itself.
+        Some(since) => first_at(connection, &mark, since.saturating_sub(mark.set_back))?,
+    };
+    let to = match ms(search.until) {
+        None => ALL,
+        Some(until) => {
+            let behind = first_at(connection, &mark, until.saturating_add(mark.set_back))?;
+            last_new_before(connection, &mark, until)?.max(behind - 1)
+        }
+    };
+    Ok((from, to))
 }
 
 const NEXT_EVENT: &str = "SELECT seq, received_at FROM event WHERE seq >= ?1 ORDER BY seq LIMIT 1";
 
-/// The first event that was received then or later; behind the last where there is none.
-fn first_at(connection: &Connection, at: Timestamp) -> rusqlite::Result<i64> {
-    let at = at.as_millisecond();
-    let last: Option<i64> =
-        connection.query_row("SELECT max(seq) FROM event", [], |row| row.get(0))?;
-    let (mut from, mut to) = (1, last.unwrap_or(0).saturating_add(1));
+/// The first catalogued event that was received then or later, behind the last where there is none;
+/// under a clock that was set back any that was, and of which the one before was not.
+fn first_at(connection: &Connection, mark: &Mark, at: i64) -> rusqlite::Result<i64> {
+    let (mut from, mut to) = (1, mark.upto.saturating_add(1));
     let mut next = connection.prepare_cached(NEXT_EVENT)?;
     while from < to {
         let middle = from + (to - from) / 2;
@@ -316,13 +319,32 @@ fn first_at(connection: &Connection, at: Timestamp) -> rusqlite::Result<i64> {
     Ok(from)
 }
 
+const NEW_EVENTS: &str = "SELECT seq, received_at FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+
+/// The last event that was received before then, of those that are not catalogued yet; 0 where
+/// there is none. Where these are many it may be any.
+fn last_new_before(connection: &Connection, mark: &Mark, until: i64) -> rusqlite::Result<i64> {
+    let mut statement = connection.prepare_cached(NEW_EVENTS)?;
+    let mut rows = statement.query(params![mark.upto, NEW + 1])?;
+    let (mut n, mut last) = (0, 0);
+    while let Some(row) = rows.next()? {
+        n += 1;
+        if row.get::<_, i64>(1)? < until {
+            last = row.get(0)?;
+        }
+    }
+    Ok(if n > NEW { ALL } else { last })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::relay::journal::catalogue::tests::assert_by_index;
 
     #[test]
-    fn where_a_time_begins_is_read_by_an_index() {
-        assert_by_index(NEXT_EVENT);
+    fn where_a_time_begins_and_ends_is_read_by_an_index() {
+        for sql in [NEXT_EVENT, NEW_EVENTS] {
+            assert_by_index(sql);
+        }
     }
 }

@@ -7,7 +7,7 @@
 //!   looked at anew.
 //! - What is kept of an event here goes with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -34,6 +34,18 @@ struct Entry {
     subject: i64,
     alert: bool,
     at: i64,
+}
+
+/// A reading's asset, time and name.
+type Place = (String, i64, String);
+
+/// What is kept of a reading at its place.
+#[derive(Debug, PartialEq)]
+struct Kept {
+    value: Option<f64>,
+    text: Option<String>,
+    unit: Option<String>,
+    alert: bool,
 }
 
 /// Of what is written for an event, or taken out with it, about; and for each of its readings.
@@ -116,19 +128,19 @@ impl Store {
         if before.as_ref() != Some(&entry) {
             self.connection
                 .prepare_cached(
+                    "INSERT OR REPLACE INTO entry (seq, at, subject, alert) VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute(params![seq, at, subject, about.alert])?;
+            self.connection
+                .prepare_cached(
                     "UPDATE subject SET n = n + 1, alerts = alerts + ?2, last_at = max(last_at, ?3)
                      WHERE no = ?1",
                 )?
                 .execute(params![subject, about.alert, at])?;
             // Only then: the last entry of a subject takes the subject with it.
             if let Some(before) = before {
-                self.remove(seq, &before)?;
+                self.leave(&before)?;
             }
-            self.connection
-                .prepare_cached(
-                    "INSERT INTO entry (seq, at, subject, alert) VALUES (?1, ?2, ?3, ?4)",
-                )?
-                .execute(params![seq, at, subject, about.alert])?;
         }
         self.connection
             .prepare_cached("INSERT OR IGNORE INTO known_by (identity, seq) VALUES (?1, ?2)")?
@@ -137,28 +149,45 @@ impl Store {
         self.enter_route(about)
     }
 
+    /// Nothing is written where nothing changed, as when the asset map is saved.
     fn enter_readings(&self, about: &About) -> Result<(), StoreError> {
+        let wanted = Kept::all(about);
+        if self.readings(about.seq)? == wanted {
+            return Ok(());
+        }
         self.connection
             .prepare_cached("DELETE FROM reading WHERE seq = ?1")?
             .execute([about.seq])?;
         let mut insert = self.connection.prepare_cached(
-            "INSERT OR REPLACE INTO reading (asset, at, seq, name, value, text, unit, alert)
+            "INSERT INTO reading (asset, at, seq, name, value, text, unit, alert)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?;
-        for reading in &about.readings {
-            let short = |text: &Option<String>| text.as_deref().map(kept);
+        for ((asset, at, name), kept) in &wanted {
+            let Kept {
+                value,
+                text,
+                unit,
+                alert,
+            } = kept;
             insert.execute(params![
-                kept(&reading.asset),
-                reading.at.as_millisecond(),
-                about.seq,
-                kept(&reading.name),
-                reading.value,
-                short(&reading.text),
-                short(&reading.unit),
-                about.alert,
+                asset, at, about.seq, name, value, text, unit, alert
             ])?;
         }
         Ok(())
+    }
+
+    fn readings(&self, seq: i64) -> Result<BTreeMap<Place, Kept>, StoreError> {
+        let mut statement = self.connection.prepare_cached(READINGS_OF)?;
+        let rows = statement.query_map([seq], |row| {
+            let kept = Kept {
+                value: row.get(3)?,
+                text: row.get(4)?,
+                unit: row.get(5)?,
+                alert: row.get(6)?,
+            };
+            Ok(((row.get(0)?, row.get(1)?, row.get(2)?), kept))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     fn enter_route(&self, about: &About) -> Result<(), StoreError> {
@@ -261,17 +290,17 @@ impl Store {
         Ok(entry)
     }
 
-    /// Removes an entry from its subject; a subject that has none goes.
-    fn remove(&self, seq: i64, entry: &Entry) -> Result<(), StoreError> {
+    /// An entry that was this subject's no longer is; a subject that has none goes.
+    fn leave(&self, entry: &Entry) -> Result<(), StoreError> {
         let no = entry.subject;
-        self.connection
-            .prepare_cached("DELETE FROM entry WHERE seq = ?1")?
-            .execute([seq])?;
+        // Its newest entry is nearly always the latest: then no other is looked at.
         self.connection
             .prepare_cached(
                 "UPDATE subject SET n = n - 1, alerts = alerts - ?2, last_at = CASE
-                 WHEN last_at > ?3 THEN last_at ELSE coalesce(
-                     (SELECT at FROM entry WHERE subject = ?1 ORDER BY seq DESC LIMIT 1), last_at)
+                 WHEN last_at > ?3 THEN last_at
+                 WHEN last_at <= (SELECT at FROM entry WHERE subject = ?1 ORDER BY seq DESC LIMIT 1)
+                     THEN last_at
+                 ELSE coalesce((SELECT max(at) FROM entry WHERE subject = ?1), last_at)
                  END WHERE no = ?1",
             )?
             .execute(params![no, entry.alert, entry.at])?;
@@ -305,7 +334,10 @@ impl Store {
         let Some(entry) = self.entry(seq)? else {
             return Ok(0);
         };
-        self.remove(seq, &entry)?;
+        self.connection
+            .prepare_cached("DELETE FROM entry WHERE seq = ?1")?
+            .execute([seq])?;
+        self.leave(&entry)?;
         let identity: String = self
             .connection
             .prepare_cached("SELECT identity FROM event WHERE seq = ?1")?
@@ -338,9 +370,32 @@ impl Store {
     }
 }
 
+const READINGS_OF: &str = "SELECT asset, at, name, value, text, unit, alert FROM reading
+    WHERE seq = ?1";
+
 fn bytes_of(readings: usize) -> u64 {
     let readings = u64::try_from(readings).unwrap_or(u64::MAX);
     ENTRY_BYTES.saturating_add(READING_BYTES.saturating_mul(readings))
+}
+
+impl Kept {
+    /// The readings of an event; of two at one place the last.
+    fn all(about: &About) -> BTreeMap<Place, Self> {
+        let short = |text: &Option<String>| text.as_deref().map(kept);
+        let all = about.readings.iter().map(|reading| {
+            let at = reading.at.as_millisecond();
+            let place = (kept(&reading.asset), at, kept(&reading.name));
+            let one = Self {
+                // As the database keeps it: what is no number is nothing.
+                value: reading.value.filter(|value| !value.is_nan()),
+                text: short(&reading.text),
+                unit: short(&reading.unit),
+                alert: about.alert,
+            };
+            (place, one)
+        });
+        all.collect()
+    }
 }
 
 impl Subject {

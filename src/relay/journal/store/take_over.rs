@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use super::{Store, StoreError};
+use crate::clock::Clock;
 use crate::relay::journal::{Registered, State};
 
 /// The note of what the clocks showed: wall and steady, in milliseconds.
@@ -22,18 +23,19 @@ impl Store {
     /// are moved by as much as its clock differs from ours.
     pub(in crate::relay::journal) fn take_over(
         &mut self,
-        now: Timestamp,
+        clock: &Clock,
         first: bool,
         destinations: Option<&[Registered]>,
     ) -> Result<(), StoreError> {
+        let now = clock.steady();
         self.begin()?;
-        self.fill_hours(now)?;
+        self.fill_hours(clock.wall())?;
         if let Some(registered) = destinations {
             self.register(registered)?;
         }
         if first {
-            let clock = self.note(CLOCK)?;
-            let shift = clock.and_then(|clock| shift_of(&clock, now.as_millisecond()));
+            let noted = self.note(CLOCK)?;
+            let shift = noted.and_then(|noted| shift_of(&noted, now.as_millisecond()));
             for no in self.numbers() {
                 self.free_leases(no)?;
                 self.shift(no, now, shift)?;

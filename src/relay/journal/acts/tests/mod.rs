@@ -9,6 +9,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::clock::Clock;
 use crate::event::{Event, Identity, Origin};
 use crate::relay::journal::open::Opened;
 use crate::relay::journal::store::Store;
@@ -65,7 +66,7 @@ impl World {
             limit_bytes: Config::LIMIT_BYTES,
             says: Vec::new(),
         };
-        self.open = Some(Opened::open(&config, now(), false).unwrap());
+        self.open = Some(Opened::open(&config, &Clock::manual(now()).0, false).unwrap());
     }
 
     fn store(&mut self) -> &mut Store {

@@ -109,11 +109,20 @@ fn holds(world: &World) -> BTreeMap<String, Vec<i64>> {
             "SELECT seq, alert || ' ' || at FROM entry WHERE subject = {no} ORDER BY seq"
         ));
         let counts = all(&format!(
-            "SELECT n, alerts || '' FROM subject WHERE no = {no}"
+            "SELECT n, alerts || ' ' || last_at FROM subject WHERE no = {no}"
         ));
+        let latest: i64 = entries
+            .iter()
+            .map(|(_, entry)| entry[2..].parse().unwrap())
+            .max()
+            .unwrap();
         let alerts = entries.iter().filter(|(_, alert)| alert.starts_with('1'));
         let n = i64::try_from(entries.len()).unwrap();
-        assert_eq!(counts, [(n, alerts.count().to_string())], "{name}");
+        assert_eq!(
+            counts,
+            [(n, format!("{} {latest}", alerts.count()))],
+            "{name}"
+        );
         assert!(n > 0, "{name}");
         // What it is found by is what its names say.
         let names: Vec<&str> = name.split('/').collect();
@@ -172,6 +181,55 @@ async fn an_event_is_catalogued_once_and_as_it_was_said_last() {
         1,
         "the other is no longer its own"
     );
+}
+
+#[tokio::test]
+async fn a_subject_was_seen_last_when_its_latest_inspection_was_whichever_came_last() {
+    let world = world(4).await;
+    let at = |seq, hour| About {
+        at: about(hour, "", &[]).at,
+        ..about(seq, "Pump", &["P-1"])
+    };
+    catalogue(&world, vec![at(1, 5), at(2, 9), at(3, 7), at(4, 1)]).await;
+    holds(&world);
+    // The latest goes elsewhere, then another is said to have been earlier, then the last is.
+    catalogue(&world, vec![about(2, "Valve", &[])]).await;
+    holds(&world);
+    catalogue(&world, vec![at(3, 4)]).await;
+    holds(&world);
+    catalogue(&world, vec![at(1, 3), at(3, 2)]).await;
+    holds(&world);
+}
+
+#[tokio::test]
+async fn readings_are_not_written_again_where_nothing_changed() {
+    let world = world(2).await;
+    let mut row = about(1, "Pump", &["P-1", "P-2"]);
+    let readings = &mut row.readings;
+    let text = Reading {
+        name: "State".into(),
+        value: None,
+        text: Some("open".into()),
+        ..readings[0].clone()
+    };
+    let no_number = Reading {
+        name: "Nothing".into(),
+        value: Some(f64::NAN),
+        ..readings[0].clone()
+    };
+    readings.extend([text, no_number]);
+    catalogue(&world, vec![row.clone()]).await;
+    for act in ["INSERT", "DELETE"] {
+        let trigger = format!(
+            "CREATE TRIGGER no_{act} BEFORE {act} ON reading
+             BEGIN SELECT RAISE(FAIL, 'written'); END"
+        );
+        execute(&world, &trigger);
+    }
+    catalogue(&world, vec![row.clone()]).await;
+    row.readings[0].value = Some(6.5);
+    let changed = world.journal.catalogue(vec![row], Mark::default(), None);
+    assert!(changed.await.unwrap_err().to_string().contains("written"));
 }
 
 #[tokio::test]
@@ -281,14 +339,16 @@ async fn a_page_to_catalogue_is_bounded_by_number_and_by_bytes() {
         world.journal.append(large).await.unwrap();
     }
     let mut reader = reader(&world);
-    let mut page = |after, upto, limit| -> Vec<i64> {
-        let page = reader.to_catalogue(after, upto, limit).unwrap();
-        page.into_iter().map(|(event, _)| event.seq).collect()
+    let mut page = |after, upto, limit| -> (Vec<i64>, bool) {
+        let (page, is_full) = reader.to_catalogue(after, upto, limit).unwrap();
+        let seqs = page.into_iter().map(|(event, _)| event.seq).collect();
+        (seqs, is_full)
     };
-    assert_eq!(page(0, i64::MAX, 3), [1, 2, 3]);
-    assert_eq!(page(3, 4, 3), [4]);
-    assert_eq!(page(5, i64::MAX, 100), [6, 7, 8]);
-    assert_eq!(page(9, i64::MAX, 100), [0_i64; 0]);
+    assert_eq!(page(0, i64::MAX, 3), (vec![1, 2, 3], true));
+    assert_eq!(page(3, 4, 3), (vec![4], false));
+    assert_eq!(page(5, i64::MAX, 100), (vec![6, 7, 8], true));
+    assert_eq!(page(8, i64::MAX, 100), (vec![9], false));
+    assert_eq!(page(9, i64::MAX, 100), (vec![], false));
 }
 
 #[tokio::test]
@@ -375,7 +435,7 @@ async fn readings_are_series_by_name_and_unit_and_two_events_of_one_inspection_a
 }
 
 #[tokio::test]
-async fn an_asset_is_seen_by_its_own_events_and_by_readings_and_lists_go_on_where_they_ended() {
+async fn an_asset_is_seen_by_its_own_events_and_by_readings() {
     let world = world(9).await;
     let assets: [&[&str]; 9] = [
         &["A"],
@@ -391,7 +451,7 @@ async fn an_asset_is_seen_by_its_own_events_and_by_readings_and_lists_go_on_wher
     let rows = (1..).zip(assets).map(|(seq, of)| about(seq, "Pump", of));
     catalogue(&world, rows.collect()).await;
     let mut reader = reader(&world);
-    let all = reader.assets_seen(None, 100).unwrap();
+    let all = reader.assets_seen(100).unwrap();
     let shown = |all: &[AssetSeen]| -> Vec<(String, u64, u64)> {
         let all = all.iter();
         all.map(|one| (one.asset.clone(), one.n, one.alerts))
@@ -408,47 +468,30 @@ async fn an_asset_is_seen_by_its_own_events_and_by_readings_and_lists_go_on_wher
         shown(&all),
         expected.map(|(a, n, alerts)| (a.to_owned(), n, alerts))
     );
-    let (mut paged, mut before) = (Vec::new(), None);
-    loop {
-        let page = reader.assets_seen(before.as_ref(), 2).unwrap();
-        let Some(last) = page.last() else { break };
-        before = Some(last.clone());
-        paged.extend(page);
-    }
-    assert_eq!(paged, all);
+    assert_eq!(reader.assets_seen(2).unwrap(), all[..2]);
 
-    let seqs = |events: Vec<crate::relay::journal::Catalogued>| -> Vec<i64> {
-        events.into_iter().map(|event| event.seq).collect()
+    let mut of = |asset: &str, limit| -> Vec<i64> {
+        let found = reader.asset_events(asset, limit).unwrap();
+        assert_eq!(found.looked_to, None);
+        found.events.into_iter().map(|event| event.seq).collect()
     };
-    assert_eq!(
-        seqs(reader.asset_events("A", None, 100).unwrap()),
-        [7, 3, 1]
-    );
-    assert_eq!(seqs(reader.asset_events("C", None, 1).unwrap()), [5]);
-    assert_eq!(seqs(reader.asset_events("C", Some(5), 9).unwrap()), [3]);
-    assert_eq!(seqs(reader.asset_events("", None, 9).unwrap()), [0_i64; 0]);
-    assert_eq!(seqs(reader.asset_events("a", None, 9).unwrap()), [0_i64; 0]);
+    assert_eq!(of("A", 100), [7, 3, 1]);
+    assert_eq!(of("C", 1), [5]);
+    assert_eq!(of("", 9), [0_i64; 0]);
+    assert_eq!(of("a", 9), [0_i64; 0]);
 }
 
 #[tokio::test]
-async fn there_is_to_choose_from_what_events_are_about() {
-    let world = world(9).await;
-    let names = [
-        "Kühlung", "kuh", "Pump 2", "Pump 1", "pump", "*", "Pump 1", "\"x", "KÜ\0",
-    ];
-    let rows = (1..).zip(names).map(|(seq, name)| about(seq, name, &[]));
-    catalogue(&world, rows.collect()).await;
-    let mut reader = reader(&world);
-    let mut of = |prefix: &str, limit| reader.values_of(Field::Action, prefix, limit).unwrap();
-    assert_eq!(of("PU", 9), ["Pump 1", "Pump 2", "pump"]);
-    assert_eq!(of("pump", 1), ["Pump 1"]);
-    assert_eq!(of("ku", 9), ["KÜ", "Kühlung", "kuh"]);
-    assert_eq!(of("*", 9), ["*"]);
-    assert_eq!(of("", 99).len(), 8);
-    assert_eq!(reader.values_of(Field::Robot, "", 9).unwrap(), ["spot-1"]);
-    for field in Field::ALL {
-        assert_eq!(Field::from_word(field.as_str()), Some(field));
-    }
+async fn a_list_of_an_assets_events_says_where_it_was_looked_at_enough() {
+    // More subjects than are looked for side by side, and then more events than are looked at.
+    let world = world(70).await;
+    let name = |seq: i64| format!("Pump {}", seq % 15);
+    let old = (1..=20).map(|seq| about(seq, &name(seq), &["A"]));
+    let new = (21..=70).map(|seq| about(seq, "Valve", &["B"]));
+    catalogue(&world, old.chain(new).collect()).await;
+    let found = reader(&world).asset_events("A", 9).unwrap();
+    let seqs: Vec<i64> = found.events.iter().map(|event| event.seq).collect();
+    assert_eq!((seqs, found.looked_to), (vec![], Some(31)));
 }
 
 proptest! {
@@ -456,17 +499,22 @@ proptest! {
 
     #[test]
     fn whatever_is_written_and_goes_the_tables_are_what_the_events_are_about(
-        acts in prop::collection::vec((1_i64..12, 0_usize..4, 0_usize..4, any::<bool>()), 1..40),
+        acts in prop::collection::vec(
+            (1_i64..12, 0_usize..4, 0_usize..4, any::<bool>(), 0_i64..9),
+            1..40,
+        ),
         gone in 0_usize..12,
     ) {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
             let world = world(12).await;
             let mut expected = BTreeMap::new();
-            for (seq, action, asset, alert) in acts {
+            for (seq, action, asset, alert, hour) in acts {
                 let assets = [&[][..], &["A"], &["B", "A"], &["A", "A", "x\ny"]][asset];
                 let mut row = about(seq, ["Pump", "a b", "A", ""][action], assets);
                 row.alert = alert;
+                // Inspections need not come in the order in which they were.
+                row.at = about(hour, "", &[]).at;
                 expected.insert(seq, row.clone());
                 catalogue(&world, vec![row]).await;
             }

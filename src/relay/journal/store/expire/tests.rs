@@ -374,9 +374,7 @@ fn open(dir: &Path, clock: &Clock, destinations: &[(&str, bool)]) -> Store {
     let configured = destinations.iter().filter(|(_, configured)| *configured);
     let registered: Vec<Registered> = configured.map(|(id, _)| registered(id)).collect();
     let mut store = Store::load(connection, &[]).unwrap();
-    store
-        .take_over(clock.steady(), true, Some(&registered))
-        .unwrap();
+    store.take_over(clock, true, Some(&registered)).unwrap();
     store
 }
 

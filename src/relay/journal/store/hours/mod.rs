@@ -218,11 +218,11 @@ impl Store {
     }
 
     /// Counts what a journal of an earlier version holds of the last days, once.
-    pub(super) fn fill_hours(&mut self, now: Timestamp) -> Result<(), StoreError> {
+    pub(super) fn fill_hours(&mut self, wall: Timestamp) -> Result<(), StoreError> {
         if self.note(HOURS)?.is_some() {
             return Ok(());
         }
-        self.set_note(HOURS, &now.as_millisecond().to_string())?;
+        self.set_note(HOURS, &wall.as_millisecond().to_string())?;
         for (seq, at) in self.latest()?.into_iter().rev() {
             if self.memory.hours.under_way(at).is_none() {
                 self.begin_hour(at, seq)?;

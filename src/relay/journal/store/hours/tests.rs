@@ -96,6 +96,14 @@ async fn a_clock_that_is_set_back_comes_to_an_hour_again_and_nothing_is_lost() {
 }
 
 #[tokio::test]
+async fn requests_are_counted_since_a_time_of_the_wall_clock() {
+    let (clock, hand) = Clock::manual(at(0));
+    hand.set_wall(at(90));
+    let world = World::open(tempfile::tempdir().unwrap(), clock, &[TO]).await;
+    assert_eq!(day(&world, at(100)).requests_since, at(90));
+}
+
+#[tokio::test]
 async fn the_last_day_is_24_whole_hours_and_the_one_under_way() {
     let world = world().await;
     append_at(&world, &[0, 20, 60, 24 * 60, 24 * 60 + 20]).await;
