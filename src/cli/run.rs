@@ -3,7 +3,8 @@
 //! # Invariants
 //! - A port that is taken is exit 1; a malformed configuration is exit 2 where no folder of it is
 //!   watched; a configuration that changed is exit 5, once all is drained; all else keeps it up.
-//! - What the page saves is taken in this process, once all is drained; the sockets stay open.
+//! - What the page saves is taken in this process, once all is drained; the sockets stay open. A
+//!   signal ends it then too, though files cannot be read.
 //! - What the page saved keeps nobody from starting: where it cannot be used any more, it is left
 //!   out and that is said, so that the page is there to set it right.
 
@@ -102,7 +103,11 @@ async fn keep_running(mut begun: Begun, recent: Arc<Recent>) -> Outcome {
         };
         match ended {
             Some(code) => return Ok(code),
-            None => begun = Begun::read(bare),
+            // What it reads may be on a disk that hangs.
+            None => match signals.or_told(move || Begun::read(bare)).await? {
+                Some(read) => begun = read,
+                None => return Ok(ExitCode::SUCCESS),
+            },
         }
     }
 }
@@ -273,14 +278,25 @@ async fn serve(
         }
     }
     // Not before the ports are ours: a second relay that is started by mistake changes nothing.
-    match taken::take(input, &config.data_dir) {
-        Taken::Nothing => {}
-        Taken::Settings => tracing::info!("settings of the package taken into the data directory"),
-        Taken::Not(why) => config.warnings.push(why),
+    let (input, data_dir) = (input.clone(), config.data_dir.clone());
+    match signals
+        .or_told(move || taken::take(&input, &data_dir))
+        .await?
+    {
+        Some(Taken::Nothing) => {}
+        Some(Taken::Settings) => {
+            tracing::info!("settings of the package taken into the data directory");
+        }
+        Some(Taken::Not(why)) => config.warnings.push(why),
+        None => return Ok(Some(ExitCode::SUCCESS)),
     }
     announce(&config, &webhook_at.to_string(), &ops_at.to_string());
-    let access = page::access::Config::of(&config);
-    outside.access.open(&config.data_dir, access);
+    let (access, data_dir) = (Arc::clone(&outside.access), config.data_dir.clone());
+    let of_page = page::access::Config::of(&config);
+    let opening = move || access.open(&data_dir, of_page);
+    if signals.or_told(opening).await?.is_none() {
+        return Ok(Some(ExitCode::SUCCESS));
+    }
     let taken = [webhook_at, ops_at];
     let mut again = None;
     // What a signal says is apart from what the page says: the first signal to stop is the first,

@@ -51,6 +51,13 @@ impl Failed {
     }
 }
 
+impl Failed {
+    /// Whoever was to do it is gone.
+    pub(crate) fn stops() -> Self {
+        Self::unavailable("The relay stops.", "Come again in a moment.")
+    }
+}
+
 impl From<ReadError> for Failed {
     fn from(error: ReadError) -> Self {
         tracing::debug!(?error, "page: the journal was not read");
