@@ -66,10 +66,10 @@ impl Writing {
             Ok(written) => written,
             Err(error) => {
                 tracing::warn!(%error, "page: the accounts cannot be written");
-                if let Some(act) = act {
-                    act.keep_failed(&clock, &error).await;
-                }
                 let what = format!("{} cannot be written: {error}", path.display());
+                if let Some(act) = act {
+                    act.keep_failed(&clock, &what).await;
+                }
                 return Err(Refused::Unavailable(what));
             }
         };
@@ -108,7 +108,7 @@ impl Act {
             .map_err(|error| Refused::Unavailable(error.to_string()))
     }
 
-    async fn keep_failed(&self, clock: &Clock, why: &std::io::Error) {
+    async fn keep_failed(&self, clock: &Clock, why: &str) {
         let detail = format!("{}: {}: {why}", self.what, self.detail);
         let kept = self
             .journal

@@ -1,4 +1,7 @@
 //! The webhook is set right in Orbit, from whichever screen, and by the API.
+//!
+//! # Invariants
+//! - All of them say the same of it.
 
 use axum::http::StatusCode;
 
