@@ -277,27 +277,10 @@ async fn serve(
             url.set_port(Some(webhook_at.port())).ok();
         }
     }
-    // Not before the ports are ours: a second relay that is started by mistake changes nothing.
-    let (input, data_dir) = (input.clone(), config.data_dir.clone());
-    match signals
-        .or_told(move || taken::take(&input, &data_dir))
-        .await?
-    {
-        Some(Taken::Nothing) => {}
-        Some(Taken::Settings) => {
-            tracing::info!("settings of the package taken into the data directory");
-        }
-        Some(Taken::Not(why)) => config.warnings.push(why),
-        None => return Ok(Some(ExitCode::SUCCESS)),
-    }
-    announce(&config, &webhook_at.to_string(), &ops_at.to_string());
-    let (access, data_dir) = (Arc::clone(&outside.access), config.data_dir.clone());
-    let of_page = page::access::Config::of(&config);
-    let opening = move || access.open(&data_dir, of_page);
-    if signals.or_told(opening).await?.is_none() {
+    let taken = [webhook_at, ops_at];
+    if !open(&mut config, input, taken, signals, outside).await? {
         return Ok(Some(ExitCode::SUCCESS));
     }
-    let taken = [webhook_at, ops_at];
     let mut again = None;
     // What a signal says is apart from what the page says: the first signal to stop is the first,
     // though the parts are drained already.
@@ -386,6 +369,35 @@ async fn serve(
             Some(ExitCode::SUCCESS)
         }
     })
+}
+
+/// Takes what a package brings, says what counts, and opens the accounts; not where a signal to stop
+/// comes first.
+async fn open(
+    config: &mut Config,
+    input: &Input,
+    [webhook_at, ops_at]: [SocketAddr; 2],
+    signals: &mut Signals,
+    outside: &Outside,
+) -> anyhow::Result<bool> {
+    // Not before the ports are ours: a second relay that is started by mistake changes nothing.
+    let (input, data_dir) = (input.clone(), config.data_dir.clone());
+    match signals
+        .or_told(move || taken::take(&input, &data_dir))
+        .await?
+    {
+        Some(Taken::Nothing) => {}
+        Some(Taken::Settings) => {
+            tracing::info!("settings of the package taken into the data directory");
+        }
+        Some(Taken::Not(why)) => config.warnings.push(why),
+        None => return Ok(false),
+    }
+    announce(config, &webhook_at.to_string(), &ops_at.to_string());
+    let (access, data_dir) = (Arc::clone(&outside.access), config.data_dir.clone());
+    let of_page = page::access::Config::of(config);
+    let opening = move || access.open(&data_dir, of_page);
+    Ok(signals.or_told(opening).await?.is_some())
 }
 
 /// What is begun anew.

@@ -406,6 +406,8 @@ fn has_password(text: &str) -> bool {
 }
 
 type Variables = BTreeMap<String, String>;
+/// Bytes, keys outside the destinations, and destinations.
+type File = (Option<Vec<u8>>, Keys, Vec<Keys>);
 
 /// The bytes of the saved `.env`, and its variables.
 fn read_dotenv(dir: &Path) -> Result<(Option<Vec<u8>>, Variables), ReadError> {
@@ -419,7 +421,7 @@ fn read_dotenv(dir: &Path) -> Result<(Option<Vec<u8>>, Variables), ReadError> {
 }
 
 /// The bytes of the saved configuration file, its keys, and its destinations.
-fn read_file(dir: &Path) -> Result<(Option<Vec<u8>>, Keys, Vec<Keys>), ReadError> {
+fn read_file(dir: &Path) -> Result<File, ReadError> {
     let path = dir.join(FILE);
     let bytes = read(&path)?;
     let text = String::from_utf8_lossy(bytes.as_deref().unwrap_or_default());

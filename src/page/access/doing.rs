@@ -103,7 +103,7 @@ impl Access {
             format!("{name}, role configure, by set-up code"),
         );
         let writing = self.writing(book, known.mark, Some(act), turn);
-        writing.to_its_end().await?;
+        writing.finish().await?;
         let path = self.dir().join(CODE);
         let removed = tokio::task::spawn_blocking(move || file::remove(&path)).await;
         if let Ok(Err(error)) = removed {

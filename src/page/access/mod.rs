@@ -305,7 +305,7 @@ impl Access {
         }
         let changed = change(&mut book).map_err(Refused::Wrong)?;
         let writing = self.writing(book, known.mark, act, turn);
-        writing.to_its_end().await?;
+        writing.finish().await?;
         Ok(changed)
     }
 

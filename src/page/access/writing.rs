@@ -42,7 +42,7 @@ pub(super) struct Writing {
 
 impl Writing {
     /// Keeps the act and writes the accounts, in a task of its own.
-    pub(super) async fn to_its_end(self) -> Result<(), Refused> {
+    pub(super) async fn finish(self) -> Result<(), Refused> {
         let done = tokio::spawn(self.done()).await;
         done.unwrap_or_else(|_| Err(Refused::Unavailable("the relay stops".to_owned())))
     }
