@@ -7,9 +7,9 @@ FROM --platform=linux/amd64 ${BUILDER} AS build
 ARG FEATURES=
 WORKDIR /src
 COPY . .
-RUN CARGO_ENCODED_RUSTFLAGS="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo" \
-    cargo build --profile ship --locked --no-default-features --features "$FEATURES" \
+RUN cargo build --profile ship --locked --no-default-features --features "$FEATURES" \
         --target x86_64-unknown-linux-musl --bin orbit-relay \
+        --config "target.x86_64-unknown-linux-musl.rustflags=['--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo']" \
     && mkdir -p /image \
     && cp "${CARGO_TARGET_DIR:-target}/x86_64-unknown-linux-musl/ship/orbit-relay" /image/ \
     && mkdir -m 0700 /image/data

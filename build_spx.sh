@@ -149,8 +149,8 @@ if [[ -z $binary ]]; then
     (
         cd "$source"
         # Where crates lie on this machine does not matter.
-        CARGO_ENCODED_RUSTFLAGS="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo" \
-            cargo build --profile ship --locked --no-default-features --target $target --bin orbit-relay
+        cargo build --profile ship --locked --no-default-features --target $target --bin orbit-relay \
+            --config "target.$target.rustflags=['--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo']"
     )
     binary=${CARGO_TARGET_DIR:-$source/target}/$target/ship/orbit-relay
 fi

@@ -336,6 +336,13 @@ impl App {
     }
 }
 
+/// Does what may wait for a disk on a thread for that.
+pub async fn blocking<T: Send + 'static>(
+    what: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    tokio::task::spawn_blocking(what).await
+}
+
 /// What the journal needs to know.
 fn journal_config(config: &Config) -> journal::Config {
     let destinations = config.destinations.iter();

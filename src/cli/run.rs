@@ -3,7 +3,8 @@
 //! # Invariants
 //! - A port that is taken is exit 1; a malformed configuration is exit 2 where no folder of it is
 //!   watched; a configuration that changed is exit 5, once all is drained; all else keeps it up.
-//! - What the page saves is taken in this process, once all is drained; the sockets stay open.
+//! - What the page saves is taken in this process, once all is drained; the sockets stay open. A
+//!   signal ends it then too, though files cannot be read.
 //! - What the page saved keeps nobody from starting: where it cannot be used any more, it is left
 //!   out and that is said, so that the page is there to set it right.
 
@@ -102,7 +103,11 @@ async fn keep_running(mut begun: Begun, recent: Arc<Recent>) -> Outcome {
         };
         match ended {
             Some(code) => return Ok(code),
-            None => begun = Begun::read(bare),
+            // What it reads may be on a disk that hangs.
+            None => match signals.or_told(move || Begun::read(bare)).await? {
+                Some(read) => begun = read,
+                None => return Ok(ExitCode::SUCCESS),
+            },
         }
     }
 }
@@ -272,16 +277,10 @@ async fn serve(
             url.set_port(Some(webhook_at.port())).ok();
         }
     }
-    // Not before the ports are ours: a second relay that is started by mistake changes nothing.
-    match taken::take(input, &config.data_dir) {
-        Taken::Nothing => {}
-        Taken::Settings => tracing::info!("settings of the package taken into the data directory"),
-        Taken::Not(why) => config.warnings.push(why),
-    }
-    announce(&config, &webhook_at.to_string(), &ops_at.to_string());
-    let access = page::access::Config::of(&config);
-    outside.access.open(&config.data_dir, access);
     let taken = [webhook_at, ops_at];
+    if !open(&mut config, input, taken, signals, outside).await? {
+        return Ok(Some(ExitCode::SUCCESS));
+    }
     let mut again = None;
     // What a signal says is apart from what the page says: the first signal to stop is the first,
     // though the parts are drained already.
@@ -369,6 +368,35 @@ async fn serve(
             Some(ExitCode::SUCCESS)
         }
     })
+}
+
+/// Takes what a package brings, says what counts, and opens the accounts; not where a signal to stop
+/// comes first.
+async fn open(
+    config: &mut Config,
+    input: &Input,
+    [webhook_at, ops_at]: [SocketAddr; 2],
+    signals: &mut Signals,
+    outside: &Outside,
+) -> anyhow::Result<bool> {
+    // Not before the ports are ours: a second relay that is started by mistake changes nothing.
+    let (input, data_dir) = (input.clone(), config.data_dir.clone());
+    match signals
+        .or_told(move || taken::take(&input, &data_dir))
+        .await?
+    {
+        Some(Taken::Nothing) => {}
+        Some(Taken::Settings) => {
+            tracing::info!("settings of the package taken into the data directory");
+        }
+        Some(Taken::Not(why)) => config.warnings.push(why),
+        None => return Ok(false),
+    }
+    announce(config, &webhook_at.to_string(), &ops_at.to_string());
+    let (access, data_dir) = (Arc::clone(&outside.access), config.data_dir.clone());
+    let of_page = page::access::Config::of(config);
+    let opening = move || access.open(&data_dir, of_page);
+    Ok(signals.or_told(opening).await?.is_some())
 }
 
 /// What is begun anew.

@@ -41,6 +41,24 @@ impl Signals {
     }
 }
 
+impl Signals {
+    /// What is done on a thread that may wait for a disk; nothing where a signal to stop comes
+    /// first. One to load files again is for those that are there afterwards.
+    pub(super) async fn or_told<T: Send + 'static>(
+        &mut self,
+        what: impl FnOnce() -> T + Send + 'static,
+    ) -> anyhow::Result<Option<T>> {
+        let done = crate::app::blocking(what);
+        tokio::select! {
+            done = done => return Ok(Some(done?)),
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        tracing::info!("told to stop while files are read");
+        Ok(None)
+    }
+}
+
 /// What the work gives; nothing where a signal ends it.
 pub(super) async fn until_stopped<T>(work: impl Future<Output = T>) -> std::io::Result<Option<T>> {
     let mut signals = Signals::listen()?;
@@ -60,5 +78,27 @@ fn end(stop: &CancellationToken, hard: &CancellationToken) {
     } else {
         tracing::info!("told to stop: finishing what is under way");
         stop.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_read_to_its_end_does_not_hold_up_the_end() {
+        let mut signals = Signals::listen().unwrap();
+        assert_eq!(signals.or_told(|| 7).await.unwrap(), Some(7));
+        let (free, read) = std::sync::mpsc::channel::<()>();
+        let kill = format!("kill -TERM {}", std::process::id());
+        let told = std::process::Command::new("sh")
+            .args(["-c", &kill])
+            .status();
+        assert!(told.unwrap().success());
+        let bound = std::time::Duration::from_secs(20);
+        let reading = signals.or_told(move || read.recv().is_err());
+        let ended = tokio::time::timeout(bound, reading).await;
+        assert_eq!(ended.unwrap().unwrap(), None);
+        drop(free);
     }
 }

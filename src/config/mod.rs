@@ -165,7 +165,7 @@ pub fn presets() -> Vec<(&'static Preset, String)> {
 }
 
 /// What somebody gives who uses a preset.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
 pub struct PresetFields {
     /// What it makes, in a line.
     pub about: String,
@@ -176,7 +176,7 @@ pub struct PresetFields {
 }
 
 /// A setting or a secret of a preset.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
 pub struct PresetField {
     /// Its name.
     pub name: String,

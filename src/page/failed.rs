@@ -50,6 +50,11 @@ impl Failed {
     pub(crate) fn unavailable(what: impl Into<String>, advice: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, what, advice)
     }
+
+    /// Whoever was to do it is gone.
+    pub(crate) fn stops() -> Self {
+        Self::unavailable("The relay stops.", "Come again in a moment.")
+    }
 }
 
 /// A refusal that no screen made, such as of a number that is none, or of another method, said as a

@@ -122,5 +122,13 @@ pub fn router(app: Handles, outside: Outside) -> Router {
     access::guard(routes, &page).with_state(page)
 }
 
+/// Does what blocks on a thread for that.
+async fn blocking<T: Send + 'static>(
+    what: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failed> {
+    let done = crate::app::blocking(what).await;
+    done.map_err(|_| Failed::stops())
+}
+
 /// A screen, or why there is none.
 pub(crate) type Answer = Result<Response, Failed>;

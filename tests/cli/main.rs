@@ -23,6 +23,7 @@
 //! send       signed requests to a running relay, and to anything else
 //! verify     why a captured request does or does not verify
 //! saved      what the page saved, at a start
+//! page       what the page saves is taken by the process that runs
 //! schema     what is sent for each event
 //! trigger    samples, for all that take them or for one destination
 //! secrets    canaries in every secret, looked for everywhere
@@ -36,6 +37,9 @@
     reason = "a test fails by panicking"
 )]
 
+#[allow(dead_code, reason = "each test program uses its part")]
+#[path = "../page/markup.rs"]
+mod markup;
 #[path = "../process/mod.rs"]
 mod process;
 
@@ -54,6 +58,7 @@ mod journal;
 mod memory;
 mod orbit;
 mod package;
+mod page;
 mod saved;
 mod schema;
 mod secrets;

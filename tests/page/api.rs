@@ -108,7 +108,10 @@ fn real(path: &str, known: &Value) -> Option<String> {
     let in_path = |text: &str| text.replace(' ', "%20");
     let name = match path {
         _ if path.starts_with("/settings/") => "verify".to_owned(),
+        // What was saved just now is tried once it counts.
+        "/destinations/{name}/preview" => CMMS.to_owned(),
         _ if path.starts_with("/destinations/") => "other".to_owned(),
+        _ if path.starts_with("/presets/") => "generic".to_owned(),
         _ if path.starts_with("/assets/") => "PUMP-101".to_owned(),
         _ => String::new(),
     };
@@ -283,8 +286,29 @@ async fn a_dead_delivery_is_sent_again_and_the_act_has_the_tokens_name() {
     let order = json!({"act": "replay", "filter": {"states": ["dead"]}});
     let counted = program.send("post", "/deliveries/count", &order).await;
     assert_eq!(counted.json()["total"], 1, "{counted:?}");
-    let path = format!("/deliveries/{id}/replay");
-    let begun = program.send("post", &path, &json!({})).await;
+    let mut other = order.clone();
+    other["count"] = 2.into();
+    let refusal = program.send("post", "/deliveries/bulk", &other).await;
+    refused(&refusal, 409);
+    let acts = program.get("/acts?what=replay").await.json();
+    assert_eq!(acts["found"], json!([]), "nothing was done");
+    let preview = program.get("/destinations/cmms/preview?event=sample").await;
+    assert_eq!(
+        preview.json()["preview"]["destination"],
+        CMMS,
+        "{preview:?}"
+    );
+    refused(
+        &program
+            .get("/destinations/cmms/preview?event=nothing")
+            .await,
+        409,
+    );
+    refused(&program.get("/destinations/nowhere/preview").await, 404);
+    refused(&program.get("/presets/nothing").await, 404);
+    let mut same = order;
+    same["count"] = 1.into();
+    let begun = program.send("post", "/deliveries/bulk", &same).await;
     assert_eq!(begun.json(), json!({"begun": 1}), "{begun:?}");
     relay.until_there_are_at(CMMS, 6, State::Delivered).await;
     let acts = program.get("/acts?what=replay").await.json();

@@ -7,6 +7,7 @@
 //! faults    whose setting, or which key, a problem is about
 //! write     a candidate is checked, and written whole
 //! portable  export and import
+//! aside     what cannot be read is put aside
 //! ```
 //!
 //! # Invariants
@@ -16,6 +17,7 @@
 //!   levels above.
 //! - A saved secret does not follow an address to somewhere else: it is then asked for again.
 
+mod aside;
 mod faults;
 mod places;
 mod portable;
@@ -25,7 +27,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
+use sha2::{Digest as _, Sha256};
 
+pub use self::aside::set_aside;
 pub use self::faults::{About, Fault};
 use self::places::{Take, hidden};
 pub use self::portable::{Import, Needed};
@@ -88,6 +92,7 @@ pub struct Saved {
 /// What was there when it was read.
 #[derive(Clone, Debug, Default)]
 struct Before {
+    version: String,
     dotenv: Option<Vec<u8>>,
     file: Option<Vec<u8>>,
     variables: BTreeMap<String, String>,
@@ -107,25 +112,20 @@ impl Saved {
     /// Reads what was saved; nothing is no error.
     pub fn read(data_dir: &Path) -> Result<Self, ReadError> {
         let dir = data_dir.join(PAGE);
-        let dotenv = read(&dir.join(DOTENV))?;
-        let file = read(&dir.join(FILE))?;
-        let variables = dotenv::parse(dotenv.as_deref().unwrap_or_default())
-            .map_err(|error| ReadError::new(&dir.join(DOTENV), &error))?;
-        let variables: BTreeMap<_, _> = variables
-            .into_iter()
-            .map(|(name, value, _)| (name, value))
-            .collect();
-        let text = String::from_utf8_lossy(file.as_deref().unwrap_or_default());
-        // Its errors quote what they find, which may be a secret that somebody wrote there.
-        let mut keys: Keys = toml::from_str(&text)
-            .map_err(|_| ReadError::new(&dir.join(FILE), &"it is not TOML"))?;
-        let destinations = match keys.remove("destination") {
-            None => Vec::new(),
-            Some(tables) => serde_json::from_value(tables)
-                .map_err(|_| ReadError::new(&dir.join(FILE), &"[[destination]] is no table"))?,
-        };
+        let (dotenv, variables) = read_dotenv(&dir)?;
+        let (file, keys, destinations) = read_file(&dir)?;
+        let mut hash = Sha256::new();
+        for bytes in [dotenv.as_deref(), file.as_deref()] {
+            let bytes = bytes.unwrap_or_default();
+            // Where one ends and the other begins counts too.
+            hash.update(bytes.len().to_string());
+            hash.update([0]);
+            hash.update(bytes);
+        }
+        let version = hex::encode(hash.finalize());
         Ok(Self {
             before: Before {
+                version: version.chars().take(16).collect(),
                 dotenv,
                 file,
                 variables: variables.clone(),
@@ -138,6 +138,11 @@ impl Saved {
             destinations,
             new: BTreeMap::new(),
         })
+    }
+
+    /// Which version of it this was when it was read.
+    pub fn version(&self) -> &str {
+        &self.before.version
     }
 
     /// The settings that are saved, each with its value; of one whose value is kept in a file, none.
@@ -400,14 +405,52 @@ fn has_password(text: &str) -> bool {
     url.is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
 }
 
+type Variables = BTreeMap<String, String>;
+/// Bytes, keys outside the destinations, and destinations.
+type File = (Option<Vec<u8>>, Keys, Vec<Keys>);
+
+/// The bytes of the saved `.env`, and its variables.
+fn read_dotenv(dir: &Path) -> Result<(Option<Vec<u8>>, Variables), ReadError> {
+    let path = dir.join(DOTENV);
+    let bytes = read(&path)?;
+    let variables = dotenv::parse(bytes.as_deref().unwrap_or_default())
+        .map_err(|error| ReadError::new(&path, &error))?;
+    let variables = variables.into_iter();
+    let variables = variables.map(|(name, value, _)| (name, value)).collect();
+    Ok((bytes, variables))
+}
+
+/// The bytes of the saved configuration file, its keys, and its destinations.
+fn read_file(dir: &Path) -> Result<File, ReadError> {
+    let path = dir.join(FILE);
+    let bytes = read(&path)?;
+    let text = String::from_utf8_lossy(bytes.as_deref().unwrap_or_default());
+    // Its errors quote what they find, which may be a secret that somebody wrote there.
+    let mut keys: Keys = toml::from_str(&text).map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+        ReadError::new(&path, &format!("line {line}: it is not TOML"))
+    })?;
+    let destinations = match keys.remove("destination") {
+        None => Vec::new(),
+        Some(tables) => serde_json::from_value(tables)
+            .map_err(|_| ReadError::new(&path, &"[[destination]] is no table"))?,
+    };
+    Ok((bytes, keys, destinations))
+}
+
 fn read(path: &Path) -> Result<Option<Vec<u8>>, ReadError> {
     use std::io::Read as _;
 
     let failed = |error: std::io::Error| ReadError::new(path, &error);
-    let file = match std::fs::File::open(path) {
+    // A pipe would hold up whoever reads it.
+    match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(failed)?,
-    };
+        Ok(metadata) if !metadata.is_file() => return Err(ReadError::new(path, &"it is no file")),
+        Ok(_) => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let file = std::fs::File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();
     let read = file.take(LARGEST + 1).read_to_end(&mut bytes);
     read.map_err(failed)?;

@@ -61,11 +61,16 @@ impl Drop for Staged {
 
 /// Saved secrets, each with the setting that says where it is sent, and what is said when that is
 /// another place.
-pub(super) const STRAYS: [(&str, &str, &str); 2] = [
+pub(super) const STRAYS: [(&str, &str, &str); 3] = [
     (
         "api-token",
         "hostname",
         "Orbit's address is another one: give the token again",
+    ),
+    (
+        "webhook-secret",
+        "hostname",
+        "Orbit's address is another one, and the webhook is made there with this: give it again",
     ),
     (
         "integration-auth",
@@ -242,7 +247,7 @@ const HEAD: &str = "# Saved on the page of orbit-relay, which writes this file a
 
 impl Checked {
     /// Writes it.
-    pub fn write(self) -> Result<Config, WriteError> {
+    pub fn write(self) -> Result<(), WriteError> {
         self.write_and(sync)
     }
 
@@ -250,7 +255,7 @@ impl Checked {
     pub(super) fn write_and(
         mut self,
         sync: impl FnOnce(&Path) -> std::io::Result<()>,
-    ) -> Result<Config, WriteError> {
+    ) -> Result<(), WriteError> {
         let candidate = &self.candidate;
         let before = &candidate.before;
         let dir = &candidate.dir;
@@ -293,7 +298,7 @@ impl Checked {
                 tracing::warn!(%error, "page: {} may not be on the disk yet", dir.display());
             }
         }
-        Ok(self.config)
+        Ok(())
     }
 }
 
@@ -386,6 +391,6 @@ fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.sync_all()
 }
 
-fn sync(dir: &Path) -> std::io::Result<()> {
+pub(super) fn sync(dir: &Path) -> std::io::Result<()> {
     std::fs::File::open(dir)?.sync_all()
 }

@@ -6,14 +6,15 @@
 //! - The log never has a name that was typed, unless there is an account of that name: it may be a
 //!   password.
 
+use std::sync::Arc;
+
 use super::accounts::{self, Book, Wrong};
 use super::hash::Hash;
 use super::limits::{Leave, Of};
 use super::sessions::{self, Session};
 use super::tokens::Token;
-use super::{
-    ACCOUNTS, Access, Act, CODE, Person, Refused, Role, Standing, file, locked, passwords,
-};
+use super::writing::Act;
+use super::{ACCOUNTS, Access, CODE, Person, Refused, Role, Standing, file, locked, passwords};
 use crate::relay::journal::Journal;
 use crate::secret::Secret;
 
@@ -30,10 +31,10 @@ pub(in crate::page) struct Doer<'a> {
 }
 
 impl Doer<'_> {
-    fn act(&self, what: &'static str, detail: String) -> Act<'_> {
+    fn act(&self, what: &'static str, detail: String) -> Act {
         Act {
-            journal: self.journal,
-            who: self.name,
+            journal: self.journal.clone(),
+            who: self.name.to_owned(),
             what,
             detail,
         }
@@ -86,7 +87,7 @@ impl Access {
             .map_err(Refused::Wrong)?;
         book.begin(session);
 
-        let _turn = self.turn.lock().await;
+        let turn = Arc::clone(&self.turn).lock_owned().await;
         let known = self.look().await;
         // Somebody may have been faster, or the code another one by now.
         match &known.standing {
@@ -101,8 +102,8 @@ impl Access {
             "account add",
             format!("{name}, role configure, by set-up code"),
         );
-        self.keep(act).await?;
-        self.write(book, known.mark).await?;
+        let writing = self.writing(book, known.mark, Some(act), turn);
+        writing.finish().await?;
         let path = self.dir().join(CODE);
         let removed = tokio::task::spawn_blocking(move || file::remove(&path)).await;
         if let Ok(Err(error)) = removed {

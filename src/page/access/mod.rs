@@ -4,6 +4,7 @@
 //! guard      stands before every screen: who is it, and was it our own form
 //! screens    first visit, login, own account, accounts and API tokens
 //! doing      logging in, and what is changed
+//! writing    a change is kept as an act, and written
 //! accounts   the file of accounts, sessions and tokens
 //! sessions   how long a session lives
 //! passwords  argon2id
@@ -41,6 +42,7 @@ mod screens;
 mod sessions;
 mod tokens;
 mod view;
+mod writing;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -50,6 +52,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 use jiff::Timestamp;
+use tokio::sync::OwnedMutexGuard;
 
 pub use self::accounts::Role;
 use self::accounts::{Book, Wrong};
@@ -63,9 +66,9 @@ use self::limits::Limits;
 use self::passwords::Passwords;
 pub(super) use self::screens::routes;
 use self::sessions::Session;
+use self::writing::{Act, Writing};
 use super::Page;
 use crate::clock::{Clock, until};
-use crate::relay::journal::Journal;
 
 const DIR: &str = "page";
 const ACCOUNTS: &str = "accounts.json";
@@ -144,9 +147,9 @@ impl std::fmt::Debug for Person {
 pub struct Access {
     clock: Clock,
     place: RwLock<Place>,
-    known: Mutex<Known>,
+    known: Arc<Mutex<Known>>,
     /// Whose turn it is to look at the file, or to write it.
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
     /// When sessions were last used.
     used: Mutex<HashMap<Hash, Timestamp>>,
     /// Sessions that have ended, which could not be written yet.
@@ -198,14 +201,6 @@ pub(in crate::page) enum Refused {
     Unavailable(String),
 }
 
-/// What is kept of a change, before it is done.
-struct Act<'a> {
-    journal: &'a Journal,
-    who: &'a str,
-    what: &'static str,
-    detail: String,
-}
-
 /// Removes all accounts, sessions and API tokens, beside a running relay too, and makes a new
 /// set-up code.
 pub fn reset(data_dir: &Path) -> std::io::Result<Code> {
@@ -229,8 +224,8 @@ impl Access {
         Self {
             clock,
             place: RwLock::default(),
-            known: Mutex::new(known),
-            turn: tokio::sync::Mutex::new(()),
+            known: Arc::new(Mutex::new(known)),
+            turn: Arc::default(),
             used: Mutex::default(),
             ended: Mutex::default(),
             touched: Mutex::default(),
@@ -295,10 +290,10 @@ impl Access {
     /// Changes the accounts, or leaves all as it was.
     async fn change<T>(
         &self,
-        act: Option<Act<'_>>,
+        act: Option<Act>,
         change: impl FnOnce(&mut Book) -> Result<T, Wrong>,
     ) -> Result<T, Refused> {
-        let _turn = self.turn.lock().await;
+        let turn = Arc::clone(&self.turn).lock_owned().await;
         let known = self.look().await;
         let mut book = match &known.standing {
             Standing::Ready(book) => Book::clone(book),
@@ -309,48 +304,28 @@ impl Access {
             self.keep_used(&mut book, known);
         }
         let changed = change(&mut book).map_err(Refused::Wrong)?;
-        if let Some(act) = act {
-            self.keep(act).await?;
-        }
-        self.write(book, known.mark).await?;
+        let writing = self.writing(book, known.mark, act, turn);
+        writing.finish().await?;
         Ok(changed)
     }
 
-    async fn keep(&self, act: Act<'_>) -> Result<(), Refused> {
-        let at = self.clock.wall();
-        let kept = act
-            .journal
-            .keep_act(at, act.who, act.what, None, &act.detail);
-        kept.await
-            .map_err(|error| Refused::Unavailable(error.to_string()))
-    }
-
-    /// Writes the accounts where the file is still the one of this mark. For whoever has the turn.
-    async fn write(&self, book: Book, mark: Option<Mark>) -> Result<(), Refused> {
-        let dir = self.dir();
-        let written = tokio::task::spawn_blocking(move || {
-            let path = dir.join(ACCOUNTS);
-            let _lock = file::lock(&dir.join(LOCK))?;
-            if file::mark(&path)? != mark {
-                return Err(std::io::Error::other(
-                    "it was changed meanwhile: look again",
-                ));
-            }
-            book.write(&path)?;
-            Ok((book, file::mark(&path)?))
-        });
-        let written = written.await.unwrap_or_else(|e| Err(e.into()));
-        let (book, mark) = written.map_err(|error| {
-            tracing::warn!(%error, "page: the accounts cannot be written");
-            let path = self.dir().join(ACCOUNTS);
-            Refused::Unavailable(format!("{} cannot be written: {error}", path.display()))
-        })?;
-        *locked(&self.known) = Known {
-            standing: Standing::Ready(Arc::new(book)),
+    /// These accounts are to be, where the file is still the one of this mark.
+    fn writing(
+        &self,
+        book: Book,
+        mark: Option<Mark>,
+        act: Option<Act>,
+        turn: OwnedMutexGuard<()>,
+    ) -> Writing {
+        Writing {
+            dir: self.dir(),
+            clock: self.clock.clone(),
+            known: Arc::clone(&self.known),
             mark,
-            looked: self.clock.steady(),
-        };
-        Ok(())
+            book,
+            act,
+            turn,
+        }
     }
 
     /// The person of a session's token, which is used by that where a person asks.

@@ -14,11 +14,10 @@ use super::super::Page;
 use super::super::access::{Configure, Decide, See};
 use super::super::deliveries::does;
 use super::super::health;
-use super::super::setup::view as setup;
+use super::super::setup::{repair, view as setup};
 use super::super::waiting::acts::{self, Assign};
 use super::given::{Body, Named, Problem, Said, ok};
 use crate::app::control::{self, Answer, Ask};
-use crate::reconcile::webhook::{Told, Wish};
 use crate::relay::journal::{Bulk, DeliveryId, Filter, Kind};
 
 type Of = State<Arc<Page>>;
@@ -41,6 +40,8 @@ pub(super) struct Order {
     filter: Filter,
     #[serde(default)]
     as_sent: bool,
+    /// As many as were counted: another number is refused.
+    count: Option<u64>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -150,7 +151,18 @@ pub(super) async fn bulk(
     Decide(person): Decide,
     Body(order): Body<Order>,
 ) -> Said {
-    let begun = does::begin(&page, &person, order.bulk()?).await?;
+    let (counted, bulk) = (order.count, order.bulk()?);
+    if let Some(counted) = counted {
+        let now = does::count(&page, &bulk).await?.total;
+        if now != counted {
+            let what = format!("It is not as many as were counted: {now}, not {counted}.");
+            return Err(Problem::conflict(
+                what,
+                "Nothing was done. Count them again.",
+            ));
+        }
+    }
+    let begun = does::begin(&page, &person, bulk).await?;
     ok(&Begun { begun })
 }
 
@@ -176,7 +188,7 @@ fn id_of(page: &Page, name: &str) -> Result<String, Problem> {
 
 /// Does it, or says that the relay cannot.
 async fn act(page: &Page, ask: Ask) -> Result<Answer, Problem> {
-    match control::act(&page.app.ground, ask).await {
+    match control::act_within(&page.app.ground, ask, &page.app.stop).await {
         Answer::Failed(why) => {
             let why: String = why.chars().take(500).collect();
             let advice = "Nothing was changed, or it is not known: look again.";
@@ -258,13 +270,6 @@ pub(super) async fn webhook(State(page): Of, See(_): See) -> Said {
 
 /// Sets our webhook right in Orbit.
 pub(super) async fn sync(State(page): Of, Decide(person): Decide) -> Said {
-    let ask = Ask::Webhook {
-        wish: Wish::Sync,
-        who: person.name,
-    };
-    let lines = match act(&page, ask).await? {
-        Answer::Webhook(Told::Done(lines)) => lines,
-        _ => Vec::new(),
-    };
-    ok(&json!({ "done": lines }))
+    let done = repair::set_right(&page, &person.name).await?;
+    ok(&json!({ "done": done }))
 }

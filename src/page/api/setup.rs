@@ -15,9 +15,9 @@ use serde_json::{Map, Value, json};
 
 use super::super::access::{Configure, Role, See};
 use super::super::setup::change::{self, Imported};
-use super::super::setup::view;
+use super::super::setup::{By, tried, view};
 use super::super::{Page, health, setup};
-use super::given::{Body, Named, Problem, Said, json as answer, ok, read};
+use super::given::{Asked, Body, Named, Problem, Said, json as answer, ok, read};
 use crate::config;
 use crate::config::settings::SETTINGS;
 
@@ -77,7 +77,7 @@ fn changed(changed: bool) -> Said {
 pub(super) async fn overview(State(page): Of, See(_): See) -> Said {
     health::begin(&page, health::FRESH);
     ok(&Overview {
-        overview: view::overview(&page),
+        overview: view::overview(&page).await?,
         fingerprint: setup::fingerprint(&page),
     })
 }
@@ -96,7 +96,7 @@ async fn save(page: &Arc<Page>, who: &str, name: String, value: Option<String>) 
     if !SETTINGS.iter().any(|setting| setting.name == name) {
         return Err(Problem::not_found());
     }
-    changed(change::settings(page, who, vec![(name, value)]).await?)
+    changed(change::settings(page, By::name(who), vec![(name, value)]).await?)
 }
 
 pub(super) async fn set(
@@ -120,6 +120,33 @@ pub(super) async fn presets(See(_): See) -> Said {
     let all = config::presets().into_iter();
     let all = all.map(|(preset, about)| json!({ "name": preset.name, "about": about }));
     ok(&json!({ "presets": all.collect::<Vec<_>>() }))
+}
+
+/// What somebody gives who uses a preset.
+pub(super) async fn preset(See(_): See, Named(name): Named) -> Said {
+    let fields = config::preset_fields(&name);
+    ok(&fields.ok_or_else(Problem::not_found)?)
+}
+
+/// What a destination would get: of the event that is named, of the latest, or of a sample.
+pub(super) async fn preview(
+    State(page): Of,
+    See(_): See,
+    Named(name): Named,
+    mut asked: Asked,
+) -> Said {
+    view::destination(&page, &name).await?;
+    let tried = tried::tried(&page, &name, &asked.text("event")).await?;
+    match tried.preview {
+        Ok(preview) => ok(&json!({ "of": tried.of, "preview": preview.json(&name) })),
+        Err(why) => Err(Problem::conflict(why, "Nothing was sent.")),
+    }
+}
+
+/// Puts aside what was saved and cannot be read.
+pub(super) async fn anew(State(page): Of, Configure(person): Configure) -> Said {
+    let names = setup::anew(&page, &person.name).await?;
+    ok(&json!({ "put_aside": names }))
 }
 
 pub(super) async fn destinations(State(page): Of, See(_): See) -> Said {
@@ -146,7 +173,7 @@ pub(super) async fn put_destination(
     }
     keys.entry("name").or_insert_with(|| name.clone().into());
     let old = is_saved.then_some(name);
-    changed(change::put_destination(&page, &person.name, old, keys).await?)
+    changed(change::put_destination(&page, By::name(&person.name), old, keys).await?)
 }
 
 pub(super) async fn remove_destination(
@@ -154,7 +181,7 @@ pub(super) async fn remove_destination(
     Configure(person): Configure,
     Named(name): Named,
 ) -> Said {
-    if change::remove_destination(&page, &person.name, name).await? {
+    if change::remove_destination(&page, By::name(&person.name), name).await? {
         changed(true)
     } else {
         Err(Problem::not_found())
@@ -173,7 +200,7 @@ pub(super) async fn import(
     request: Request,
 ) -> Said {
     let Import { text, secrets } = read(request, LONGEST_IMPORT).await?;
-    match change::import(&page, &person.name, text, secrets).await? {
+    match change::import(&page, By::name(&person.name), text, secrets).await? {
         Imported::Saved(is_changed) => changed(is_changed),
         Imported::Needs(needed) => {
             let names = needed.into_iter().map(|needed| needed.name);

@@ -52,7 +52,6 @@ pub(crate) struct Suggested {
     pub(crate) assets: BTreeSet<String>,
     pub(crate) missions: BTreeSet<String>,
     pub(crate) robots: BTreeSet<String>,
-    pub(crate) actions: BTreeSet<String>,
 }
 
 /// One delivery.

@@ -2,8 +2,9 @@
 //!
 //! # Invariants
 //! - It is looked at by one at a time, however many ask.
+//! - A look that came to nothing counts as one: the screens that it stirs do not begin the next.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
@@ -25,6 +26,8 @@ pub(crate) struct Looked {
 #[derive(Debug)]
 pub(crate) struct Looks {
     last: Mutex<Option<Arc<Looked>>>,
+    /// When the last look ended, by the steady clock, whatever came of it.
+    ended: Mutex<Option<Timestamp>>,
     place: Arc<Semaphore>,
 }
 
@@ -32,6 +35,7 @@ impl Default for Looks {
     fn default() -> Self {
         Self {
             last: Mutex::default(),
+            ended: Mutex::default(),
             place: Arc::new(Semaphore::new(1)),
         }
     }
@@ -39,22 +43,31 @@ impl Default for Looks {
 
 impl Looks {
     pub(crate) fn last(&self) -> Option<Arc<Looked>> {
-        self.last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        locked(&self.last).clone()
     }
 
     pub(crate) fn is_looking(&self) -> bool {
         self.place.available_permits() == 0
     }
+
+    /// Whether so much time has passed since the last look.
+    fn is_due(&self, now: Timestamp, younger: SignedDuration) -> bool {
+        let ended = *locked(&self.ended);
+        ended.is_none_or(|ended| now.duration_since(ended) >= younger)
+    }
+
+    /// A look ended, with or without a table.
+    fn ended(&self, now: Timestamp, looked: Option<Looked>) {
+        if let Some(looked) = looked {
+            *locked(&self.last) = Some(Arc::new(looked));
+        }
+        *locked(&self.ended) = Some(now);
+    }
 }
 
 /// Begins to look, unless somebody does, or what was seen is younger than this.
 pub(in super::super) fn begin(page: &Arc<Page>, younger: SignedDuration) {
-    let now = page.app.clock.wall();
-    let last = page.looks.last();
-    if last.is_some_and(|last| now.duration_since(last.at) < younger) {
+    if !page.looks.is_due(page.app.clock.steady(), younger) {
         return;
     }
     let Ok(place) = Arc::clone(&page.looks.place).try_acquire_owned() else {
@@ -74,16 +87,34 @@ pub(in super::super) fn begin(page: &Arc<Page>, younger: SignedDuration) {
             () = app.stop.cancelled() => return,
             findings = looking => findings,
         };
-        if let Some(findings) = findings {
-            let at = app.clock.wall();
-            let looked = Arc::new(Looked { at, findings });
-            *page
-                .looks
-                .last
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Some(looked);
-        }
+        let at = app.clock.wall();
+        let looked = findings.map(|findings| Looked { at, findings });
+        page.looks.ended(app.clock.steady(), looked);
         drop(place);
         page.stir();
     });
+}
+
+fn locked<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_that_came_to_nothing_is_not_begun_again_at_once() {
+        let looks = Looks::default();
+        let now = Timestamp::UNIX_EPOCH;
+        assert!(looks.is_due(now, FRESH));
+        looks.ended(now, None);
+        assert!(looks.last().is_none());
+        assert!(!looks.is_due(now + SignedDuration::from_mins(9), FRESH));
+        assert!(looks.is_due(now + FRESH, FRESH));
+        assert!(
+            looks.is_due(now, SignedDuration::ZERO),
+            "somebody may press"
+        );
+    }
 }

@@ -6,19 +6,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::{Failed, Page};
-use super::save::{NotSaved, blocking, read, save};
+use super::super::{Failed, Page, blocking};
+use super::save::{By, NotSaved, read, save};
 use crate::config::saved::{Fault, Import, Keys, Needed};
 
 /// Sets settings by their names, and unsets those that have no value.
 pub(in super::super) async fn settings(
     page: &Arc<Page>,
-    who: &str,
+    by: By<'_>,
     values: Vec<(String, Option<String>)>,
 ) -> Result<bool, NotSaved> {
     let names: Vec<_> = values.iter().map(|(name, _)| name.as_str()).collect();
     let detail = format!("settings: {}", names.join(", "));
-    save(page, who, &cut(&detail), move |saved| {
+    save(page, by, &cut(&detail), move |saved| {
         let faults = values.iter().filter_map(|(name, value)| {
             let set = match value {
                 Some(value) => saved.set(name, value),
@@ -34,7 +34,7 @@ pub(in super::super) async fn settings(
 /// Adds a destination, or puts it in the place of the one that was called `old`.
 pub(in super::super) async fn put_destination(
     page: &Arc<Page>,
-    who: &str,
+    by: By<'_>,
     old: Option<String>,
     keys: Keys,
 ) -> Result<bool, NotSaved> {
@@ -45,7 +45,7 @@ pub(in super::super) async fn put_destination(
         Some(old) if old == name => format!("destination {name}: changed"),
         Some(old) => format!("destination {old}: changed, now {name}"),
     };
-    save(page, who, &cut(&detail), move |saved| {
+    save(page, by, &cut(&detail), move |saved| {
         saved.put(old.as_deref(), keys)
     })
     .await
@@ -54,11 +54,11 @@ pub(in super::super) async fn put_destination(
 /// Removes a destination; whether it was there.
 pub(in super::super) async fn remove_destination(
     page: &Arc<Page>,
-    who: &str,
+    by: By<'_>,
     name: String,
 ) -> Result<bool, NotSaved> {
     let detail = cut(&format!("destination {name}: removed"));
-    save(page, who, &detail, move |saved| {
+    save(page, by, &detail, move |saved| {
         saved.remove(&name);
         Ok(())
     })
@@ -83,7 +83,7 @@ pub(in super::super) enum Imported {
 /// Puts what an export says in the place of all that is saved.
 pub(in super::super) async fn import(
     page: &Arc<Page>,
-    who: &str,
+    by: By<'_>,
     text: String,
     given: BTreeMap<String, String>,
 ) -> Result<Imported, NotSaved> {
@@ -97,7 +97,7 @@ pub(in super::super) async fn import(
     if let Import::Needs(needed) = first.await?? {
         return Ok(Imported::Needs(needed));
     }
-    let saved = save(page, who, "configuration imported", move |saved| {
+    let saved = save(page, by, "configuration imported", move |saved| {
         match saved.import(&text, &given)? {
             Import::Ready(candidate) => *saved = *candidate,
             // Somebody else removed a secret just now: nothing is changed.

@@ -9,21 +9,12 @@ use super::super::access::{Person, Role};
 use super::super::html::layout::{Here, screen};
 use super::super::html::parts::{self, Tone};
 use super::draft::{Draft, Wrong, text};
-use super::html::{described, error_of, id, refused, rows};
+use super::html::{described, error_of, id, refused, rows, seen};
+use super::tried::Tried;
 use super::view::{DestinationView, Destinations};
-use crate::app::preview::Preview;
 use crate::config::PresetField;
 use crate::relay::deliver::preview::Verdict;
 use crate::table::Row;
-
-/// What is shown of a preview.
-pub(super) struct Tried {
-    /// What was tried, in words.
-    pub(super) of: String,
-    /// The number that was asked for.
-    pub(super) event: String,
-    pub(super) preview: Result<Preview, String>,
-}
 
 pub(super) fn list(person: &Person, view: &Destinations, presets: &[(&str, String)]) -> Markup {
     let body = html! {
@@ -91,12 +82,12 @@ fn state(destination: &DestinationView) -> Markup {
 }
 
 /// The form of a new one.
-pub(super) fn add(person: &Person, draft: &Draft, wrong: &[Wrong]) -> Markup {
+pub(super) fn add(person: &Person, draft: &Draft, version: &str, wrong: &[Wrong]) -> Markup {
     let body = html! {
         @if !draft.preset.is_empty() {
             p { "Preset " strong { (draft.preset) } ": " (draft.fields().about) "." }
         }
-        (form(person, "/setup/destinations", draft, wrong))
+        (form(person, "/setup/destinations", (draft, version), wrong))
         p { a href="/setup/destinations" { "Destinations" } }
     };
     screen(person, Here::Setup, "Setup: a new destination", &body)
@@ -106,8 +97,8 @@ pub(super) fn add(person: &Person, draft: &Draft, wrong: &[Wrong]) -> Markup {
 pub(super) fn one(
     person: &Person,
     view: &DestinationView,
-    draft: Option<&Draft>,
-    seen: &[Row],
+    (draft, version): (Option<&Draft>, &str),
+    looked: &[Row],
     tried: &Tried,
     wrong: &[Wrong],
 ) -> Markup {
@@ -117,7 +108,7 @@ pub(super) fn one(
         section id="setup-destination" data-live aria-labelledby="now" {
             h2 id="now" { "Now" }
             p { (state(view)) }
-            (rows(seen, "What it answered when it was looked at"))
+            (rows(looked, "What it answered when it was looked at"))
         }
         div.row {
             (parts::button(person, &format!("/setup/look?to=destinations/{}", view.name), "Look again"))
@@ -129,10 +120,11 @@ pub(super) fn one(
         @match draft {
             Some(draft) if may => {
                 h2 { "Change it" }
-                (form(person, &path, draft, wrong))
+                (form(person, &path, (draft, version), wrong))
                 h2 { "Remove it" }
                 p.hint { "What it still has is kept, and parked until a destination has its id again." }
                 (parts::form(person, &format!("{path}/remove"), &html! {
+                    (seen(version))
                     button.danger type="submit" { "Remove " (view.name) }
                 }))
             }
@@ -220,7 +212,12 @@ const AUTH: [(&str, &str); 5] = [
     ("oauth2", "OAuth 2 client credentials"),
 ];
 
-fn form(person: &Person, action: &str, draft: &Draft, wrong: &[Wrong]) -> Markup {
+fn form(
+    person: &Person,
+    action: &str,
+    (draft, version): (&Draft, &str),
+    wrong: &[Wrong],
+) -> Markup {
     let known = draft.fields();
     let names: Vec<String> = known
         .settings
@@ -239,6 +236,7 @@ fn form(person: &Person, action: &str, draft: &Draft, wrong: &[Wrong]) -> Markup
             || names.iter().any(|name| name == field)
     };
     let inside = html! {
+        (seen(version))
         input type="hidden" name="preset" value=(draft.preset);
         (plain("name", "Name", &draft.name, "1 to 40 characters of a-z, 0-9, - and _", wrong))
         (plain("url", "URL", &draft.url, if draft.keeps("url") { "One is saved as a secret; leave it empty to keep it." } else { "Where events are posted." }, wrong))

@@ -15,12 +15,15 @@ use crate::app::check::reach::{PRESS, Tested};
 use crate::table::Row;
 
 /// The settings of a step, each with what its field is called.
-pub(super) const ORBIT: [(&str, &str); 4] = [
+pub(super) const ORBIT: [(&str, &str); 5] = [
     ("hostname", "Orbit's address"),
     ("api-token", "API token"),
     ("verify", "Orbit's certificate"),
     ("page-orbit", "How browsers reach Orbit"),
+    // Here only where one is saved: where the address changes it is asked for again.
+    (SECRET, "Webhook secret"),
 ];
+const SECRET: &str = "webhook-secret";
 pub(super) const WEBHOOK: [(&str, &str); 6] = [
     (
         "webhook-host",
@@ -36,7 +39,7 @@ pub(super) const WEBHOOK: [(&str, &str); 6] = [
         "validate-tls-cert",
         "Orbit checks the certificate of that address",
     ),
-    ("webhook-secret", "Webhook secret"),
+    (SECRET, "Webhook secret"),
 ];
 
 /// What stands above a form that was refused.
@@ -55,6 +58,14 @@ pub(super) fn refused(wrong: &[Wrong], has_field: impl Fn(&str) -> bool) -> Mark
             }
         }
     }
+}
+
+/// By which name a form brings along which version of what is saved it shows.
+pub(super) const SEEN: &str = "seen";
+
+/// Brings that along.
+pub(super) fn seen(version: &str) -> Markup {
+    html! { input type="hidden" name=(SEEN) value=(version); }
 }
 
 /// What is wrong with a field, below it.
@@ -140,6 +151,21 @@ pub(super) fn overview(person: &Person, view: &Overview, map_rows: usize) -> Mar
             }
         }
         (looked(person, view))
+        @if let Some(why) = &view.unusable {
+            section aria-labelledby="unusable" {
+                h2 id="unusable" { "What was saved here cannot be read" }
+                p.problem { (parts::text(why, 1000)) }
+                p {
+                    "The relay runs without it, and nothing can be saved as long as it stands so. "
+                    "Set the file right in the data directory; or put it aside and begin anew: it "
+                    "stays in the same folder under another name, and what it said, with its "
+                    "secrets, has to be given again."
+                }
+                @if person.role == Role::Configure {
+                    (parts::button(person, "/setup/anew", "Put it aside and begin anew"))
+                }
+            }
+        }
         @if !view.warnings.is_empty() {
             section aria-labelledby="warnings" {
                 h2 id="warnings" { "What you should know of it" }
@@ -229,10 +255,11 @@ fn settings(
     person: &Person,
     action: &str,
     named: &[(&str, &str)],
-    all: &[SettingView],
+    (all, version): (&[SettingView], &str),
     wrong: &[Wrong],
 ) -> Markup {
     let fields = html! {
+        (seen(version))
         @for (name, label) in named {
             @if let Some(view) = all.iter().find(|view| view.name == *name) {
                 (setting(view, label, wrong, person))
@@ -256,18 +283,25 @@ fn settings(
 pub(super) fn orbit(
     person: &Person,
     step: &StepView,
-    all: &[SettingView],
+    (all, version): (&[SettingView], &str),
     fingerprint: Option<&str>,
     wrong: &[Wrong],
 ) -> Markup {
     let verify = all.iter().find(|view| view.name == "verify");
     let can_pin =
         person.role == Role::Configure && verify.is_some_and(|view| view.locked.is_none());
+    let is_shown =
+        |name: &str| name != SECRET || all.iter().any(|view| view.name == name && view.saved);
+    let named: Vec<_> = ORBIT
+        .into_iter()
+        .filter(|(name, _)| is_shown(name))
+        .collect();
     let body = html! {
-        (settings(person, "/setup/orbit", &ORBIT, all, wrong))
+        (settings(person, "/setup/orbit", &named, (all, version), wrong))
         p.hint {
             "Make the token in Orbit: Settings → Developer Features → API Access Tokens, with the "
-            "role ADMIN. Where the address changes, the token is asked for again."
+            "role ADMIN. Where the address changes, the token is asked for again, and so is the "
+            "webhook secret where one is saved."
         }
         section aria-labelledby="seen" id="setup-orbit" data-live {
             h2 id="seen" { "What is seen of it" }
@@ -281,6 +315,7 @@ pub(super) fn orbit(
                 }
                 @if can_pin {
                     (parts::form(person, "/setup/orbit/pin", &html! {
+                        (seen(version))
                         input type="hidden" name="sha256" value=(fingerprint);
                         button.second type="submit" { "Pin this certificate" }
                     }))
@@ -296,7 +331,7 @@ pub(super) fn orbit(
 pub(super) fn webhook(
     person: &Person,
     step: &StepView,
-    all: &[SettingView],
+    (all, version): (&[SettingView], &str),
     tested: Option<&Tested>,
     wrong: &[Wrong],
 ) -> Markup {
@@ -332,14 +367,20 @@ pub(super) fn webhook(
             }
         }
         h2 { "How it should be" }
-        (settings(person, "/setup/webhook", &WEBHOOK, all, wrong))
+        (settings(person, "/setup/webhook", &WEBHOOK, (all, version), wrong))
         p { a href="/setup" { "Setup" } " · " a href="/setup/destinations" { "Next: where events go" } }
     };
     screen(person, Here::Setup, "Setup: webhook", &body)
 }
 
-pub(super) fn import(person: &Person, text: &str, needed: &[String], wrong: &[Wrong]) -> Markup {
+pub(super) fn import(
+    person: &Person,
+    (text, version): (&str, &str),
+    needed: &[String],
+    wrong: &[Wrong],
+) -> Markup {
     let fields = html! {
+        (seen(version))
         label for="f-text" { "The text of an export" }
         textarea id="f-text" name="text" rows="16" spellcheck="false" required { (text) }
         @if !needed.is_empty() {

@@ -5,6 +5,8 @@
 //! view         what is shown, and what the API answers
 //! change       what may be changed, by a form and by the API alike
 //! save         a change is checked, kept as an act, written, taken
+//! repair       the webhook is set right in Orbit
+//! tried        what a destination would get
 //! draft        a destination between its form and its keys      (pure)
 //! html         the screens of Orbit, the webhook and all of it  (pure)
 //! destination  the screens of destinations                      (pure)
@@ -18,7 +20,9 @@ pub(super) mod change;
 mod destination;
 mod draft;
 mod html;
+pub(super) mod repair;
 mod save;
+pub(super) mod tried;
 pub(super) mod view;
 
 use std::collections::BTreeMap;
@@ -35,25 +39,22 @@ use maud::Markup;
 use serde::Deserialize;
 
 use self::change::Imported;
-use self::destination::Tried;
 use self::draft::{Draft, Fields, Wrong};
-use self::save::blocking;
-pub(super) use self::save::{NotSaved, Saving};
+pub(super) use self::save::{By, NotSaved, Saving, anew};
 use self::view::{SettingView, Step};
 use super::access::{Configure, Decide, Person, See};
 use super::{Answer, Failed, Page, health};
 use crate::app::control::{self, Ask};
-use crate::app::preview;
 use crate::config;
 use crate::config::saved::Fault;
 use crate::http::ExchangeError;
-use crate::orbit::{CallError, client};
-use crate::reconcile::webhook::Wish;
+use crate::orbit::CallError;
 
 pub(super) fn routes() -> Router<Arc<Page>> {
     Router::new()
         .route("/setup", get(overview))
         .route("/setup/look", post(look))
+        .route("/setup/anew", post(begin_anew))
         .route("/setup/orbit", get(orbit).post(save_orbit))
         .route("/setup/orbit/pin", post(pin))
         .route("/setup/webhook", get(webhook).post(save_webhook))
@@ -91,7 +92,31 @@ fn go(page: &Page, person: &Person, changed: bool, to: &str) -> Response {
 async fn overview(State(page): State<Arc<Page>>, See(person): See) -> Answer {
     health::begin(&page, health::FRESH);
     let map_rows = page.app.assets.current().borrow().len();
-    Ok(html::overview(&person, &view::overview(&page), map_rows).into_response())
+    let view = view::overview(&page).await?;
+    Ok(html::overview(&person, &view, map_rows).into_response())
+}
+
+/// Puts aside what was saved and cannot be read.
+async fn begin_anew(State(page): State<Arc<Page>>, Configure(person): Configure) -> Answer {
+    let names = anew(&page, &person.name).await?;
+    let said = if names.is_empty() {
+        AS_IT_WAS.to_owned()
+    } else {
+        format!(
+            "Put aside as {}. The relay goes on without it.",
+            names.join(", ")
+        )
+    };
+    page.say(&person, said);
+    Ok(Redirect::to("/setup").into_response())
+}
+
+/// Who sent this form, and what they saw.
+fn by<'a>(person: &'a Person, fields: &'a Fields) -> By<'a> {
+    By {
+        who: &person.name,
+        seen: fields.has(html::SEEN).then(|| fields.get(html::SEEN)),
+    }
 }
 
 #[derive(Deserialize)]
@@ -131,13 +156,15 @@ async fn orbit_screen(
     person: &Person,
     wrong: &[Wrong],
 ) -> Result<Markup, Failed> {
+    // The version first: were it the other way about, a change in between would not be noticed.
+    let version = view::version(page).await?;
     let settings = view::settings(page).await?;
     let step = view::step(page, Step::Orbit);
     let fingerprint = fingerprint(page);
     Ok(html::orbit(
         person,
         &step,
-        &settings,
+        (&settings, &version),
         fingerprint.as_deref(),
         wrong,
     ))
@@ -153,6 +180,7 @@ async fn webhook_screen(
     person: &Person,
     wrong: &[Wrong],
 ) -> Result<Markup, Failed> {
+    let version = view::version(page).await?;
     let settings = view::settings(page).await?;
     let step = view::step(page, Step::Webhook);
     let tested = page.app.ground.last_test.as_ref();
@@ -160,7 +188,7 @@ async fn webhook_screen(
     Ok(html::webhook(
         person,
         &step,
-        &settings,
+        (&settings, &version),
         tested.as_ref(),
         wrong,
     ))
@@ -214,7 +242,7 @@ async fn save_settings(
 ) -> Result<Result<bool, Vec<Wrong>>, Failed> {
     let all = view::settings(page).await?;
     let values = values(named, &all, fields);
-    match change::settings(page, &person.name, values).await {
+    match change::settings(page, by(person, fields), values).await {
         Ok(changed) => Ok(Ok(changed)),
         Err(NotSaved::Refused(faults)) => Ok(Err(at_fields(&faults))),
         Err(NotSaved::Failed(failed)) => Err(failed),
@@ -240,7 +268,12 @@ async fn pin(
 ) -> Answer {
     let fields = Fields(fields);
     let pin = format!("sha256:{}", fields.get("sha256"));
-    let fields = Fields(vec![("verify".to_owned(), pin)]);
+    let seen = fields.get(html::SEEN).to_owned();
+    let seen = fields
+        .has(html::SEEN)
+        .then(|| (html::SEEN.to_owned(), seen));
+    let pinned = [("verify".to_owned(), pin)].into_iter();
+    let fields = Fields(pinned.chain(seen).collect());
     match save_settings(&page, &person, &html::ORBIT, &fields).await? {
         Ok(changed) => Ok(go(&page, &person, changed, "/setup/orbit")),
         Err(wrong) => Ok(unprocessable(orbit_screen(&page, &person, &wrong).await?)),
@@ -260,15 +293,8 @@ async fn save_webhook(
 
 /// Sets our webhook right in Orbit.
 async fn repair(State(page): State<Arc<Page>>, Decide(person): Decide) -> Redirect {
-    let ask = Ask::Webhook {
-        wish: Wish::Sync,
-        who: person.name.clone(),
-    };
-    let said = match control::act_within(&page.app.ground, ask, &page.app.stop).await {
-        control::Answer::Failed(why) => format!("It was not set right: {why}"),
-        _ => "It was set right, or was so already.".to_owned(),
-    };
-    page.say(&person, said);
+    let said = repair::said(&page, &person.name).await;
+    page.say(&person, said.unwrap_or_else(|failed| failed.what));
     health::begin(&page, SignedDuration::ZERO);
     Redirect::to("/setup/webhook")
 }
@@ -294,11 +320,12 @@ async fn new(
     Configure(person): Configure,
     Query(chosen): Query<Chosen>,
 ) -> Answer {
-    drop(page);
     if !chosen.preset.is_empty() && config::preset_fields(&chosen.preset).is_none() {
         return Err(Failed::not_found());
     }
-    Ok(destination::add(&person, &Draft::new(&chosen.preset), &[]).into_response())
+    let version = view::version(&page).await?;
+    let draft = Draft::new(&chosen.preset);
+    Ok(destination::add(&person, &draft, &version, &[]).into_response())
 }
 
 async fn add(
@@ -309,7 +336,7 @@ async fn add(
     let fields = Fields(fields);
     let saved = match Draft::keys(&fields, None) {
         Err(wrong) => Err(wrong),
-        Ok(keys) => put(&page, &person, None, keys).await?,
+        Ok(keys) => put(&page, by(&person, &fields), None, keys).await?,
     };
     match saved {
         Ok(changed) => {
@@ -318,18 +345,21 @@ async fn add(
         }
         Err(wrong) => {
             let draft = Draft::of_fields(&fields, None);
-            Ok(unprocessable(destination::add(&person, &draft, &wrong)))
+            let version = fields.get(html::SEEN);
+            Ok(unprocessable(destination::add(
+                &person, &draft, version, &wrong,
+            )))
         }
     }
 }
 
 async fn put(
     page: &Arc<Page>,
-    person: &Person,
+    by: By<'_>,
     old: Option<String>,
     keys: config::saved::Keys,
 ) -> Result<Result<bool, Vec<Wrong>>, Failed> {
-    match change::put_destination(page, &person.name, old, keys).await {
+    match change::put_destination(page, by, old, keys).await {
         Ok(changed) => Ok(Ok(changed)),
         Err(NotSaved::Refused(faults)) => Ok(Err(at_fields(&faults))),
         Err(NotSaved::Failed(failed)) => Err(failed),
@@ -349,74 +379,36 @@ async fn one(
     Query(asked): Query<Asked>,
 ) -> Answer {
     health::begin(&page, health::FRESH);
-    let screen = one_screen(&page, &person, &name, &asked.event, None, &[]).await?;
+    let screen = one_screen(&page, &person, (&name, &asked.event), None, &[]).await?;
     Ok(screen.into_response())
 }
 
 async fn one_screen(
     page: &Arc<Page>,
     person: &Person,
-    name: &str,
-    event: &str,
-    draft: Option<Draft>,
+    (name, event): (&str, &str),
+    draft: Option<(Draft, String)>,
     wrong: &[Wrong],
 ) -> Result<Markup, Failed> {
+    let version = view::version(page).await?;
     let view = view::destination(page, name).await?;
-    let draft = draft.or_else(|| view.keys.clone().map(Draft::of_keys));
+    // What somebody typed is of the version that they saw.
+    let (draft, version) = match draft {
+        Some((draft, seen)) => (Some(draft), seen),
+        None => (view.keys.clone().map(Draft::of_keys), version),
+    };
     let row = format!("destination {name}");
     let mut rows = view::step(page, Step::Destinations).rows;
     rows.retain(|of| of.name == row);
-    let tried = tried(page, name, event).await?;
+    let tried = tried::tried(page, name, event).await?;
     Ok(destination::one(
         person,
         &view,
-        draft.as_ref(),
+        (draft.as_ref(), &version),
         &rows,
         &tried,
         wrong,
     ))
-}
-
-/// What the destination would get of the event that was asked for, the latest, or a sample.
-async fn tried(page: &Arc<Page>, name: &str, event: &str) -> Result<Tried, Failed> {
-    let asked = event.trim().to_owned();
-    let wanted = asked.clone();
-    let found = page.read(move |reader| match &*wanted {
-        "sample" => Ok(None),
-        "" | "latest" => preview::latest(reader),
-        wanted => {
-            let Some(event) = reader.find(wanted)?.pop() else {
-                return Ok(None);
-            };
-            let seq = event.seq;
-            Ok(Some((seq, preview::kept(reader, event)?)))
-        }
-    });
-    let app = &page.app;
-    let (of, came) = match found.await? {
-        Some((seq, came)) => (format!("event {seq} of the journal"), Some(came)),
-        None if !["", "latest", "sample"].contains(&&*asked) => (format!("event {asked}"), None),
-        None => ("a sample".to_owned(), preview::sample(app.clock.wall())),
-    };
-    let (shown, name) = (Arc::clone(&app.shown), name.to_owned());
-    let map = Arc::clone(&app.assets.current().borrow());
-    // A template may take its time.
-    let preview = blocking(move || {
-        let mut configs = shown.configs.iter();
-        let to = configs.find(|config| config.destination.name == name);
-        let orbit = shown.orbit_host.as_deref().and_then(client::base_url);
-        match (to, came) {
-            (Some(to), Some(came)) => preview::at(to, &map, &came, orbit.as_ref()),
-            (None, _) => Err("it is being applied: look again in a moment".to_owned()),
-            (_, None) => Err("there is no such event in the journal".to_owned()),
-        }
-    });
-    let preview = preview.await?;
-    Ok(Tried {
-        of,
-        event: asked,
-        preview,
-    })
 }
 
 async fn change_one(
@@ -429,7 +421,7 @@ async fn change_one(
     let before = view::destination(&page, &name).await?.keys;
     let saved = match Draft::keys(&fields, before.as_ref()) {
         Err(wrong) => Err(wrong),
-        Ok(keys) => put(&page, &person, Some(name.clone()), keys).await?,
+        Ok(keys) => put(&page, by(&person, &fields), Some(name.clone()), keys).await?,
     };
     match saved {
         Ok(changed) => {
@@ -438,7 +430,8 @@ async fn change_one(
         }
         Err(wrong) => {
             let draft = Draft::of_fields(&fields, before);
-            let screen = one_screen(&page, &person, &name, "", Some(draft), &wrong).await?;
+            let draft = (draft, fields.get(html::SEEN).to_owned());
+            let screen = one_screen(&page, &person, (&name, ""), Some(draft), &wrong).await?;
             Ok(unprocessable(screen))
         }
     }
@@ -448,8 +441,10 @@ async fn remove(
     State(page): State<Arc<Page>>,
     Configure(person): Configure,
     Path(name): Path<String>,
+    Form(fields): Sent,
 ) -> Answer {
-    match change::remove_destination(&page, &person.name, name).await {
+    let fields = Fields(fields);
+    match change::remove_destination(&page, by(&person, &fields), name).await {
         Ok(changed) => Ok(go(&page, &person, changed, "/setup/destinations")),
         Err(not_saved) => Err(not_saved.into()),
     }
@@ -500,9 +495,9 @@ async fn export(State(page): State<Arc<Page>>, Configure(_): Configure) -> Answe
     Ok((head, text).into_response())
 }
 
-async fn import_form(State(page): State<Arc<Page>>, Configure(person): Configure) -> Response {
-    drop(page);
-    html::import(&person, "", &[], &[]).into_response()
+async fn import_form(State(page): State<Arc<Page>>, Configure(person): Configure) -> Answer {
+    let version = view::version(&page).await?;
+    Ok(html::import(&person, ("", &version), &[], &[]).into_response())
 }
 
 async fn import(
@@ -517,15 +512,21 @@ async fn import(
         Some((name.to_owned(), value.clone()))
     });
     let given: BTreeMap<_, _> = given.collect();
-    match change::import(&page, &person.name, text.clone(), given).await {
+    let version = fields.get(html::SEEN);
+    match change::import(&page, by(&person, &fields), text.clone(), given).await {
         Ok(Imported::Saved(changed)) => Ok(go(&page, &person, changed, "/setup")),
         Ok(Imported::Needs(needed)) => {
             let names: Vec<_> = needed.into_iter().map(|needed| needed.name).collect();
-            Ok(html::import(&person, &text, &names, &[]).into_response())
+            Ok(html::import(&person, (&text, version), &names, &[]).into_response())
         }
         Err(NotSaved::Refused(faults)) => {
             let wrong = at_fields(&faults);
-            Ok(unprocessable(html::import(&person, &text, &[], &wrong)))
+            Ok(unprocessable(html::import(
+                &person,
+                (&text, version),
+                &[],
+                &wrong,
+            )))
         }
         Err(NotSaved::Failed(failed)) => Err(failed),
     }

@@ -208,7 +208,7 @@ async fn a_destination_that_is_saved_is_taken_at_the_next_start_and_its_secret_n
     assert_eq!(seen(changed).await.0, 303);
     assert!(!relay.is_applied());
     let (page, ann) = relay.ask();
-    let removed = remove(page, ann, Path("cmms".into())).await;
+    let removed = remove(page, ann, Path("cmms".into()), sent(&[])).await;
     assert_eq!(seen(removed).await.0, 303);
     assert!(relay.is_applied() && relay.saved("secrets/cmms.auth-token.1").is_empty());
     relay.end().await;
@@ -257,7 +257,9 @@ async fn what_the_environment_sets_is_shown_locked_and_cannot_be_changed() {
         "{screen}"
     );
     let values = vec![("hostname".to_owned(), Some("other".to_owned()))];
-    let refused = change::settings(&page, "ann", values).await.unwrap_err();
+    let refused = change::settings(&page, By::name("ann"), values)
+        .await
+        .unwrap_err();
     assert!(
         matches!(&refused, NotSaved::Refused(faults) if faults[0].what.contains("ORBIT_HOSTNAME"))
     );
@@ -374,8 +376,8 @@ fn texts_from_outside_are_shown_as_text() {
     ];
     let ann = person(Role::Configure);
     for screen in [
-        destination::add(&ann, &draft, &wrong),
-        html::import(&ann, hostile, &[hostile.to_owned()], &wrong),
+        destination::add(&ann, &draft, hostile, &wrong),
+        html::import(&ann, (hostile, hostile), &[hostile.to_owned()], &wrong),
     ] {
         let screen = screen.into_string();
         assert!(!screen.contains("<script>alert"), "{screen}");
@@ -422,7 +424,7 @@ async fn a_save_that_fails_is_an_act_that_says_so() {
     // What is a folder cannot be replaced by a file.
     std::fs::create_dir_all(relay.path("page/.env.new/x")).unwrap();
     let values = vec![("max-age".to_owned(), Some("2m".to_owned()))];
-    let failed = change::settings(&relay.page, "ann", values).await;
+    let failed = change::settings(&relay.page, By::name("ann"), values).await;
     assert!(matches!(failed, Err(NotSaved::Failed(_))), "{failed:?}");
     assert!(!relay.is_applied());
     let mut reader = Reader::open(&relay.path("")).unwrap();
@@ -433,5 +435,103 @@ async fn a_save_that_fails_is_an_act_that_says_so() {
     let act = acts.unwrap().remove(0);
     assert_eq!((&*act.what, &*act.who), ("configure failed", "ann"));
     assert!(act.detail.contains("cannot be written"), "{}", act.detail);
+    relay.end().await;
+}
+
+/// The version that a screen's forms bring along.
+fn seen_by(screen: &str) -> String {
+    let (_, rest) = screen.split_once("name=\"seen\" value=\"").unwrap();
+    rest.split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn what_somebody_else_saved_meanwhile_is_not_saved_over() {
+    let relay = Relay::start(&[]).await;
+    let (page, Configure(ann)) = relay.ask();
+    let (_, _, screen) = seen(orbit(page, See(ann)).await).await;
+    let version = seen_by(&screen);
+    let mut fields = CMMS.to_vec();
+    fields.push(("seen", &version));
+    let (page, ann) = relay.ask();
+    assert_eq!(seen(add(page, ann, sent(&fields)).await).await.0, 303);
+    assert!(relay.is_applied());
+    // Whoever still sees what was before changes nothing, whichever form it is.
+    let saved = relay.saved("relay.toml");
+    let old = |more: (&'static str, &'static str)| sent(&[more, ("seen", &version)]);
+    let answers = [
+        {
+            let (page, ann) = relay.ask();
+            save_orbit(page, ann, old(("hostname", "127.0.0.1:9"))).await
+        },
+        {
+            let (page, ann) = relay.ask();
+            save_webhook(page, ann, old(("webhook-port", "1"))).await
+        },
+        {
+            let (page, ann) = relay.ask();
+            pin(page, ann, old(("sha256", "ab"))).await
+        },
+        {
+            let (page, ann) = relay.ask();
+            change_one(page, ann, Path("cmms".into()), sent(&fields)).await
+        },
+        {
+            let (page, ann) = relay.ask();
+            remove(page, ann, Path("cmms".into()), old(("a", "b"))).await
+        },
+        {
+            let (page, ann) = relay.ask();
+            import(page, ann, old(("text", "version = 1\n"))).await
+        },
+    ];
+    for answer in answers {
+        let failed = answer.unwrap_err();
+        assert_eq!(failed.status, 409, "{failed:?}");
+        assert!(failed.what.contains("Somebody else"), "{failed:?}");
+    }
+    assert!(!relay.is_applied());
+    assert_eq!(
+        (relay.saved("relay.toml"), relay.saved(".env")),
+        (saved, String::new())
+    );
+    // Whoever looks again may.
+    let (page, Configure(ann)) = relay.ask();
+    let (_, _, screen) = seen(orbit(page, See(ann)).await).await;
+    let version = seen_by(&screen);
+    let (page, ann) = relay.ask();
+    let fields = sent(&[("hostname", "127.0.0.1:9"), ("seen", &version)]);
+    assert_eq!(seen(save_orbit(page, ann, fields).await).await.0, 303);
+    relay.end().await;
+}
+
+#[tokio::test]
+async fn what_was_saved_and_cannot_be_read_is_named_on_setup_and_can_be_put_aside() {
+    let relay = Relay::start(&[]).await;
+    std::fs::create_dir_all(relay.path("page")).unwrap();
+    std::fs::write(relay.path("page/.env"), "MAX_AGE=\"1m\"\nno line\n").unwrap();
+    std::fs::write(relay.path("page/relay.toml"), "[[destination\n").unwrap();
+    let (page, ann) = relay.ask();
+    let failed = save_orbit(page, ann, sent(&[("hostname", "a")])).await;
+    let failed = failed.unwrap_err();
+    assert_eq!(failed.status, 503);
+    assert!(failed.advice.contains("Setup"), "{failed:?}");
+    let (page, Configure(ann)) = relay.ask();
+    let (status, _, screen) = seen(overview(page, See(ann)).await).await;
+    assert_eq!(status, 200);
+    for said in ["page/.env", "line 2", "/setup/anew"] {
+        assert!(screen.contains(said), "{said}: {screen}");
+    }
+    let (page, ann) = relay.ask();
+    assert_eq!(seen(begin_anew(page, ann).await).await.0, 303);
+    assert!(relay.is_applied());
+    assert_eq!(relay.saved(".env.unusable.1"), "MAX_AGE=\"1m\"\nno line\n");
+    assert_eq!(relay.saved("relay.toml.unusable.1"), "[[destination\n");
+    let (page, ann) = relay.ask();
+    let saved = save_orbit(page, ann, sent(&[("hostname", "127.0.0.1:9")])).await;
+    assert_eq!(seen(saved).await.0, 303);
+    // What can be read stays where it is.
+    let (page, ann) = relay.ask();
+    assert_eq!(seen(begin_anew(page, ann).await).await.0, 303);
+    assert!(relay.saved(".env").contains("127.0.0.1:9"));
     relay.end().await;
 }

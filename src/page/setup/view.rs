@@ -9,8 +9,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::super::{Failed, Page};
-use super::save::{blocking, read};
+use super::super::{Failed, Page, blocking};
+use super::save::read;
 use crate::app::check::About;
 use crate::app::check::reach::Tested;
 use crate::config::saved::{self, Keys};
@@ -121,6 +121,8 @@ pub(in super::super) struct Overview {
     pub(in super::super) is_looking: bool,
     /// What the user should know of the configuration.
     pub(in super::super) warnings: Vec<String>,
+    /// Why what was saved cannot be read, if so.
+    pub(in super::super) unusable: Option<String>,
 }
 
 impl Step {
@@ -188,13 +190,22 @@ pub(in super::super) fn webhook(page: &Page) -> WebhookView {
 }
 
 /// Everything of Setup in a word each.
-pub(in super::super) fn overview(page: &Page) -> Overview {
-    Overview {
+pub(in super::super) async fn overview(page: &Arc<Page>) -> Result<Overview, Failed> {
+    let shared = Arc::clone(page);
+    let unusable = blocking(move || read(&shared).err()).await?;
+    Ok(Overview {
+        unusable: unusable.map(|failed| failed.what),
         steps: Step::ALL.into_iter().map(|of| step(page, of)).collect(),
         looked_at: page.looks.last().map(|looked| looked.at),
         is_looking: page.looks.is_looking(),
         warnings: page.app.shown.warnings.clone(),
-    }
+    })
+}
+
+/// Which version of what is saved counts now.
+pub(super) async fn version(page: &Arc<Page>) -> Result<String, Failed> {
+    let shared = Arc::clone(page);
+    blocking(move || read(&shared).map(|saved| saved.version().to_owned())).await?
 }
 
 /// One step, by what `check` saw last.

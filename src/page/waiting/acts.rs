@@ -17,7 +17,6 @@ use crate::page::access::Person;
 use crate::page::assets::map;
 use crate::page::html::parts;
 use crate::page::{Failed, Page};
-use crate::reconcile::webhook::{Told, Wish};
 use crate::relay::assets::Subject;
 use crate::relay::journal::{Bulk, Filter, Kind, State, Stopped};
 
@@ -148,20 +147,6 @@ pub(crate) async fn pause(page: &Page, who: &Person, on: OnDestination) -> Resul
     Ok(match act(page, ask).await? {
         Answer::Changed(true) => format!("{name} was paused: what comes for it is parked."),
         _ => format!("{name} was paused already."),
-    })
-}
-
-/// Sets our webhook in Orbit right.
-pub(crate) async fn repair(page: &Page, who: &Person) -> Result<String, Failed> {
-    let ask = Ask::Webhook {
-        wish: Wish::Sync,
-        who: who.name.clone(),
-    };
-    Ok(match act(page, ask).await? {
-        Answer::Webhook(Told::Done(lines)) if !lines.is_empty() => {
-            format!("The webhook: {}", parts::shortened(&lines.join("; "), 500))
-        }
-        _ => "The webhook is as it should be.".to_owned(),
     })
 }
 

@@ -27,6 +27,7 @@ use axum::routing::{get, post};
 use self::acts::{Assign, OnDestination, OnGroup, OnMap, OnRemoved};
 use super::access::{Decide, Person, See};
 use super::html::layout::{self, Here};
+use super::setup::repair;
 use super::{Answer, Failed, Page};
 
 const HERE: &str = "/waiting";
@@ -106,7 +107,7 @@ async fn pause(
 }
 
 async fn repair(State(page): State<Arc<Page>>, Decide(who): Decide) -> Answer {
-    let said = acts::repair(&page, &who).await?;
+    let said = repair::said(&page, &who.name).await?;
     Ok(back(&page, &who, said))
 }
 

@@ -24,8 +24,10 @@ use crate::relay::journal::{self, ActsPage, Groups, Held, HeldGroup, Reader, Sum
 const GROUPS: usize = 50;
 /// So many assets are offered.
 const ASSETS: usize = 1000;
-/// So many acts are looked through for those that people decided.
+/// So many acts of a kind are looked through for those that people decided.
 const ACTS: u32 = 30;
+/// The kinds of acts that are shown.
+const KINDS: [&str; 6] = ["pause", "resume", "replay", "discard", "webhook", MAP];
 const LATELY: usize = 8;
 /// What an act on the asset map is called.
 const MAP: &str = "map";
@@ -340,10 +342,16 @@ fn read(
         count: of.count,
     });
     let removed = removed.collect();
-    let acts = reader.acts_page(&ActsPage {
-        limit: ACTS,
-        ..ActsPage::default()
-    })?;
+    let mut acts = Vec::new();
+    for kind in KINDS {
+        // By kind, so that no other acts push these out.
+        acts.extend(reader.acts_page(&ActsPage {
+            what: Some(kind.to_owned()),
+            limit: ACTS,
+            ..ActsPage::default()
+        })?);
+    }
+    acts.sort_by_key(|act| std::cmp::Reverse(act.no));
     Ok(View {
         unmapped,
         dead,
@@ -460,6 +468,7 @@ fn lately(acts: &[journal::Act], paused: &BTreeSet<String>) -> Vec<Decided> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
 
     fn act(no: i64, who: &str, what: &str, to: Option<&str>) -> journal::Act {
         journal::Act {
@@ -536,5 +545,42 @@ mod tests {
             why: String::new(),
         };
         assert_eq!(own(of(paused)), None);
+    }
+
+    #[tokio::test]
+    async fn what_was_decided_is_found_however_many_other_acts_came_since() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = journal::Config {
+            data_dir: dir.path().to_owned(),
+            destinations: None,
+            keep_delivered: journal::Config::KEEP_DELIVERED,
+            limit_bytes: journal::Config::LIMIT_BYTES,
+            says: Vec::new(),
+        };
+        let (journal, _writer) = journal::Journal::start(config, Clock::system()).unwrap();
+        let mut open = journal.availability();
+        drop(
+            open.wait_for(|now| *now == journal::Availability::Open)
+                .await,
+        );
+        let keep = async |what| {
+            let at = Timestamp::UNIX_EPOCH;
+            let kept = journal.keep_act(at, "ann", what, None, "");
+            kept.await.unwrap();
+        };
+        keep("webhook").await;
+        for _ in 0..=ACTS {
+            keep("account add").await;
+        }
+        let mut reader = Reader::open(dir.path()).unwrap();
+        let view = read(
+            &mut reader,
+            &AssetMap::empty(),
+            &BTreeMap::new(),
+            &BTreeSet::new(),
+        );
+        let lately = view.unwrap().lately;
+        let kinds: Vec<_> = lately.iter().map(|decided| &*decided.what).collect();
+        assert_eq!(kinds, ["webhook"]);
     }
 }

@@ -249,3 +249,19 @@ fn the_token_does_not_follow_orbits_address() {
     assert_eq!(home.load(&[]).orbit.unwrap().token.expose(), "another");
     assert_eq!(home.files().len(), 2, "the old token's file is gone");
 }
+
+#[test]
+fn the_webhook_secret_does_not_follow_orbits_address() {
+    let home = Home::new();
+    home.save(|saved| {
+        saved.set("hostname", "orbit.example").unwrap();
+        saved.set("webhook-secret", &"ab".repeat(32)).unwrap();
+    });
+    let faults = home.refused(|saved| saved.set("hostname", "elsewhere.example").unwrap());
+    assert_eq!(faults[0].about, About::Setting("webhook-secret"));
+    assert!(faults[0].needs_secret, "{faults:?}");
+    home.save(|saved| {
+        saved.set("hostname", "elsewhere.example").unwrap();
+        saved.set("webhook-secret", &"cd".repeat(32)).unwrap();
+    });
+}

@@ -129,8 +129,8 @@ impl Browser {
     /// Listens to what open screens are told.
     pub(super) async fn listen(&self) -> Listening {
         let mut stream = TcpStream::connect(self.at).await.unwrap();
-        let asked = self.head("GET", "/live");
-        stream.write_all(asked.as_bytes()).await.unwrap();
+        let asking = self.head("GET", "/live");
+        stream.write_all(asking.as_bytes()).await.unwrap();
         stream.write_all(b"\r\n").await.unwrap();
         let heard = Vec::new();
         let mut listening = Listening { stream, heard };

@@ -25,7 +25,7 @@ use crate::app::{App, Exit, Listeners};
 use crate::clock::{Clock, Hand};
 use crate::config::{self, Input};
 use crate::page::{Outside, router};
-use crate::relay::journal::{Act, ActsPage, Availability, Reader};
+use crate::relay::journal::{Act, ActsPage, Availability, Journal, Reader};
 
 const BOUND: Duration = Duration::from_secs(20);
 /// Ann's, who is there first.
@@ -36,6 +36,7 @@ struct Site {
     dir: TempDir,
     hand: Hand,
     access: Arc<Access>,
+    journal: Journal,
     at: SocketAddr,
     stop: CancellationToken,
     running: JoinHandle<Exit>,
@@ -90,6 +91,7 @@ impl Site {
             dir,
             hand,
             access,
+            journal,
             at,
             stop,
             running,

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{PASSWORD, Site};
+use super::super::doing::Doer;
+use super::super::{LOCK, Role, file};
+use super::{BOUND, PASSWORD, Site};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -311,5 +313,61 @@ async fn the_script_that_looks_again_takes_nothing_that_is_to_be_said() {
             .contains("There is an account ben now.")
     );
     assert!(!ann.get("/accounts").await.body.contains("role=\"status\""));
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn a_change_of_accounts_that_fails_is_an_act_that_says_so() {
+    let site = Site::new().await;
+    let mut ann = site.ann().await;
+    // Nothing can be written where this stands.
+    let blocked = site.path("accounts.new");
+    std::fs::create_dir_all(blocked.join("x")).unwrap();
+    let form = [("name", "bob"), ("role", "see"), ("password", PASSWORD)];
+    let answer = ann.fill("/accounts", "/accounts", &form).await;
+    assert_ne!(answer.status, 303, "{}", answer.body);
+    let acts = site.acts();
+    let (last, before) = (&acts[0], &acts[1]);
+    assert_eq!((&*last.what, &*last.who), ("account failed", "ann"));
+    assert!(
+        last.detail.starts_with("account add: bob"),
+        "{}",
+        last.detail
+    );
+    assert!(last.detail.contains("accounts"), "{}", last.detail);
+    assert_eq!(&*before.what, "account add");
+    std::fs::remove_dir_all(blocked).unwrap();
+    assert!(!site.file("accounts.json").contains("bob"));
+    site.finish().await;
+}
+
+#[tokio::test]
+async fn a_change_of_accounts_is_done_to_its_end_though_the_browser_goes_away() {
+    use std::task::{Context, Waker};
+
+    let site = Site::new().await;
+    let _ann = site.ann().await;
+    let doer = Doer {
+        journal: &site.journal,
+        name: "ann",
+    };
+    let is_kept = || site.acts().iter().any(|act| act.detail.contains("first"));
+    // Nothing is written before this is given back.
+    let lock = file::lock(&site.path(LOCK)).unwrap();
+    let mut asked = Box::pin(site.access.add(doer, "first", Role::See, None));
+    let begun = async {
+        while !is_kept() {
+            let mut once = Context::from_waker(Waker::noop());
+            assert!(asked.as_mut().poll(&mut once).is_pending());
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(BOUND, begun).await.unwrap();
+    drop(asked);
+    drop(lock);
+    // The next one has its turn after it.
+    let next = site.access.add(doer, "second", Role::See, None);
+    tokio::time::timeout(BOUND, next).await.unwrap().unwrap();
+    assert!(site.file("accounts.json").contains("first"));
     site.finish().await;
 }

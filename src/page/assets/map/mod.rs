@@ -365,7 +365,7 @@ async fn change(
     };
     // To its end, though whoever asked goes away meanwhile.
     let done = tokio::spawn(doing.change(make)).await;
-    done.unwrap_or_else(|_| Err(stops()))
+    done.unwrap_or_else(|_| Err(Failed::stops()))
 }
 
 /// A change on its way.
@@ -575,12 +575,7 @@ fn said(cells: &[(String, String)]) -> String {
 async fn blocking<T: Send + 'static>(
     what: impl FnOnce() -> Result<T, Failed> + Send + 'static,
 ) -> Result<T, Failed> {
-    let done = tokio::task::spawn_blocking(what).await;
-    done.unwrap_or_else(|_| Err(stops()))
-}
-
-fn stops() -> Failed {
-    Failed::unavailable("The relay stops.", "Come again in a moment.")
+    crate::page::blocking(what).await?
 }
 
 fn wrong(error: &LoadError) -> Failed {
