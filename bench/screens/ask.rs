@@ -111,7 +111,10 @@ impl Asking {
         let answer = self.send("POST", &path, "name=bench&role=configure")?;
         ensure!(answer.status == 201, "an API token: {}", answer.status);
         let code = between(&answer.text, "<code", "</code>")?;
-        self.token = code.rsplit('>').next().unwrap_or_default().to_owned();
+        code.rsplit('>')
+            .next()
+            .unwrap_or_default()
+            .clone_into(&mut self.token);
         Ok(())
     }
 
@@ -153,9 +156,8 @@ impl Asking {
             if name.eq_ignore_ascii_case("set-cookie")
                 && let Some(pair) = value.split(';').next()
             {
-                self.cookie = format!("{}; {pair}", self.cookie)
-                    .trim_start_matches("; ")
-                    .to_owned();
+                let both = format!("{}; {pair}", self.cookie);
+                both.trim_start_matches("; ").clone_into(&mut self.cookie);
             }
         }
         Ok(Answer {
