@@ -214,7 +214,7 @@ fn the_authentication_does_not_follow_the_integration_url() {
     home.save(|saved| {
         saved
             .set("integration-url", "https://cmms.example/other")
-            .unwrap()
+            .unwrap();
     });
     let elsewhere = "https://elsewhere.example/in";
     let faults = home.refused(|saved| saved.set("integration-url", elsewhere).unwrap());
