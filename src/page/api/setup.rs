@@ -135,7 +135,11 @@ pub(super) async fn preview(
     Named(name): Named,
     mut asked: Asked,
 ) -> Said {
-    view::destination(&page, &name).await?;
+    let mut configs = page.app.shown.configs.iter();
+    if !configs.any(|config| config.destination.name == name) {
+        // One that was saved just now is there, and not tried yet.
+        view::destination(&page, &name).await?;
+    }
     let tried = tried::tried(&page, &name, &asked.text("event")).await?;
     match tried.preview {
         Ok(preview) => ok(&json!({ "of": tried.of, "preview": preview.json(&name) })),

@@ -58,7 +58,8 @@ fn all() -> Subject {
 #[test]
 fn columns_and_cells_have_an_end_and_the_line_is_said() {
     let wide = |columns: usize| {
-        let more = (2..columns).fold(String::new(), |more, n| more + &format!(",x{n}"));
+        let more: Vec<_> = (2..columns).map(|n| format!(",x{n}")).collect();
+        let more = more.concat();
         let rest = ",".repeat(columns - 2);
         format!("action_name,asset_id{more}\na,b{rest}\n")
     };
