@@ -178,6 +178,6 @@ pub(super) fn given(table: &Table<'_, '_>, declared: Option<&Declared>) -> Json 
             }
         }
     }
-    settings.sort_by(|(one, _), (other, _)| one.cmp(other));
+    settings.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     Json::Object(settings)
 }

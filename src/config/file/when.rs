@@ -172,7 +172,7 @@ impl Known {
     ) -> bool {
         let known = self.names();
         let mut names: Vec<_> = names.collect();
-        names.sort();
+        names.sort_unstable();
         names.dedup();
         let mut good = true;
         for name in &names {
@@ -238,7 +238,7 @@ pub(super) fn of_a_source(item: &Item<'_, '_>) -> Option<Expression> {
     const NAMES: [&str; 4] = ["event", "type", "id", "source"];
     let expression = item.parsed("an expression", Expression::parse)?;
     let mut names: Vec<_> = expression.names().collect();
-    names.sort();
+    names.sort_unstable();
     names.dedup_by(|one, other| root(one) == root(other));
     let mut good = true;
     for name in names.iter().map(|name| root(name)) {
@@ -260,7 +260,7 @@ fn root(name: &str) -> &str {
 pub(super) fn of_an_answer(item: &Item<'_, '_>) -> Option<Expression> {
     let expression = item.parsed("an expression", Expression::parse)?;
     let mut names: Vec<_> = expression.names().collect();
-    names.sort();
+    names.sort_unstable();
     let mut good = true;
     for name in &names {
         let mut parts = name.split('.');

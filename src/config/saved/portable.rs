@@ -127,7 +127,7 @@ impl Saved {
             import.destination(self, &mut candidate, keys);
         }
         if !import.needed.is_empty() {
-            import.needed.sort();
+            import.needed.sort_unstable();
             import.needed.dedup();
             return Ok(Import::Needs(import.needed));
         }

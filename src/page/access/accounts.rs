@@ -10,9 +10,9 @@
 use std::fmt;
 use std::path::Path;
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use unicode_normalization::UnicodeNormalization as _;
 
 use super::file;
 use super::hash::Hash;
@@ -92,13 +92,9 @@ pub(super) type Wrong = String;
 
 /// The name of an account or an API token as it is kept: the same one however it is typed.
 pub(super) fn name(text: &str) -> Result<String, Wrong> {
-    let folded: String = text
-        .trim()
-        .chars()
-        .take(4 * LONGEST_NAME)
-        .nfc()
-        .flat_map(char::to_lowercase)
-        .collect();
+    let letters = text.trim().chars().take(4 * LONGEST_NAME);
+    let letters = ComposingNormalizerBorrowed::new_nfc().normalize_iter(letters);
+    let folded: String = letters.flat_map(char::to_lowercase).collect();
     let allowed = |c: char| c.is_alphanumeric() || ".-_@+".contains(c);
     if folded.is_empty() || folded.chars().count() > LONGEST_NAME || !folded.chars().all(allowed) {
         return Err(format!(

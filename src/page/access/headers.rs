@@ -223,7 +223,7 @@ mod tests {
             .iter()
             .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
             .collect();
-        all.sort();
+        all.sort_unstable();
         insta::assert_snapshot!(all.join("\n"), @"
         cache-control: no-store
         content-security-policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'

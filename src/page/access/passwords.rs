@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
+use icu_normalizer::ComposingNormalizerBorrowed;
 use tokio::sync::Semaphore;
-use unicode_normalization::UnicodeNormalization as _;
 
 use super::limits::Leave;
 use crate::secret::Secret;
@@ -47,7 +47,12 @@ pub(super) fn acceptable(text: &str) -> Result<Secret, String> {
 
 /// A password as somebody typed it, to be compared.
 pub(super) fn given(text: &str) -> Secret {
-    Secret::new(text.chars().take(LONGEST + 1).nfc().collect())
+    let letters = text.chars().take(LONGEST + 1);
+    Secret::new(
+        ComposingNormalizerBorrowed::new_nfc()
+            .normalize_iter(letters)
+            .collect(),
+    )
 }
 
 impl Passwords {

@@ -69,8 +69,10 @@ impl Access {
             accounts: accounts.collect(),
             tokens: tokens.collect(),
         };
-        all.accounts.sort_by(|one, other| one.name.cmp(&other.name));
-        all.tokens.sort_by(|one, other| one.name.cmp(&other.name));
+        all.accounts
+            .sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        all.tokens
+            .sort_unstable_by(|one, other| one.name.cmp(&other.name));
         all
     }
 

@@ -23,7 +23,7 @@ type Of = State<Arc<Page>>;
 /// The document of this API.
 pub(super) async fn document(See(_): See) -> Said {
     let head = [(axum::http::header::CONTENT_TYPE, "application/json")];
-    Ok((head, table::DOCUMENT).into_response())
+    Ok((head, table::document()).into_response())
 }
 
 /// Who asks.

@@ -3,16 +3,18 @@
 //! # Invariants
 //! - What is not in the table cannot be called. A query parameter that it does not name is refused.
 
+use std::io::Read as _;
 use std::sync::Arc;
 
 use axum::handler::Handler;
 use axum::routing::{MethodFilter, MethodRouter, on};
+use flate2::read::GzDecoder;
 
 use super::{does, looks, map, setup};
 use crate::page::Page;
 
-/// The document of this API.
-pub(super) const DOCUMENT: &str = include_str!("openapi.json");
+/// The document of this API, openapi.json, as build.rs packed it.
+const DOCUMENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"));
 
 /// One call.
 pub(super) struct Call {
@@ -36,6 +38,14 @@ const DELIVERIES: &[&str] = &[
     "until",
     "before",
 ];
+
+/// The document of this API.
+pub(super) fn document() -> String {
+    let mut document = String::new();
+    let unpacked = GzDecoder::new(DOCUMENT).read_to_string(&mut document);
+    unpacked.expect("it was packed when this was built");
+    document
+}
 
 impl Call {
     fn query(self, query: &'static [&'static str]) -> Self {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use axum::routing::MethodFilter;
 use serde_json::Value;
 
-use super::table::{DOCUMENT, calls};
+use super::table::{calls, document as text};
 
 /// The words that the document has for methods.
 const METHODS: [(MethodFilter, &str); 4] = [
@@ -16,7 +16,7 @@ const METHODS: [(MethodFilter, &str); 4] = [
 ];
 
 fn document() -> Value {
-    serde_json::from_str(DOCUMENT).unwrap()
+    serde_json::from_str(&text()).unwrap()
 }
 
 /// Method, path, and the names of the query's parameters.

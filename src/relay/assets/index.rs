@@ -117,7 +117,7 @@ impl Index {
         {
             shape.by_text = HashMap::new();
             for bucket in shape.buckets.values_mut() {
-                bucket.sort_by_key(|wild| (Reverse(wild.literals), wild.row));
+                bucket.sort_unstable_by_key(|wild| (Reverse(wild.literals), wild.row));
             }
         }
     }

@@ -12,7 +12,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use unicode_normalization::UnicodeNormalization;
+use icu_normalizer::ComposingNormalizerBorrowed;
 
 const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 const PROBLEMS_SHOWN: usize = 10;
@@ -209,7 +209,9 @@ fn utf8(bytes: &[u8]) -> Result<&str, LoadError> {
 
 /// How cells and subjects are written before they are compared.
 pub(super) fn normal(text: &str) -> String {
-    text.trim().nfc().collect()
+    ComposingNormalizerBorrowed::new_nfc()
+        .normalize(text.trim())
+        .into_owned()
 }
 
 /// One row of the file, its cells trimmed and in NFC, at least one of them filled.

@@ -439,7 +439,7 @@ pub(super) fn candidates(
         }
     }
     found.retain(|candidate| (from..=to).contains(&candidate.seq));
-    found.sort_by_key(|candidate| candidate.seq);
+    found.sort_unstable_by_key(|candidate| candidate.seq);
     if newest_first {
         found.reverse();
     }

@@ -104,7 +104,7 @@ mod tests {
             }
             let ends = |points: &[Point]| {
                 let mut values: Vec<f64> = points.iter().filter_map(|p| p.value).collect();
-                values.sort_by(f64::total_cmp);
+                values.sort_unstable_by(f64::total_cmp);
                 (values.first().copied(), values.last().copied())
             };
             prop_assert_eq!(ends(&few), ends(&all));

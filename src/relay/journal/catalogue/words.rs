@@ -5,8 +5,8 @@
 //!   syntax.
 //! - What is looked for goes the same way as what is kept.
 
-use unicode_normalization::UnicodeNormalization as _;
-use unicode_normalization::char::is_combining_mark;
+use icu_normalizer::DecomposingNormalizerBorrowed;
+use icu_normalizer::properties::CanonicalCombiningClassMapBorrowed;
 
 /// No more of a text is kept.
 const LONGEST: usize = 256;
@@ -24,7 +24,9 @@ pub(in crate::relay::journal) fn kept(text: &str) -> String {
 
 /// A text in which case and accents do not count.
 fn folded(text: &str) -> String {
-    let letters = text.nfkd().filter(|c| !is_combining_mark(*c));
+    let taken_apart = DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(text.chars());
+    let class = CanonicalCombiningClassMapBorrowed::new();
+    let letters = taken_apart.filter(|c| class.get_u8(*c) == 0);
     letters.flat_map(char::to_lowercase).collect()
 }
 

@@ -151,7 +151,7 @@ impl Reader {
                 mine += found.len() - before;
             }
         }
-        found.sort_by_key(|(no, delivery)| (std::cmp::Reverse(delivery.id.seq), *no));
+        found.sort_unstable_by_key(|(no, delivery)| (std::cmp::Reverse(delivery.id.seq), *no));
         found.truncate(page.limit);
         Ok(found.into_iter().map(|(_, delivery)| delivery).collect())
     }

@@ -215,7 +215,9 @@ impl<'c> Look<'c> {
                 found.extend(some.into_iter().map(|candidate| (scope, candidate)));
             }
             found.retain(|(_, candidate)| candidate.seq >= floor);
-            found.sort_by_key(|(scope, candidate)| (std::cmp::Reverse(candidate.seq), scope.no));
+            found.sort_unstable_by_key(|(scope, candidate)| {
+                (std::cmp::Reverse(candidate.seq), scope.no)
+            });
             for (scope, candidate) in found {
                 let is_sought = match &mut judge {
                     Some(judge) => judge.wants_event(self.connection, candidate.seq)?,

@@ -92,7 +92,7 @@ impl Store {
                 claims.now.push(claim);
             }
         }
-        claims.now.sort_by_key(|claim| claim.lease.seq);
+        claims.now.sort_unstable_by_key(|claim| claim.lease.seq);
         claims.next_due = self.next_due(index, want.now)?;
         Ok(claims)
     }

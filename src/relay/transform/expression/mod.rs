@@ -208,7 +208,7 @@ mod tests {
     fn the_names_that_it_asks_for_are_known() {
         let when = Expression::parse("event.data.x == inspection.severity").unwrap();
         let mut names: Vec<_> = when.names().collect();
-        names.sort();
+        names.sort_unstable();
         assert_eq!(names, ["event.data.x", "inspection.severity"]);
     }
 }

@@ -117,7 +117,7 @@ impl Template {
     pub fn names(&self) -> impl Iterator<Item = String> {
         let mut names = Vec::new();
         self.tree.names(&mut names);
-        names.sort();
+        names.sort_unstable();
         names.dedup();
         names.into_iter()
     }

@@ -55,7 +55,7 @@ impl Term {
         check(inner)?;
         let expression = Expression::parse(inner).map_err(|error| error.reason().to_owned())?;
         let mut roots: Vec<_> = expression.roots().collect();
-        roots.sort();
+        roots.sort_unstable();
         if let Some(root) = roots.iter().find(|root| !known.contains(&&***root)) {
             return Err(format!(
                 "no `{root}` is known here; there {}",
@@ -172,7 +172,7 @@ impl Term {
     /// The first of its names that is not there, or null.
     fn what_is_missing(&self, scope: &Scope) -> Option<String> {
         let mut names: Vec<_> = self.expression.names().collect();
-        names.sort();
+        names.sort_unstable();
         names.iter().find_map(|name| {
             let found = Path::parse(name)?.follow(scope);
             match found {
