@@ -71,7 +71,7 @@ const HOMES: [(&str, &[&str]); 30] = [
     ("secrecy", &["secret"]),
     ("mimalloc", &["main"]),
     ("tar", &["package"]),
-    ("flate2", &["package"]),
+    ("flate2", &["package", "page"]),
     ("saphyr_parser", &["package"]),
 ];
 
