@@ -23,7 +23,7 @@ use crate::relay::journal::{DeliveryId, Filter, Mark, State, store};
 /// A page looks at no more deliveries than this.
 const LOOKED: usize = if cfg!(test) { 60 } else { 5_000 };
 /// And at no more than this where each is looked up by itself, in the catalogue or by it.
-const LOOKED_UP: usize = if cfg!(test) { 60 } else { 500 };
+const LOOKED_UP: usize = if cfg!(test) { 60 } else { 300 };
 /// So many events that are not catalogued yet are looked at for where a time ends.
 const NEW: i64 = if cfg!(test) { 20 } else { 1_000 };
 /// Behind all events.
