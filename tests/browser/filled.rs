@@ -69,7 +69,7 @@ impl<S: tracing::Subscriber> Layer<S> for Logged {
         let mut text = String::new();
         event.record(&mut |field: &Field, value: &dyn Debug| match field.name() {
             "message" => text.insert_str(0, &format!("{value:?}")),
-            name => text.push_str(&format!(" {name}={value:?}")),
+            name => text = format!("{text} {name}={value:?}"),
         });
         let at = self.1.wall();
         self.0.add(Line { at, level, text });

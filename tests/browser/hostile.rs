@@ -67,7 +67,7 @@ async fn scene() -> Scene {
     let site = Site::new().await.without_flag("asset-map");
     let (mut cmms, historian) = (site.at("cmms"), site.at("historian"));
     cmms.unmapped = Unmapped::Park;
-    let map: String = names()
+    let rows: Vec<String> = names()
         .iter()
         .map(|name| {
             // No cell may be longer than the longest name.
@@ -79,8 +79,9 @@ async fn scene() -> Scene {
     let page = site.data_dir().join("page");
     std::fs::create_dir_all(&page).unwrap();
     let map = format!(
-        "action_name,asset_id,\"{}\"\n{map}",
-        "area <b class=planted>"
+        "action_name,asset_id,\"{}\"\n{}",
+        "area <b class=planted>",
+        rows.concat()
     );
     std::fs::write(page.join("assets.csv"), map).unwrap();
     let scene = Scene::of(site.destination(cmms).destination(historian)).await;
