@@ -149,6 +149,7 @@ if [[ -z $binary ]]; then
     (
         cd "$source"
         # Where crates lie on this machine does not matter.
+        unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS # they would take the place of .cargo/config.toml's
         cargo build --profile ship --locked --no-default-features --target $target --bin orbit-relay \
             --config "target.$target.rustflags=['--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo']"
     )

@@ -98,8 +98,8 @@ impl Catalogue {
                     .wait_for(|now| *now == Availability::Open)
                     .await,
             );
-            // The room that is left then is for what waits.
-            if room.borrow().level == Level::Full {
+            // Where room gets short, what is left is for events.
+            if room.borrow().level != Level::Enough {
                 self.clock.sleep(TROUBLE).await;
                 continue;
             }

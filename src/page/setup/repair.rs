@@ -23,16 +23,15 @@ pub(in super::super) async fn set_right(page: &Page, who: &str) -> Result<Vec<St
             what: format!("It was not set right: {}", parts::shortened(&why, 500)),
             advice: "Nothing was changed, or it is not known: look again.".to_owned(),
         }),
-        _ => Ok(Vec::new()),
+        _ => Err(Failed::unavailable(
+            "The relay answered something else.",
+            "Health says how the webhook is.",
+        )),
     }
 }
 
 /// Sets it right, and says what came of it.
 pub(in super::super) async fn said(page: &Page, who: &str) -> Result<String, Failed> {
     let done = set_right(page, who).await?;
-    Ok(if done.is_empty() {
-        "The webhook is as it should be.".to_owned()
-    } else {
-        format!("The webhook: {}", parts::shortened(&done.join("; "), 500))
-    })
+    Ok(format!("The webhook: {}", parts::shortened(&done.join("; "), 500)))
 }

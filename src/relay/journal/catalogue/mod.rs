@@ -100,7 +100,6 @@ pub struct Reading {
 
 /// How far the catalogue is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default)]
 pub struct Mark {
     /// All events up to this one were looked at.
     pub upto: i64,
