@@ -33,5 +33,8 @@ pub(in super::super) async fn set_right(page: &Page, who: &str) -> Result<Vec<St
 /// Sets it right, and says what came of it.
 pub(in super::super) async fn said(page: &Page, who: &str) -> Result<String, Failed> {
     let done = set_right(page, who).await?;
-    Ok(format!("The webhook: {}", parts::shortened(&done.join("; "), 500)))
+    Ok(format!(
+        "The webhook: {}",
+        parts::shortened(&done.join("; "), 500)
+    ))
 }
