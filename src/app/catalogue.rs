@@ -321,6 +321,16 @@ mod tests {
             }
         }
 
+        /// Orbit said this of the first event's run.
+        async fn orbit_said(&self, run: &str) {
+            let said = Enrichment {
+                run: Some(run.into()),
+                anomaly: None,
+            };
+            let keeping = self.journal.keep_enrichment(vec![(1, said)]);
+            keeping.await.unwrap();
+        }
+
         async fn came(&self, n: usize, source: &str, origin: Origin) {
             let body = br#"{"type":"X","data":{"actionName":"Pump"}}"#.to_vec();
             self.came_with(n, source, origin, body).await;
@@ -413,15 +423,7 @@ mod tests {
         let mut world = World::new();
         world.append(0..1).await;
         world.until_there_are(1, "P-1").await;
-        let said = Enrichment {
-            run: Some(r#"{"robotNickname":"spot-7"}"#.into()),
-            anomaly: None,
-        };
-        world
-            .journal
-            .keep_enrichment(vec![(1, said)])
-            .await
-            .unwrap();
+        world.orbit_said(r#"{"robotNickname":"spot-7"}"#).await;
         // What comes next wakes it.
         world.append(1..2).await;
         world
@@ -440,15 +442,7 @@ mod tests {
         world.until_there_are(250, "P-1").await;
         world.stop().await;
         world.append(250..365).await;
-        let said = Enrichment {
-            run: Some("{}".into()),
-            anomaly: None,
-        };
-        world
-            .journal
-            .keep_enrichment(vec![(1, said)])
-            .await
-            .unwrap();
+        world.orbit_said("{}").await;
         let map = map("P-2");
         let mut turn = Turn::New;
         let mut numbers = Vec::new();

@@ -1,4 +1,4 @@
-//! What is left of a request that was refused before all of it was read.
+//! What is left of a request that was too large, and so refused before all of it was read.
 //!
 //! # Invariants
 //! - It is read before the answer, and nothing of it is kept: a sender that is cut off while it

@@ -101,7 +101,7 @@ async fn relay(home: &Home) -> Relay {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_page_saves_is_taken_by_the_same_process_and_the_webhook_port_always_answers() {
+async fn what_the_page_saves_is_taken_by_the_same_process_and_the_webhook_port_stays_open() {
     let (home, plant) = (Home::new(), plant().await);
     let mut relay = relay(&home).await;
     let ann = Visitor::at_first(&relay, home.data()).await;

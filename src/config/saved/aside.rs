@@ -1,7 +1,8 @@
 //! What was saved and cannot be read any more is put aside, so that it can be begun anew.
 //!
 //! # Invariants
-//! - Only what cannot be read is put aside; nothing is removed.
+//! - Only what cannot be read is put aside; nothing is removed by that. Secrets that nothing else
+//!   names go with the next save.
 
 use std::path::Path;
 

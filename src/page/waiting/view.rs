@@ -344,7 +344,7 @@ fn read(
     let removed = removed.collect();
     let mut acts = Vec::new();
     for kind in KINDS {
-        // By kind, so that no other acts push these out.
+        // By kind, so that acts of other kinds push none of these out.
         acts.extend(reader.acts_page(&ActsPage {
             what: Some(kind.to_owned()),
             limit: ACTS,
